@@ -1,0 +1,1 @@
+"""On-disk layout, scans, labelled samples, datasets, synthetic scans."""

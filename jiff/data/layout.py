@@ -1,0 +1,171 @@
+"""Paths of a processed set, drop-in compatible with data made by the published scripts (DESIGN 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jiff.errors import DatasetError
+from jiff.files import read_text
+
+
+def view_name(yaw_deg: int, pitch_deg: int, light: int) -> str:
+    """Return ``<yaw>_<pitch>_<light:02d>``, the stem of every per-view file."""
+    return f"{yaw_deg}_{pitch_deg}_{light:02d}"
+
+
+def parse_view_name(stem: str) -> tuple[int, int, int]:
+    """Return (yaw_deg, pitch_deg, light) of a stem.
+
+    Raises:
+        DatasetError: the stem is not of that form.
+    """
+    parts = stem.split("_")
+    try:
+        yaw, pitch, light = (int(p) for p in parts)
+    except ValueError as error:
+        raise DatasetError(
+            f"{stem}: is not a view name of the form YAW_PITCH_LIGHT; remove the file."
+        ) from error
+    return yaw, pitch, light
+
+
+@dataclass(frozen=True)
+class ProcessedSet:
+    """The folders of a processed set.
+
+    Attributes:
+        root: the folder that holds RENDER, MASK, GEO and so on.
+    """
+
+    root: Path
+
+    def render(self, subject: str, view: str) -> Path:
+        """512-px shaded image (.jpg)."""
+        return self.root / "RENDER" / subject / f"{view}.jpg"
+
+    def render_hi(self, subject: str, view: str) -> Path:
+        """1024-px shaded image (.jpg), used by fine colour."""
+        return self.root / "RENDER_1024" / subject / f"{view}.jpg"
+
+    def mask(self, subject: str, view: str) -> Path:
+        """512-px mask (.png), 0 or 255."""
+        return self.root / "MASK" / subject / f"{view}.png"
+
+    def mask_hi(self, subject: str, view: str) -> Path:
+        """1024-px mask (.png), 0 or 255."""
+        return self.root / "MASK_1024" / subject / f"{view}.png"
+
+    def param(self, subject: str, view: str) -> Path:
+        """Camera and light of a view (.npy, pickled dict of plain numbers)."""
+        return self.root / "PARAM" / subject / f"{view}.npy"
+
+    def uv_render(self, subject: str, view: str) -> Path:
+        """Shaded texture of a view (.jpg)."""
+        return self.root / "UV_RENDER" / subject / f"{view}.jpg"
+
+    def uv_mask(self, subject: str) -> Path:
+        """Texels that belong to the surface (.png)."""
+        return self.root / "UV_MASK" / subject / "00.png"
+
+    def uv_normal(self, subject: str) -> Path:
+        """Model-frame normals, (n + 1) / 2 (.png)."""
+        return self.root / "UV_NORMAL" / subject / "00.png"
+
+    def uv_pos(self, subject: str) -> Path:
+        """Model-frame positions (.exr)."""
+        return self.root / "UV_POS" / subject / "00.exr"
+
+    def geometry(self, subject: str) -> Path:
+        """The rescaled scan (.obj), world units."""
+        return self.root / "GEO" / "OBJ" / subject / f"{subject}.obj"
+
+    def face_region(self, subject: str) -> Path:
+        """Face box, 512-px pixels of the frontal view (.txt)."""
+        return self.root / "FACE_REGION" / subject / "0_0_00.txt"
+
+    def face_mesh(self, subject: str) -> Path:
+        """Fitted face model, frontal world frame, vertex colours (.obj)."""
+        return self.root / "FACE_3DMM" / subject / "0_0_00_mesh.obj"
+
+    def face_report(self, subject: str) -> Path:
+        """Fit residuals and decision (.json)."""
+        return self.root / "FACE_3DMM" / subject / "fit.json"
+
+    def file_number(self, subject: str) -> Path:
+        """Yaws usable for training, one per line (.txt)."""
+        return self.root / "FILE_NUMBER" / subject / "number.txt"
+
+    def cache(self, subject: str) -> Path:
+        """Folder of rebuildable binary data of a subject."""
+        return self.root / "CACHE" / subject
+
+    @property
+    def val_list(self) -> Path:
+        """Names of held-out subjects, one per line."""
+        return self.root / "val.txt"
+
+    @property
+    def dataset_file(self) -> Path:
+        """Camera, seeds, versions and per-stage completion."""
+        return self.root / "dataset.yaml"
+
+    def subjects(self) -> list[str]:
+        """Return the names of all rendered subjects, sorted.
+
+        Raises:
+            DatasetError: the folder is missing or holds no RENDER.
+        """
+        folder = self.root / "RENDER"
+        if not folder.is_dir():
+            raise DatasetError(
+                f"{self.root}: holds no RENDER folder; run `jiff data render -i SCANS -o {self.root}` first."
+            )
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if not names:
+            raise DatasetError(f"{folder}: is empty; run `jiff data render` first.")
+        return names
+
+    def views(self, subject: str) -> list[str]:
+        """Return the view names of a subject, sorted by yaw, pitch and light."""
+        folder = self.root / "RENDER" / subject
+        stems = [p.stem for p in folder.glob("*.jpg") if not p.name.startswith(".")]
+        return sorted(stems, key=parse_view_name)
+
+    def validation_subjects(self) -> list[str]:
+        """Return the held-out subjects named in ``val.txt`` (none when it is absent)."""
+        if not self.val_list.is_file():
+            return []
+        return [line.strip() for line in read_text(self.val_list).splitlines() if line.strip()]
+
+
+def find_scans(root: Path) -> dict[str, Path]:
+    """Return subject name -> mesh file of a folder of raw scans.
+
+    Accepted: ``ROOT/<subject>/<subject>.obj`` (THuman2.0), ``ROOT/<name>_OBJ/*.obj`` (RenderPeople, subject is
+    ``<name>``), ``ROOT/<subject>/`` with a single OBJ, PLY or GLB, and mesh files directly in ROOT.
+
+    Raises:
+        DatasetError: missing or empty folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder; give the folder that holds the scans.")
+    suffixes = (".obj", ".ply", ".glb")
+    found: dict[str, Path] = {}
+    for entry in sorted(root.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file() and entry.suffix.lower() in suffixes:
+            found.setdefault(entry.stem, entry)
+        elif entry.is_dir():
+            name = entry.name.removesuffix("_OBJ")
+            meshes = sorted(p for p in entry.iterdir() if p.is_file() and p.suffix.lower() in suffixes)
+            preferred = [p for p in meshes if p.stem in (entry.name, name)]
+            if preferred or len(meshes) == 1:
+                found[name] = (preferred or meshes)[0]
+    if not found:
+        raise DatasetError(
+            f"{root}: holds no scans; expected <subject>/<subject>.obj folders or OBJ, PLY or GLB files directly inside."
+        )
+    return found

@@ -1,0 +1,59 @@
+"""Typed errors: each message is one sentence with the file, the cause and the remedy."""
+
+from __future__ import annotations
+
+
+class JiffError(Exception):
+    """Base of every error a user can cause or mend; the CLI prints it without a traceback (exit status 1)."""
+
+    exit_status = 1
+
+
+class UsageError(JiffError):
+    """Options that contradict each other or cannot be used together (exit status 2)."""
+
+    exit_status = 2
+
+
+class InputError(JiffError):
+    """A user's file or folder is missing, empty, unreadable or of the wrong kind."""
+
+
+class MeshError(InputError):
+    """A mesh file cannot be read, or holds no usable surface."""
+
+
+class ImageError(InputError):
+    """An image, mask or texture cannot be read, or does not fit its partner."""
+
+
+class DatasetError(InputError):
+    """A processed set lacks a stage or holds files that disagree."""
+
+
+class OutputError(JiffError):
+    """A result cannot be written: read-only folder, full disk, name taken."""
+
+
+class ConfigError(UsageError):
+    """A configuration file or value does not fit the configuration it is meant for."""
+
+
+class CheckpointError(JiffError):
+    """A checkpoint cannot be read or belongs to another architecture."""
+
+
+class AssetError(JiffError):
+    """An optional file (face model, detector, weights) is missing, truncated or another file."""
+
+
+class FitError(JiffError):
+    """A face was not found, or its fit is too poor to be trusted."""
+
+
+class ReconstructionError(JiffError):
+    """No surface could be extracted: empty field, empty mask, out of memory."""
+
+
+class TrainingError(JiffError):
+    """Training cannot start or go on: no data, diverged loss."""

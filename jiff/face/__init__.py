@@ -1,0 +1,1 @@
+"""Morphable models, detection, fitting, face box."""

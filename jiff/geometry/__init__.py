@@ -1,0 +1,1 @@
+"""Camera, meshes, ray casting, inside test, iso-surfaces, metrics."""

@@ -1,0 +1,1 @@
+"""Tensor operations with a plain torch twin and optional accelerated twins."""

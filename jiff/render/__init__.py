@@ -1,0 +1,1 @@
+"""PRT, spherical harmonics, ray-cast images, UV maps, turntables."""

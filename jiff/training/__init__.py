@@ -1,0 +1,1 @@
+"""Loop, schedules, checkpoints, logging, augmentation."""

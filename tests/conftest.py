@@ -1,0 +1,35 @@
+"""Shared fixtures: one thread, seeded, a folder of reference files where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TERMINAL_WIDTH", "200")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference answers and photos beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder ../shared with reference answers is absent")
+    return SHARED
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A generator seeded by the test's own name."""
+    return np.random.default_rng(sum(map(ord, request.node.name)))
+
+
+@pytest.fixture(autouse=True)
+def _seed_torch() -> None:
+    import torch
+
+    torch.manual_seed(0)
