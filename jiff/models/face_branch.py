@@ -1,0 +1,113 @@
+"""Gathering of face points over a batch, and what the networks return about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jiff.models.face_input import FaceInput
+from jiff.models.sampling import sample_grid
+from jiff.models.unit_cube import UnitCube
+
+FUSION_RATE = 0.03
+"""Published rate of the fusion weight exp(-0.03 d^2) with d the distance to the 3DMM over sqrt(3)."""
+
+
+@dataclass(frozen=True)
+class FaceFeatures:
+    """Encoded priors: feature grids [B, C, R, R, R], the cubes they fill, and the priors themselves."""
+
+    grid: Tensor | None
+    cube: UnitCube
+    face: FaceInput
+
+
+@dataclass(frozen=True)
+class FacePoints:
+    """The points of a batch that lie in their item's face box, listed item after item in input order.
+
+    Attributes:
+        mask: bool [B, N].
+        index: flat index into [B * N] of each face point, [F].
+        batch_index: item of each, [F].
+        counts: face points of each item.
+    """
+
+    mask: Tensor
+    index: Tensor
+    batch_index: Tensor
+    counts: list[int]
+
+    @classmethod
+    def select(cls, face: FaceInput | None, points_world: Tensor) -> FacePoints:
+        """Find the face points among ``points_world`` [B, N, 3]."""
+        batch, count = points_world.shape[:2]
+        if face is None:
+            mask = torch.zeros(batch, count, dtype=torch.bool, device=points_world.device)
+        else:
+            mask = face.mask(points_world)
+        index = mask.reshape(-1).nonzero()[:, 0]
+        batch_index = torch.div(index, max(count, 1), rounding_mode="floor")
+        return cls(mask, index, batch_index, mask.sum(dim=1).tolist())
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the face points' rows of ``values`` [B, N, ...]: [F, ...]."""
+        return values.flatten(0, 1)[self.index]
+
+    def gather_views(self, features: Tensor) -> Tensor:
+        """Return the face points' rows of pixel features [B, V, N, C], views first: [V, F, C]."""
+        return features.transpose(0, 1).flatten(1, 2)[:, self.index]
+
+    def scatter(self, rows: Tensor, like: Tensor | None = None) -> Tensor:
+        """Put rows [F, ...] at the face points of [B, N, ...]; elsewhere 0, or ``like``."""
+        if like is None:
+            base = rows.new_zeros(self.mask.numel(), *rows.shape[1:])
+        else:
+            base = like.flatten(0, 1)
+        return base.index_copy(0, self.index, rows.to(base.dtype)).unflatten(0, tuple(self.mask.shape))
+
+    def grid_features(self, features: FaceFeatures, points_world: Tensor) -> Tensor | None:
+        """Sample the grids at the face points: [F, C], or None where the head has no 3D branch."""
+        if features.grid is None:
+            return None
+        unit = features.cube.to_unit(self.gather(points_world), self.batch_index)
+        return sample_grid(features.grid, unit, self.counts)
+
+
+def flatten_vertices(face: FaceInput) -> tuple[Tensor, Tensor]:
+    """Return all vertices of a batch of priors, [M, 3], and the item of each, [M]."""
+    counts = torch.tensor([vertices.shape[0] for vertices in face.vertices_world])
+    batch_index = torch.repeat_interleave(torch.arange(len(face)), counts)
+    vertices = torch.cat(face.vertices_world)
+    return vertices, batch_index.to(vertices.device)
+
+
+def mean_loss(
+    errors_body: Tensor,  # [S, B, N]
+    errors_face: Tensor | None,  # [K, F]
+    points: FacePoints,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Average pointwise errors as published, per item, then over the batch.
+
+    An item's loss is the mean over its predictions (each a mean over its own points); an item without face points
+    has body predictions only.
+
+    Returns:
+        The loss, and its parts "body" and "face" (means over the predictions of that kind; "face" is 0 where no item
+        has face points).
+    """
+    body = errors_body.mean(dim=2)
+    total, number = body.sum(dim=0), torch.full_like(body[0], float(body.shape[0]))
+    parts = {"body": body.mean().detach(), "face": body.new_zeros(())}
+    if errors_face is not None and errors_face.shape[0] > 0:
+        predictions = errors_face.shape[0]
+        counts = torch.tensor(points.counts, device=body.device)
+        summed = body.new_zeros(body.shape[1]).index_add(0, points.batch_index, errors_face.sum(dim=0))
+        face = summed / counts.clamp(min=1)
+        has_face = counts > 0
+        total = total + face
+        number = number + predictions * has_face
+        parts["face"] = (face.sum() / (predictions * has_face.sum()).clamp(min=1)).detach()
+    return (total / number).mean(), parts
