@@ -1,0 +1,140 @@
+"""The picture's geometry by ray casting: which point of which triangle each sample of each pixel sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.geometry.raycast import RayScene
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from jiff.geometry.camera import Camera
+    from jiff.geometry.mesh import Mesh
+
+
+@dataclass(frozen=True)
+class GBuffer:
+    """Visible surface points of a view, one row per sample that hits (S hits over ``size`` x ``size`` pixels).
+
+    Attributes:
+        size: width and height of the image.
+        samples: samples per pixel.
+        pixel: [S] row * size + column.
+        face: [S] triangle.
+        weights: [S, 3] barycentric weights of the triangle's corners.
+        front: [S] whether the outer side is seen.
+        points_world: [S, 3] the surface points.
+        z_ndc: [S] NDC depth (larger is nearer).
+    """
+
+    size: int
+    samples: int
+    pixel: NDArray[np.int64]
+    face: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    front: NDArray[np.bool_]
+    points_world: NDArray[np.float32]
+    z_ndc: NDArray[np.float32]
+
+    def interpolate(self, values: ArrayLike, faces: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Interpolate per-corner ``values`` [V, C], indexed by ``faces`` [F, 3], at the samples: [S, C]."""
+        values = np.asarray(values, np.float32)
+        corner = faces[self.face]
+        out: NDArray[np.float32] = values[corner[:, 0]] * self.weights[:, :1]
+        out += values[corner[:, 1]] * self.weights[:, 1:2]
+        out += values[corner[:, 2]] * self.weights[:, 2:]
+        return out
+
+    def resolve(self, values: NDArray[np.float32], background: ArrayLike = 0.0) -> NDArray[np.float32]:
+        """Average per-sample ``values`` [S, C] into an image [size, size, C]; misses count as ``background``."""
+        channels = values.shape[1]
+        fill = np.broadcast_to(np.asarray(background, np.float32), channels)
+        count = self.size * self.size
+        if self.samples == 1:
+            image = np.empty((count, channels), np.float32)
+            image[:] = fill
+            image[self.pixel] = values
+        else:
+            sums = [np.bincount(self.pixel, values[:, k], minlength=count) for k in range(channels)]
+            missed = 1.0 - self.coverage().reshape(-1, 1)
+            image = (np.stack(sums, axis=1) / self.samples + missed * fill).astype(np.float32)
+        return image.reshape(self.size, self.size, channels)
+
+    def coverage(self) -> NDArray[np.float32]:
+        """Return [size, size] the fraction of each pixel's samples that hit."""
+        hits = np.bincount(self.pixel, minlength=self.size * self.size)
+        return (hits / np.float32(self.samples)).astype(np.float32).reshape(self.size, self.size)
+
+    def face_image(self) -> NDArray[np.int64]:
+        """Return [size, size] the triangle that one sample of each pixel sees, -1 where none does."""
+        image = np.full(self.size * self.size, -1, np.int64)
+        image[self.pixel] = self.face
+        return image.reshape(self.size, self.size)
+
+    def depth_image(self) -> NDArray[np.float32]:
+        """Return [size, size] the NDC depth of one sample of each pixel, NaN where none hits."""
+        image = np.full(self.size * self.size, np.nan, np.float32)
+        image[self.pixel] = self.z_ndc
+        return image.reshape(self.size, self.size)
+
+
+def sample_offsets(samples: int) -> NDArray[np.float64]:
+    """Return [samples, 2] positions within a pixel, in (0, 1): the centre for one, else a rank-1 lattice."""
+    if samples == 1:
+        return np.array([[0.5, 0.5]])
+    index = np.arange(samples)
+    # Fibonacci-like lattice of the plastic number: well spread in both axes for every count.
+    # (Roberts 2018, http://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/)
+    x = (index + 0.5) / samples
+    y = (0.5 + index * 0.6180339887498949) % 1.0
+    return np.stack([x, y], axis=1)
+
+
+def _rectangle(vertices_world: NDArray[np.float64], camera: Camera) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) pixels outside of which nothing can be seen."""
+    pixels = camera.world_to_pixel(vertices_world)
+    low = np.clip(np.floor(pixels.min(0)).astype(int), 0, camera.size)
+    high = np.clip(np.ceil(pixels.max(0)).astype(int) + 1, 0, camera.size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def render_gbuffer(mesh: Mesh, camera: Camera, samples: int = 1, *, scene: RayScene | None = None) -> GBuffer:
+    """Cast one ray per sample of the pixels inside the mesh's rectangle.
+
+    Args:
+        mesh: in the camera's world frame.
+        camera: the view; only the rays are turned, never the mesh.
+        samples: rays per pixel.
+        scene: the mesh's ray scene where one exists already; build it once for many views.
+    """
+    scene = scene or RayScene(mesh.vertices, mesh.faces)
+    size = camera.size
+    left, top, right, bottom = _rectangle(mesh.vertices, camera)
+    width, height = right - left, bottom - top
+    columns, rows = np.meshgrid(np.arange(left, right), np.arange(top, bottom))
+    cell = (rows * size + columns).ravel()
+    corners = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
+    # Rays start just outside the mesh: float32 then resolves the depth of thin cloth.
+    radius = float(np.linalg.norm(mesh.bounds - np.asarray(camera.center_world), axis=1).max()) + 1.0
+    forward = camera.forward_world
+    parts = []
+    for offset in sample_offsets(samples) if width > 0 and height > 0 else []:
+        origins, _ = camera.pixel_rays(corners + offset, start_world=radius)
+        hits = scene.intersect(origins, forward)
+        met = np.flatnonzero(hits.hit)
+        u, v = hits.barycentric[met].T
+        distance = hits.distance[met]
+        points = (origins[met] + distance[:, None] * forward).astype(np.float32)
+        depth = ((radius - distance) / camera.half_width_world * camera.zoom).astype(np.float32)
+        weights = np.stack([1 - u - v, u, v], axis=1)
+        parts.append((cell[met], hits.face[met].astype(np.int64), weights, hits.front[met], points, depth))
+    if not parts:
+        none = np.zeros(0, np.int64)
+        empty = np.zeros((0, 3), np.float32)
+        parts = [(none, none, empty, none.astype(bool), empty, np.zeros(0, np.float32))]
+    pixel, face, weights, front, points, depth = (np.concatenate(group) for group in zip(*parts))
+    return GBuffer(size, samples, pixel, face, weights, front, points, depth)
