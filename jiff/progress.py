@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 
 class Task(Protocol):
@@ -22,7 +23,7 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where a pipeline reports what it is doing."""
 
-    def task(self, name: str, total: float | None = None) -> _TaskContext:
+    def task(self, name: str, total: float | None = None) -> AbstractContextManager[Task]:
         """Open a bar of ``total`` steps (None: unknown) for the length of a ``with`` block."""
 
     def info(self, text: str) -> None:
@@ -30,12 +31,6 @@ class Progress(Protocol):
 
     def warn(self, text: str) -> None:
         """Say one line about something that went wrong but did not stop the work."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _NullTask:
