@@ -1,0 +1,3 @@
+"""Commands for optional files."""
+
+from __future__ import annotations

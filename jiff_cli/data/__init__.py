@@ -1,0 +1,3 @@
+"""Commands that prepare data."""
+
+from __future__ import annotations

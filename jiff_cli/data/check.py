@@ -1,0 +1,21 @@
+"""``jiff data check``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.check import CheckConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(CheckConfig)
+def command(config: CheckConfig, console: Console) -> None:
+    """Check raw scans (units, axes, closed, texture) or a processed set (complete, silhouettes, faces).
+
+    The exit status is 1 when something must be mended.
+    """
+    from jiff.pipelines.check import run_check
+
+    report = run_check(config, console.progress)
+    console.finish(
+        report, what="subjects", next_command=["jiff", "train", "shape", "--dataroot", config.root]
+    )

@@ -1,0 +1,26 @@
+"""``jiff data face``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.face import FaceConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(FaceConfig, published="face", aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})
+def command(config: FaceConfig, console: Console) -> None:
+    """Find faces and fit a 3D face model, on a processed set or on a test folder of photos.
+
+    A processed set gets FACE_REGION, FACE_3DMM and FILE_NUMBER; a test folder gets <name>_region.txt and
+    <name>_mesh.obj beside each image. Poor fits are refused and listed.
+    """
+    from jiff.pipelines.face import run_face
+
+    report = run_face(config, console.progress)
+    processed = (config.input / "GEO").is_dir()
+    following = ["jiff", "data", "icp", "-i", config.input]
+    if not processed:
+        following = ["jiff", "eval", "align", "--pifu", "RESULTS", "--test", config.input]
+    console.finish(
+        report, what="subjects" if processed else "photos", wrote=[config.input], next_command=following
+    )

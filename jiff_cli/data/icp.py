@@ -1,0 +1,21 @@
+"""``jiff data icp``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.icp import IcpConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(IcpConfig, aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})
+def command(config: IcpConfig, console: Console) -> None:
+    """Refine the fitted face meshes of a processed set against the scans (point-to-plane, trimmed).
+
+    Run it after 'jiff data face'; a second run changes nothing.
+    """
+    from jiff.pipelines.icp import run_icp
+
+    report = run_icp(config, console.progress)
+    console.finish(
+        report, what="subjects", wrote=[config.input], next_command=["jiff", "data", "check", config.input]
+    )

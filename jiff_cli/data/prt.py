@@ -1,0 +1,24 @@
+"""``jiff data prt``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.prt import PrtConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(PrtConfig, aliases={"input": ("-i",), "directions": ("-n", "--n-sample"), "jobs": ("-j",)})
+def command(config: PrtConfig, console: Console) -> None:
+    """Compute how each vertex of a scan sees its surroundings (precomputed radiance transfer).
+
+    Writes bounce/bounce0.txt and bounce/face.npy beside each scan. Run it after 'jiff data rescale'.
+    """
+    from jiff.pipelines.prt import run_prt
+
+    report = run_prt(config, console.progress)
+    console.finish(
+        report,
+        what="scans",
+        wrote=[config.input],
+        next_command=["jiff", "data", "render", "-i", config.input, "-o", "PROCESSED"],
+    )

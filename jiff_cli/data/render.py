@@ -1,0 +1,31 @@
+"""``jiff data render``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.render import RenderConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(
+    RenderConfig,
+    aliases={
+        "input": ("-i",),
+        "out": ("-o", "--out-dir"),
+        "egl": ("-e",),
+        "size": ("-s",),
+        "samples": ("-m", "--ms-rate"),
+        "jobs": ("-j",),
+    },
+)
+def command(config: RenderConfig, console: Console) -> None:
+    """Render scans with PRT to images, masks, camera parameters and UV maps: the processed set.
+
+    No display, GL or GPU is needed. Run it after 'jiff data prt'.
+    """
+    from jiff.pipelines.render import run_render
+
+    report = run_render(config, console.progress)
+    console.finish(
+        report, what="scans", wrote=[config.out], next_command=["jiff", "data", "face", "-i", config.out]
+    )

@@ -1,0 +1,22 @@
+"""``jiff data rescale``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.rescale import RescaleConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(
+    RescaleConfig, aliases={"input": ("-i", "--input-dir"), "out": ("-o", "--output-dir"), "jobs": ("-j",)}
+)
+def command(config: RescaleConfig, console: Console) -> None:
+    """Bring scans to the frame of training: 180 units high, feet at 0, centred.
+
+    Without -o the scans are changed in place. Texture, UV and normals are kept.
+    """
+    from jiff.pipelines.rescale import run_rescale
+
+    report = run_rescale(config, console.progress)
+    folder = config.out or config.input
+    console.finish(report, what="scans", wrote=[folder], next_command=["jiff", "data", "prt", "-i", folder])

@@ -1,0 +1,3 @@
+"""Commands that reconstruct and measure."""
+
+from __future__ import annotations

@@ -1,0 +1,24 @@
+"""``jiff eval align``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.align import AlignConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(AlignConfig, aliases={"pifu": ("-pifu", "--PIFu-path"), "test": ("-test", "--test-path")})
+def command(config: AlignConfig, console: Console) -> None:
+    """Align the face meshes and regions of a test folder to the coarse reconstructions, in place.
+
+    The unaligned mesh is kept as <name>_mesh_unaligned.obj.
+    """
+    from jiff.pipelines.align import run_align
+
+    report = run_align(config, console.progress)
+    console.finish(
+        report,
+        what="photos",
+        wrote=[config.test],
+        next_command=["jiff", "eval", "jiff", "--test-folder-path", config.test, "--checkpoint", "DIR"],
+    )

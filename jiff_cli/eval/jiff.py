@@ -1,0 +1,16 @@
+"""``jiff eval jiff``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.evaluate import EvalJiffConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(EvalJiffConfig, published="eval")
+def command(config: EvalJiffConfig, console: Console) -> None:
+    """Reconstruct every image of a test folder with its aligned face as prior."""
+    from jiff.pipelines.evaluate import run_eval_jiff
+
+    report = run_eval_jiff(config, console.progress)
+    console.finish(report, what="photos", next_command=["jiff", "eval", "metrics", "PRED", "GT"])

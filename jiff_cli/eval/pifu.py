@@ -1,0 +1,21 @@
+"""``jiff eval pifu``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.evaluate import EvalPifuConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(EvalPifuConfig, published="eval")
+def command(config: EvalPifuConfig, console: Console) -> None:
+    """Reconstruct every image + mask of a test folder without the face prior.
+
+    Its meshes are what 'jiff eval align' aligns the faces to.
+    """
+    from jiff.pipelines.evaluate import run_eval_pifu
+
+    report = run_eval_pifu(config, console.progress)
+    console.finish(
+        report, what="photos", next_command=["jiff", "data", "face", "-i", config.test_folder_path]
+    )

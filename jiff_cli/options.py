@@ -1,0 +1,41 @@
+"""Options that every command shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jiff_cli.config_file import apply_config_file
+
+_PANEL = "Every command"
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.yaml",
+        help="Take option values from this file, e.g. the run.yaml of an earlier run; the command line wins.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+        is_eager=True,
+        callback=apply_config_file,
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        metavar="",
+        help="Show the traceback when something fails.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Show warnings and errors only.", rich_help_panel=_PANEL, show_default=False
+    ),
+]

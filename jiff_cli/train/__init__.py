@@ -1,0 +1,3 @@
+"""Commands that train networks."""
+
+from __future__ import annotations

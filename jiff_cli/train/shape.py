@@ -1,0 +1,20 @@
+"""``jiff train shape``."""
+
+from __future__ import annotations
+
+from jiff.pipelines.train import TrainConfig
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@config_command(TrainConfig, published="train", fixed={"stage": "shape"})
+def command(config: TrainConfig, console: Console) -> None:
+    """Train the shape network (JIFF; --no-face-branch trains plain PIFu).
+
+    Run 'jiff train check' first. Ctrl-C saves; --continue-train goes on.
+    """
+    from jiff.pipelines.train import train_stage
+
+    from jiff_cli.train.show import show_training
+
+    show_training(train_stage(config, console.progress), config, console)
