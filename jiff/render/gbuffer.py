@@ -27,7 +27,6 @@ class GBuffer:
         face: [S] triangle.
         weights: [S, 3] barycentric weights of the triangle's corners.
         front: [S] whether the outer side is seen.
-        points_world: [S, 3] the surface points.
         z_ndc: [S] NDC depth (larger is nearer).
     """
 
@@ -37,12 +36,14 @@ class GBuffer:
     face: NDArray[np.int64]
     weights: NDArray[np.float32]
     front: NDArray[np.bool_]
-    points_world: NDArray[np.float32]
     z_ndc: NDArray[np.float32]
 
     def interpolate(self, values: ArrayLike, faces: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Interpolate per-corner ``values`` [V, C], indexed by ``faces`` [F, 3], at the samples: [S, C]."""
-        values = np.asarray(values, np.float32)
+        """Interpolate corner ``values`` [V, C], indexed by ``faces`` [F, 3], at the samples: [S, C].
+
+        ``interpolate(mesh.vertices, mesh.faces)`` gives the seen points in the world frame.
+        """
+        values = np.ascontiguousarray(values, np.float32)
         corner = faces[self.face]
         out: NDArray[np.float32] = values[corner[:, 0]] * self.weights[:, :1]
         out += values[corner[:, 1]] * self.weights[:, 1:2]
@@ -50,7 +51,7 @@ class GBuffer:
         return out
 
     def resolve(self, values: NDArray[np.float32], background: ArrayLike = 0.0) -> NDArray[np.float32]:
-        """Average per-sample ``values`` [S, C] into an image [size, size, C]; misses count as ``background``."""
+        """Average sample ``values`` [S, C] into an image [size, size, C]; misses count as ``background``."""
         channels = values.shape[1]
         fill = np.broadcast_to(np.asarray(background, np.float32), channels)
         count = self.size * self.size
@@ -69,6 +70,10 @@ class GBuffer:
         hits = np.bincount(self.pixel, minlength=self.size * self.size)
         return (hits / np.float32(self.samples)).astype(np.float32).reshape(self.size, self.size)
 
+    def mask(self) -> NDArray[np.uint8]:
+        """Return [size, size] 255 where at least half of a pixel is covered, else 0."""
+        return np.where(self.coverage() >= 0.5, 255, 0).astype(np.uint8)
+
     def face_image(self) -> NDArray[np.int64]:
         """Return [size, size] the triangle that one sample of each pixel sees, -1 where none does."""
         image = np.full(self.size * self.size, -1, np.int64)
@@ -83,26 +88,28 @@ class GBuffer:
 
 
 def sample_offsets(samples: int) -> NDArray[np.float64]:
-    """Return [samples, 2] positions within a pixel, in (0, 1): the centre for one, else a rank-1 lattice."""
-    if samples == 1:
-        return np.array([[0.5, 0.5]])
+    """Return [samples, 2] positions within a pixel, in (0, 1): the centre for one, else a golden-ratio lattice."""
     index = np.arange(samples)
-    # Fibonacci-like lattice of the plastic number: well spread in both axes for every count.
-    # (Roberts 2018, http://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences/)
-    x = (index + 0.5) / samples
     y = (0.5 + index * 0.6180339887498949) % 1.0
-    return np.stack([x, y], axis=1)
+    return np.stack([(index + 0.5) / samples, y], axis=1)
 
 
-def _rectangle(vertices_world: NDArray[np.float64], camera: Camera) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) pixels outside of which nothing can be seen."""
-    pixels = camera.world_to_pixel(vertices_world)
+def pixel_rectangle(points_world: ArrayLike, camera: Camera) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) pixels outside of which none of the points, nor their hull, can be seen."""
+    pixels = camera.world_to_pixel(points_world)
     low = np.clip(np.floor(pixels.min(0)).astype(int), 0, camera.size)
-    high = np.clip(np.ceil(pixels.max(0)).astype(int) + 1, 0, camera.size)
+    high = np.clip(np.ceil(pixels.max(0)).astype(int), 0, camera.size)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def render_gbuffer(mesh: Mesh, camera: Camera, samples: int = 1, *, scene: RayScene | None = None) -> GBuffer:
+def render_gbuffer(
+    mesh: Mesh,
+    camera: Camera,
+    samples: int = 1,
+    *,
+    scene: RayScene | None = None,
+    outline_world: NDArray[np.float64] | None = None,
+) -> GBuffer:
     """Cast one ray per sample of the pixels inside the mesh's rectangle.
 
     Args:
@@ -110,31 +117,36 @@ def render_gbuffer(mesh: Mesh, camera: Camera, samples: int = 1, *, scene: RaySc
         camera: the view; only the rays are turned, never the mesh.
         samples: rays per pixel.
         scene: the mesh's ray scene where one exists already; build it once for many views.
+        outline_world: [K, 3] points whose hull holds the mesh; all vertices without it.
     """
     scene = scene or RayScene(mesh.vertices, mesh.faces)
+    outline = mesh.vertices if outline_world is None else outline_world
     size = camera.size
-    left, top, right, bottom = _rectangle(mesh.vertices, camera)
+    left, top, right, bottom = pixel_rectangle(outline, camera)
     width, height = right - left, bottom - top
-    columns, rows = np.meshgrid(np.arange(left, right), np.arange(top, bottom))
-    cell = (rows * size + columns).ravel()
-    corners = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
+    if width <= 0 or height <= 0:
+        none = np.zeros(0, np.int64)
+        empty = np.zeros((0, 3), np.float32)
+        return GBuffer(size, samples, none, none, empty, none.astype(bool), np.zeros(0, np.float32))
     # Rays start just outside the mesh: float32 then resolves the depth of thin cloth.
-    radius = float(np.linalg.norm(mesh.bounds - np.asarray(camera.center_world), axis=1).max()) + 1.0
-    forward = camera.forward_world
+    radius = float(np.linalg.norm(outline - np.asarray(camera.center_world), axis=1).max()) * 1.01 + 1e-6
+    forward = camera.forward_world.astype(np.float32)
+    start, along_x, along_y = camera.pixel_rays([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], radius)[0]
+    along_x, along_y = along_x - start, along_y - start
     parts = []
-    for offset in sample_offsets(samples) if width > 0 and height > 0 else []:
-        origins, _ = camera.pixel_rays(corners + offset, start_world=radius)
+    for offset_x, offset_y in sample_offsets(samples):
+        columns = start + (np.arange(left, right)[:, None] + offset_x) * along_x
+        rows = (np.arange(top, bottom)[:, None] + offset_y) * along_y
+        origins = (rows.astype(np.float32)[:, None] + columns.astype(np.float32)[None]).reshape(-1, 3)
         hits = scene.intersect(origins, forward)
         met = np.flatnonzero(hits.hit)
         u, v = hits.barycentric[met].T
-        distance = hits.distance[met]
-        points = (origins[met] + distance[:, None] * forward).astype(np.float32)
-        depth = ((radius - distance) / camera.half_width_world * camera.zoom).astype(np.float32)
+        depth = (radius - hits.distance[met]) * np.float32(camera.zoom / camera.half_width_world)
+        row, column = np.divmod(met, width)
+        pixel = (row + top) * size + column + left
         weights = np.stack([1 - u - v, u, v], axis=1)
-        parts.append((cell[met], hits.face[met].astype(np.int64), weights, hits.front[met], points, depth))
-    if not parts:
-        none = np.zeros(0, np.int64)
-        empty = np.zeros((0, 3), np.float32)
-        parts = [(none, none, empty, none.astype(bool), empty, np.zeros(0, np.float32))]
-    pixel, face, weights, front, points, depth = (np.concatenate(group) for group in zip(*parts))
-    return GBuffer(size, samples, pixel, face, weights, front, points, depth)
+        parts.append((pixel, hits.face[met].astype(np.int64), weights, hits.front[met], depth))
+    if samples == 1:
+        return GBuffer(size, samples, *parts[0])
+    pixel, face, weights, front, depth = (np.concatenate(group) for group in zip(*parts))
+    return GBuffer(size, samples, pixel, face, weights, front, depth)

@@ -9,7 +9,7 @@ import numpy as np
 from jiff.geometry.camera import Camera
 from jiff.geometry.raycast import RayScene
 from jiff.render.gbuffer import GBuffer, render_gbuffer
-from jiff.render.texture import MipTexture, texture_levels
+from jiff.render.texture import MipTexture, pyramid_level, texels_per_world
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +42,12 @@ def sample_colors(
     if mesh.texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
         texture = texture or MipTexture(mesh.texture)
         seen, index = np.unique(gbuffer.face, return_inverse=True)
-        levels = texture_levels(
+        density = texels_per_world(
             mesh.vertices[mesh.faces[seen]],
             mesh.uv[mesh.faces_uv[seen]],
             texture.levels[0].shape[:2],
-            pixel_world / gbuffer.samples**0.5,
         )
+        levels = pyramid_level(density, pixel_world / gbuffer.samples**0.5)
         return texture.sample(gbuffer.interpolate(mesh.uv, mesh.faces_uv), levels[index.ravel()])
     if mesh.colors is not None:
         return gbuffer.interpolate(mesh.colors, mesh.faces)

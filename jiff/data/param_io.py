@@ -1,0 +1,130 @@
+"""Read and write PARAM records: ``.npy`` files that hold a pickled dict of plain numbers.
+
+Reading goes through an unpickler that can only build numpy arrays, numpy scalars and built-in containers, so that a
+file from elsewhere cannot run code. Writing names the modules as numpy 1 did, which every numpy reads.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from jiff.errors import InputError
+from jiff.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_BYTES = 1 << 20
+_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+_BUFFER_MODULES = ("numpy.core.numeric", "numpy._core.numeric")
+_PLAIN = (int, float, bool, str, np.number, np.bool_)
+
+
+def _latin1_bytes(text: str, encoding: str) -> bytes:
+    """Stand in for ``_codecs.encode``, by which protocol 2 stores bytes."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("an encoding other than latin1")
+    return text.encode("latin1")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler that knows numpy arrays and scalars, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in _ARRAY_MODULES and name in ("_reconstruct", "scalar"):
+            return getattr(np.core.multiarray if _OLD_NUMPY else np._core.multiarray, name)  # type: ignore[attr-defined]
+        if module in _BUFFER_MODULES and name == "_frombuffer":
+            return getattr(np.core.numeric if _OLD_NUMPY else np._core.numeric, name)  # type: ignore[attr-defined]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1_bytes
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+_OLD_NUMPY = int(np.__version__.split(".")[0]) < 2
+
+
+def _check_plain(value: Any, depth: int = 0) -> None:
+    if depth > 8:
+        raise pickle.UnpicklingError("its values are nested too deeply")
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise pickle.UnpicklingError("it holds an array of objects")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise pickle.UnpicklingError("a key is not a string")
+            _check_plain(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_plain(item, depth + 1)
+    elif value is not None and not isinstance(value, _PLAIN):
+        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
+
+
+def read_param(path: Path | str) -> dict[str, Any]:
+    """Read a PARAM record.
+
+    Args:
+        path: ``.npy`` file of a pickled dict, as published or as ``write_param`` makes it.
+
+    Returns:
+        Name -> number, string, array, list or dict of such.
+
+    Raises:
+        InputError: missing, damaged, or holding anything but plain numbers, strings, arrays and containers.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise InputError(
+                f"{path}: is too large for a PARAM record ({size} bytes); render the view again."
+            )
+        stream = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); render the view again.") from error
+    try:
+        version = npy_format.read_magic(stream)
+        reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        shape, _, dtype = reader(stream)
+        if shape != () or dtype != np.dtype(object):
+            raise pickle.UnpicklingError("it is a plain array, not a record")
+        value = _PlainUnpickler(stream).load()
+        record = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+        if not isinstance(record, dict):
+            raise pickle.UnpicklingError("it is not a dict")
+        _check_plain(record)
+    except (
+        pickle.UnpicklingError, ValueError, TypeError, EOFError, AttributeError, IndexError, KeyError,
+        MemoryError, OverflowError, UnicodeDecodeError, ImportError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"{path}: is not a PARAM record of plain numbers ({error}); do not trust it, render the view again."
+        ) from error
+    return record
+
+
+def encode_param(record: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a PARAM file: same record, same bytes, whichever numpy writes them."""
+    _check_plain(dict(record))
+    holder = np.empty((), dtype=object)
+    holder[()] = dict(record)
+    stream = io.BytesIO()
+    npy_format.write_array_header_1_0(stream, {"descr": "|O", "fortran_order": False, "shape": ()})
+    # Protocol 3 writes module names between newlines, without lengths, so that renaming one is safe.
+    blob = pickle.dumps(holder, protocol=3)
+    stream.write(blob.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+    return stream.getvalue()
+
+
+def write_param(path: Path | str, record: Mapping[str, Any]) -> None:
+    """Write a PARAM record atomically; plain numbers, strings, arrays and containers only."""
+    write_bytes(path, encode_param(record))
