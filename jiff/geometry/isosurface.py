@@ -1,0 +1,380 @@
+"""The level set of a field as a mesh, from few samples: coarse grid, refinement where the surface runs, marching cubes.
+
+Cells whose corners disagree are split level by level; at each level the surface is followed across faces into cells
+that the coarser level missed, so every connected piece of which one cell is known comes out whole. Thin parts that no
+coarse node meets are found by seeds: columns of the silhouette in which nothing was found yet, and the face box.
+Nothing of the size resolution^3 is ever allocated.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from jiff.errors import ReconstructionError
+from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
+from jiff.geometry.marching import CORNERS, marching_cubes
+from jiff.geometry.mesh import Mesh
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from torch import Tensor
+
+    from jiff.geometry.camera import Camera
+
+LEVEL = 0.5
+"""Occupancy of the surface."""
+
+_DILATED_STRIDE = 4
+"""Cells of this edge and larger are refined together with their neighbours; below, following the surface suffices."""
+
+
+@runtime_checkable
+class SizedField(Protocol):
+    """A field that knows how much memory one point takes."""
+
+    bytes_per_point: int
+
+    def __call__(self, points_world: Tensor) -> Tensor:
+        """Return [N] values at [N, 3] float32 points."""
+
+
+Field = Callable[["Tensor"], "Tensor"]
+"""Maps points [N, 3] (float32, sorted so that points of one x, y column follow each other) to values [N]."""
+
+
+@dataclass(frozen=True)
+class SurfaceOptions:
+    """How to extract a surface.
+
+    Attributes:
+        resolution: cells along the longest side of the bounds; any number.
+        level: value of the surface; larger is inside.
+        coarse_resolution: about how many cells the first, dense level has along that side.
+        memory_budget_bytes: what one call of the field may take, where the field tells its need.
+        max_chunk: most points of one call.
+        search_stride: spacing in cells at which uncovered silhouette columns are searched.
+    """
+
+    resolution: int = 512
+    level: float = LEVEL
+    coarse_resolution: int = 64
+    memory_budget_bytes: int = 2 << 30
+    max_chunk: int = 65536
+    search_stride: int = 2
+
+    def __post_init__(self) -> None:
+        if self.resolution < 2:
+            raise ReconstructionError(f"A resolution of {self.resolution} gives no surface; use 64 or more.")
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where a thin part may hide between coarse nodes.
+
+    Attributes:
+        silhouette: [H, W] bool, the person as seen by ``camera``; None for no search.
+        camera: a camera that looks along -z without turn.
+        boxes_world: [2, 3] low and high corners that are refined whatever the coarse level says (the face).
+    """
+
+    silhouette: NDArray[np.bool_] | None = None
+    camera: Camera | None = None
+    boxes_world: tuple[NDArray[np.float64], ...] = ()
+
+
+@dataclass
+class SurfaceStats:
+    """What an extraction cost.
+
+    Attributes:
+        points: field evaluations.
+        cells: stride -> cells that the surface passes through at that level.
+        field_seconds: time spent in the field.
+        total_seconds: all of it.
+        min_value: smallest value met.
+        max_value: largest value met.
+    """
+
+    points: int = 0
+    cells: dict[int, int] = field(default_factory=dict)
+    field_seconds: float = 0.0
+    total_seconds: float = 0.0
+    min_value: float = float("inf")
+    max_value: float = float("-inf")
+
+
+class _Sampler:
+    """Evaluates nodes in chunks; nodes on the border of the bounds are outside, which closes the surface there."""
+
+    def __init__(self, function: Field, lattice: Lattice, options: SurfaceOptions) -> None:
+        self.function, self.lattice, self.options = function, lattice, options
+        self.stats = SurfaceStats()
+        chunk = options.max_chunk
+        if isinstance(function, SizedField):
+            chunk = max(256, min(chunk, options.memory_budget_bytes // function.bytes_per_point))
+        self.chunk = int(chunk)
+
+    def __call__(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        index = self.lattice.indices(keys)
+        inner = ((index > 0) & (index < np.array(self.lattice.counts))).all(axis=1)
+        values = np.full(len(keys), self.options.level - 0.5, dtype=np.float32)
+        values[inner] = self._evaluate(index[inner])
+        return values
+
+    def _evaluate(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        import torch
+
+        start = time.perf_counter()
+        result = np.empty(len(index), dtype=np.float32)
+        with torch.inference_mode():
+            for low in range(0, len(index), self.chunk):
+                part = slice(low, low + self.chunk)
+                points = self.lattice.origin_world + index[part] * self.lattice.cell_world
+                values = self.function(torch.from_numpy(points.astype(np.float32)))
+                result[part] = values.detach().reshape(-1).float().cpu().numpy()
+        if not np.isfinite(result).all():
+            raise ReconstructionError(
+                "The occupancy field holds values that are not numbers; the checkpoint is damaged or diverged, use another."
+            )
+        self.stats.points += len(index)
+        self.stats.field_seconds += time.perf_counter() - start
+        if len(result):
+            self.stats.min_value = min(self.stats.min_value, float(result.min()))
+            self.stats.max_value = max(self.stats.max_value, float(result.max()))
+        return result
+
+
+def _union(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    return sorted_unique(np.concatenate([first, second]))
+
+
+def _crossed(values: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
+    inside = values > level
+    return np.asarray(inside.any(axis=1) & ~inside.all(axis=1))
+
+
+def _near(values: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
+    """Cells that the surface could enter between nodes: the values vary by more than what lacks to the level."""
+    return np.asarray(np.abs(values - level).min(axis=1) < np.ptp(values, axis=1))
+
+
+def _specks(
+    store: NodeValues, lattice: Lattice, cells: NDArray[np.int64], stride: int, level: float
+) -> NDArray[np.int64]:
+    """Uncrossed cells in which a piece smaller than the stride may hide: near the level around a local extremum."""
+    values = store.of_cells(lattice, cells, stride)
+    places = np.searchsorted(store.keys, lattice.corner_keys(cells, stride)).T
+    # How far inside a node lies on its own side; the surface can only close around a node where this is smallest.
+    depth = np.abs(store.values - level)
+    least = np.full(len(depth), np.inf, dtype=np.float32)
+    np.minimum.at(least, places, np.abs(values - level).min(axis=1, keepdims=True))
+    extremum = (depth[places] <= least[places]).any(axis=1)
+    return cells[extremum & _near(values, level) & ~_crossed(values, level)]
+
+
+@functools.cache
+def _interpolation() -> NDArray[np.float32]:
+    """[27, 8] weights of a cell's corners at the nodes of its half-size children (x + 3 y + 9 z)."""
+    places = np.stack(np.meshgrid(*[np.arange(3) / 2] * 3, indexing="ij"), axis=-1).reshape(-1, 3)[:, ::-1]
+    weights = np.where(CORNERS[None] == 1, places[:, None], 1.0 - places[:, None])
+    return weights.prod(axis=2).astype(np.float32)
+
+
+def _predicted_children(values: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
+    """[C, 8] which children of cells with corner values [C, 8] the trilinear interpolant passes through."""
+    inside = values @ _interpolation().T > level
+    kept = np.empty(values.shape, dtype=bool)
+    for child, offset in enumerate(CORNERS):
+        nodes = (CORNERS + offset) @ np.array([1, 3, 9])
+        labels = inside[:, nodes]
+        kept[:, child] = labels.any(axis=1) & ~labels.all(axis=1)
+    return kept
+
+
+def _follow(
+    store: NodeValues, lattice: Lattice, cells: NDArray[np.int64], stride: int, level: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the crossed cells among ``cells`` and all crossed cells connected to them, with their corner values."""
+    values = store.of_cells(lattice, cells, stride)
+    kept = _crossed(values, level)
+    known, frontier, frontier_values = cells[kept], cells[kept], values[kept]
+    all_values = frontier_values
+    while len(frontier):
+        across = lattice.next_across(frontier, frontier_values > level, stride)
+        frontier = across[~contains(known, across)]
+        if len(frontier) == 0:
+            break
+        frontier_values = store.of_cells(lattice, frontier, stride)
+        places = np.searchsorted(known, frontier)
+        known = np.insert(known, places, frontier)
+        all_values = np.insert(all_values, places, frontier_values, axis=0)
+    return known, all_values
+
+
+def _footprint(lattice: Lattice, cells: NDArray[np.int64], stride: int) -> NDArray[np.bool_]:
+    """[X, Y] columns of finest cells that cells of edge ``stride`` stand in."""
+    nx, ny, _ = lattice.counts
+    coarse = np.zeros((-(-nx // stride), -(-ny // stride)), dtype=bool)
+    index = lattice.indices(cells) // stride
+    coarse[index[:, 0], index[:, 1]] = True
+    return coarse.repeat(stride, axis=0).repeat(stride, axis=1)[:nx, :ny]
+
+
+def _silhouette_columns(lattice: Lattice, seeds: Seeds) -> NDArray[np.bool_]:
+    """[X, Y] columns of finest cells whose centre is seen in the silhouette."""
+    nx, ny, _ = lattice.counts
+    if seeds.silhouette is None or seeds.camera is None:
+        return np.zeros((nx, ny), dtype=bool)
+    x = lattice.origin_world[0] + (np.arange(nx) + 0.5) * lattice.cell_world
+    y = lattice.origin_world[1] + (np.arange(ny) + 0.5) * lattice.cell_world
+    points = np.stack(np.broadcast_arrays(x[:, None], y, 0.0), axis=-1)
+    height, width = seeds.silhouette.shape
+    pixel = np.floor(seeds.camera.with_size(width).world_to_pixel(points)).astype(np.int64)
+    within = (pixel >= 0).all(-1) & (pixel[..., 0] < width) & (pixel[..., 1] < height)
+    pixel = np.where(within[..., None], pixel, 0)
+    return within & seeds.silhouette[pixel[..., 1], pixel[..., 0]]
+
+
+def _search_columns(
+    store: NodeValues, sampler: _Sampler, columns: NDArray[np.bool_], stride: int
+) -> NDArray[np.int64]:
+    """Return cells of edge ``stride`` around the inside nodes met in columns [X, Y], looking every ``stride`` cells."""
+    lattice, level = sampler.lattice, sampler.options.level
+    nx, ny, nz = lattice.counts
+    padded = np.zeros((-(-nx // stride) * stride, -(-ny // stride) * stride), dtype=bool)
+    padded[:nx, :ny] = columns
+    blocks = padded.reshape(padded.shape[0] // stride, stride, padded.shape[1] // stride, stride)
+    wanted = np.argwhere(blocks.any(axis=(1, 3)))
+    heights = np.arange(stride, nz, stride)
+    found = [np.zeros(0, dtype=np.int64)]
+    if len(heights) == 0:
+        return found[0]
+    per_batch = max(1, sampler.chunk // len(heights))
+    for low in range(0, len(wanted), per_batch):
+        part = wanted[low : low + per_batch] * stride
+        index = np.concatenate(
+            [
+                np.repeat(part, len(heights), axis=0),
+                np.tile(heights, len(part))[:, None],
+            ],
+            axis=1,
+        )
+        keys = lattice.keys(index)
+        keys = keys[~contains(store.keys, keys)]
+        values = sampler(keys)
+        inside = values > level
+        store.add(keys[inside], values[inside])
+        found.append(keys[inside])
+    # A node is a corner of the eight cells around it; the one that starts there and its neighbours cover them.
+    nodes = np.concatenate(found)
+    return lattice.dilated(nodes, stride) if len(nodes) else nodes
+
+
+def _boxed_cells(lattice: Lattice, boxes: tuple[NDArray[np.float64], ...], stride: int) -> NDArray[np.int64]:
+    """Keys of cells of edge ``stride`` that meet one of the boxes, sorted."""
+    found = [np.zeros(0, dtype=np.int64)]
+    for box in boxes:
+        corner = (np.asarray(box, dtype=np.float64) - lattice.origin_world) / lattice.cell_world / stride
+        low = np.maximum(np.floor(np.nan_to_num(corner[0], neginf=-1e6)), 0).astype(np.int64)
+        high = np.floor(np.nan_to_num(corner[1], posinf=1e6)).astype(np.int64)
+        last = (np.array(lattice.counts) - 1) // stride
+        axes = [np.arange(a, b + 1) * stride for a, b in zip(low, np.minimum(high, last))]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        found.append(lattice.keys(grid))
+    return sorted_unique(np.concatenate(found))
+
+
+def _first_stride(options: SurfaceOptions) -> int:
+    stride = 1
+    while options.resolution // (stride * 2) >= options.coarse_resolution:
+        stride *= 2
+    return stride
+
+
+def _finest_cells(
+    store: NodeValues, sampler: _Sampler, seeds: Seeds
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the cells of edge 1 that the surface passes through, sorted, and their corner values."""
+    lattice, options = sampler.lattice, sampler.options
+    stride = _first_stride(options)
+    search = min(options.search_stride, stride // 2)
+    candidates = lattice.all_cells(stride)
+    columns = _silhouette_columns(lattice, seeds)
+    while True:
+        if stride == search and columns.any():
+            uncovered = columns & ~_footprint(lattice, candidates, stride)
+            extra = _search_columns(store, sampler, uncovered, stride)
+            candidates = _union(candidates, extra)
+        cells, values = _follow(store, lattice, candidates, stride, options.level)
+        sampler.stats.cells[stride] = len(cells)
+        if stride == 1:
+            return cells, values
+        if stride >= _DILATED_STRIDE:
+            near = candidates[_near(store.of_cells(lattice, candidates, stride), options.level)]
+            cells = lattice.dilated(_union(cells, near), stride)
+            cells = _union(cells, _boxed_cells(lattice, seeds.boxes_world, stride))
+            candidates = lattice.children(cells, stride)
+        else:
+            specks = lattice.children(_specks(store, lattice, candidates, stride, options.level), stride)
+            predicted = lattice.children(cells, stride, _predicted_children(values, options.level))
+            candidates = _union(predicted, specks)
+        stride //= 2
+
+
+def extract_surface_with_stats(
+    function: Field,
+    bounds_world: ArrayLike,
+    options: SurfaceOptions | None = None,
+    seeds: Seeds | None = None,
+) -> tuple[Mesh, SurfaceStats]:
+    """Extract a level set; see ``extract_surface``. Also returns what it cost."""
+    options = options or SurfaceOptions()
+    begin = time.perf_counter()
+    lattice = Lattice.of_bounds(bounds_world, options.resolution)
+    sampler = _Sampler(function, lattice, options)
+    store = NodeValues(sampler)
+    cells, values = _finest_cells(store, sampler, seeds or Seeds())
+    stats = sampler.stats
+    if len(cells) == 0:
+        side = "empty" if stats.max_value <= options.level else "full"
+        raise ReconstructionError(
+            f"The field never crosses {options.level:g} (values from {stats.min_value:.3g} to {stats.max_value:.3g},"
+            f" all {side}): check that image and mask show one whole person framed as in training, or train longer."
+        )
+    base, axis, fraction, faces = marching_cubes(cells, values, lattice.steps, options.level)
+    index = lattice.indices(base).astype(np.float64)
+    index[np.arange(len(index)), axis] += fraction
+    stats.total_seconds = time.perf_counter() - begin
+    return Mesh(vertices=lattice.origin_world + index * lattice.cell_world, faces=faces), stats
+
+
+def extract_surface(
+    function: Field,
+    bounds_world: ArrayLike,
+    options: SurfaceOptions | None = None,
+    seeds: Seeds | None = None,
+) -> Mesh:
+    """Extract the level set of a field as a closed mesh.
+
+    The field counts as outside on the border of the bounds, so that the mesh is closed there too.
+
+    Args:
+        function: maps [N, 3] points to [N] values, in world units; runs in inference mode.
+        bounds_world: [2, 3] smallest and largest corner; cells are cubes.
+        options: resolution, level, budget.
+        seeds: silhouette and boxes where thin parts may hide; the dense evaluation's mesh is only guaranteed for
+            parts that a coarse node meets, that are connected to such parts, or that a seed covers.
+
+    Returns:
+        The mesh, triangles facing outward, vertices shared, normals and colours left to the caller.
+
+    Raises:
+        ReconstructionError: the field never crosses the level, or is not finite.
+    """
+    return extract_surface_with_stats(function, bounds_world, options, seeds)[0]
