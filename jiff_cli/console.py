@@ -55,10 +55,10 @@ class Console:
         """Print one line to stderr, whatever the settings."""
         typer.echo(text, err=True)
 
-    def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str]) -> None:
+    def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> None:
         """Print aligned columns to stdout, without control characters."""
-        cells = [[str(cell) for cell in row] for row in [header, *rows]]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+        cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]) if cells else 0)]
         for row in cells:
             self.out("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 

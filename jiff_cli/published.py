@@ -12,6 +12,42 @@ _ARCHITECTURE = "a checkpoint knows its own architecture here; leave the option 
 _TRAINING = "it is an option of training and changes nothing here; leave it out."
 _UNREAD = "the published scripts accept it but never read it; leave it out."
 
+_TRAINING_VALUES = (
+    "num_threads",
+    "learning_rate",
+    "num_epoch",
+    "freq_plot",
+    "freq_save",
+    "freq_save_ply",
+    "resume_epoch",
+    "sigma",
+    "num_sample_inout",
+    "num_sample_color",
+    "schedule",
+    "gamma",
+    "color_loss_type",
+    "checkpoints_path",
+    "aug_bri",
+    "aug_con",
+    "aug_sat",
+    "aug_hue",
+    "aug_blur",
+)
+_TRAINING_SWITCHES = (
+    "serial_batches",
+    "pin_memory",
+    "no_gen_mesh",
+    "no_num_eval",
+    "continue_train",
+    "random_flip",
+    "random_trans",
+    "random_scale",
+    "val_test_error",
+    "val_train_error",
+    "gen_test_mesh",
+    "gen_train_mesh",
+)
+
 _BASE: dict[str, Retired] = {
     "dataroot_512": Retired(f"one --dataroot serves every image size and {_UNREAD}", ("./data",)),
     "learning_rateC": Retired("the published scripts never read it; use --learning-rate.", ("0.001", "1e-3")),
@@ -68,21 +104,8 @@ EVAL: dict[str, Retired] = {
     "z_size": Retired(_ARCHITECTURE, ("200", "200.0")),
     "load_netC_checkpoint_path": Retired("coarse reconstruction uses no fine colour network; leave it out."),
     "num_gen_mesh_test": Retired(_TRAINING, ("1",)),
-    **{
-        name: Retired(_TRAINING)
-        for name in (
-            "num_threads learning_rate num_epoch freq_plot freq_save freq_save_ply resume_epoch sigma "
-            "num_sample_inout num_sample_color schedule gamma color_loss_type checkpoints_path "
-            "aug_bri aug_con aug_sat aug_hue aug_blur"
-        ).split()
-    },
-    **{
-        name: Retired(_TRAINING, takes_value=False)
-        for name in (
-            "serial_batches pin_memory no_gen_mesh no_num_eval continue_train random_flip random_trans "
-            "random_scale val_test_error val_train_error gen_test_mesh gen_train_mesh"
-        ).split()
-    },
+    **{name: Retired(_TRAINING) for name in _TRAINING_VALUES},
+    **{name: Retired(_TRAINING, takes_value=False) for name in _TRAINING_SWITCHES},
 }
 
 FACE: dict[str, Retired] = {
