@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from jiff.errors import InputError
 from jiff.files import write_bytes
@@ -69,6 +68,18 @@ def _check_plain(value: Any, depth: int = 0) -> None:
         raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
 
 
+def _skip_header(stream: io.BytesIO) -> None:
+    """Move past the ``.npy`` header of a 0-d object array; numpy's own parser fails in many ways on damaged ones."""
+    magic = stream.read(8)
+    width = 2 if magic[6:7] == b"\x01" else 4
+    header = stream.read(int.from_bytes(stream.read(width), "little"))
+    fields = b"".join(header.split()).replace(b'"', b"'")
+    if not magic.startswith(b"\x93NUMPY") or any(
+        word not in fields for word in (b"'descr':'|O'", b"'shape':()")
+    ):
+        raise pickle.UnpicklingError("it is not a .npy file of one record")
+
+
 def read_param(path: Path | str) -> dict[str, Any]:
     """Read a PARAM record.
 
@@ -92,11 +103,7 @@ def read_param(path: Path | str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); render the view again.") from error
     try:
-        version = npy_format.read_magic(stream)
-        reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, _, dtype = reader(stream)
-        if shape != () or dtype != np.dtype(object):
-            raise pickle.UnpicklingError("it is a plain array, not a record")
+        _skip_header(stream)
         value = _PlainUnpickler(stream).load()
         record = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
         if not isinstance(record, dict):
@@ -118,7 +125,7 @@ def encode_param(record: Mapping[str, Any]) -> bytes:
     holder = np.empty((), dtype=object)
     holder[()] = dict(record)
     stream = io.BytesIO()
-    npy_format.write_array_header_1_0(stream, {"descr": "|O", "fortran_order": False, "shape": ()})
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|O", "fortran_order": False, "shape": ()})
     # Protocol 3 writes module names between newlines, without lengths, so that renaming one is safe.
     blob = pickle.dumps(holder, protocol=3)
     stream.write(blob.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
