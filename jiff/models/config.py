@@ -298,10 +298,10 @@ def _lookup(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 _DEMO_FACE: dict[str, Any] = {
-    "grid_resolution": 32,
-    "face_dim": 16,
-    "unet_maps": (16, 32, 64),
-    "cube_size_world": 56.0,
+    "grid_resolution": 24,
+    "face_dim": 8,
+    "unet_maps": (8, 16, 32),
+    "cube_size_world": 40.0,
     "cube_follows_face": True,
     "load_size": 128,
     "z_size": 50.0,
@@ -323,7 +323,7 @@ _SHAPE_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "demo": {
         **_DEMO_FACE,
-        "num_stack": 2,
+        "num_stack": 1,
         "hourglass_dim": 64,
         "filter_dim": 64,
         "mlp_dim": _narrow_mlp(65, _DEMO_HIDDEN, 1),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jiff.models.layers import ConvBlock, make_norm_2d
+from jiff.models.layers import ConvBlock, image_layout, make_norm_2d
 
 if TYPE_CHECKING:
     from jiff.models.config import ShapeConfig
@@ -75,7 +75,7 @@ class HourglassFilter(nn.Module):
         Returns:
             One feature map [B, hourglass_dim, H/4, W/4] per stack, and the detached stem [B, filter_dim/4, H/2, W/2].
         """
-        x = functional.relu(self.bn1(self.conv1(images)))
+        x = functional.relu(self.bn1(self.conv1(image_layout(images, self.training))))
         stem = x.detach()
         x = self.conv2(x)
         x = functional.avg_pool2d(x, 2, stride=2) if self.down_conv2 is None else self.down_conv2(x)

@@ -84,3 +84,12 @@ def initialize(module: nn.Module, scheme: str, generator: torch.Generator | None
         elif isinstance(layer, nn.BatchNorm2d) and scheme == "normal":
             nn.init.normal_(layer.weight, 1.0, 0.02, generator=generator)
             nn.init.zeros_(layer.bias)
+
+
+def image_layout(images: Tensor, training: bool) -> Tensor:
+    """Return ``images`` channels-last for training, where it makes a CPU two to five times faster, else as usual.
+
+    Evaluation keeps the usual layout because PyTorch's channels-last group norm on the CPU takes the variance in one
+    float32 pass, which loses digits where the mean is large.
+    """
+    return images.contiguous(memory_format=torch.channels_last if training else torch.contiguous_format)

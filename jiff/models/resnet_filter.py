@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from jiff.models.layers import make_norm_2d
+from jiff.models.layers import image_layout, make_norm_2d
 
 if TYPE_CHECKING:
     from jiff.models.config import ColorConfig
@@ -63,4 +63,4 @@ class ResnetFilter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Encode [B, 3, H, W] in [-1, 1]."""
-        return self.model(images)
+        return self.model(image_layout(images, self.training))

@@ -67,7 +67,7 @@ class UNet3d(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         """Map [B, in, D, H, W] to [B, out, D, H, W]; the sides are multiples of 2**(levels - 1)."""
         skips: list[Tensor] = []
-        x = grid
+        x = grid.contiguous()
         for index, encoder in enumerate(self.encoders):
             if index > 0:
                 x = functional.max_pool3d(x, 2)
