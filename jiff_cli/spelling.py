@@ -50,6 +50,7 @@ class Speller:
     """Rewrites the words of a command line into the spellings that the command declares."""
 
     def __init__(self, known: list[Known], retired: Mapping[str, Retired]) -> None:
+        self.known = tuple(known)
         self._exact = {spelling: item for item in known for spelling in item.spellings}
         self._loose = {
             canonical(spelling): spelling

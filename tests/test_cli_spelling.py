@@ -86,5 +86,5 @@ def test_options_without_meaning_say_why(line: str, words: list[str]) -> None:
 
 
 def test_rewriting_twice_changes_nothing() -> None:
-    once = SPELLER.rewrite("--num_stack 4 --schedule 60 80 -i a_b --no_gen_mesh".split())
+    once = SPELLER.rewrite(["--num_stack", "4", "--schedule", "60", "80", "-i", "a_b", "--no_gen_mesh"])
     assert SPELLER.rewrite(once) == once

@@ -137,7 +137,7 @@ def test_whole_numbers_stay_exact() -> None:
 def test_specs_are_flat_ordered_and_take_nested_defaults_from_the_outer_class() -> None:
     @dataclass(frozen=True)
     class Deep:
-        network: Inner = Inner(4)  # noqa: RUF009 - frozen
+        network: Inner = Inner(4)
 
     # Annotations of a class made in a function cannot be looked up by name.
     Deep.__annotations__ = {"network": Inner}

@@ -1,0 +1,337 @@
+"""Options built from a configuration: command line over file over defaults, help, errors and exit status."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from typer.testing import CliRunner
+
+from jiff.config import option, save_resolved
+from jiff.errors import ConfigError, InputError, UsageError
+from jiff.parallel import BatchReport
+from jiff_cli.command import JiffCommand, config_command
+from jiff_cli.console import Console
+from jiff_cli.from_dataclass import Blueprint
+from jiff_cli.registry import ROOT, all_commands, find
+
+
+@dataclass(frozen=True)
+class Network:
+    depth: int = option(2, help="Depth of the network.", min=1, max=5, panel="Network")
+    width: int = 7
+
+
+@dataclass(frozen=True)
+class Job:
+    input: Path = option(help="Folder [of scans].", flags=("-i",))
+    num_stack: int = option(4, help="Stacks.", min=1)
+    rate: float = option(1e-3, help="Rate.", min=0, max=1)
+    norm: Literal["group", "batch"] = option("group", help="Norm.")
+    flip: bool = option(False, help="Flip.", flags=("-f",))
+    mesh: bool = option(True, help="Meshes.")
+    no_face: bool = option(False, help="No face.")
+    schedule: tuple[int, ...] = option((60, 80), help="Epochs.")
+    corner: tuple[float, float] = option((0.0, 1.0), help="Corner.")
+    photos: tuple[Path, ...] = option((), help="Photos.")
+    out: Path | None = option(Path("results"), help="Results.", flags=("-o",))
+    limit: int | None = option(None, help="Limit.", min=1)
+    stage: str = "shape"
+    network: Network = field(default_factory=Network)
+
+
+@dataclass(frozen=True)
+class Files:
+    mesh: tuple[Path, ...] = option(help="Meshes.", positional=True)
+    zoom: bool = option(False, help="Zoom.")
+
+
+runner = CliRunner()
+seen: list[Job | Files] = []
+
+
+@config_command(Job, published="eval", fixed={"stage": "color_fine"}, aliases={"input": ("--input-dir",)})
+def job(config: Job, console: Console) -> None:
+    """Do the job."""
+    seen.append(config)
+
+
+@config_command(Files)
+def files(config: Files, console: Console) -> None:
+    """Take files."""
+    seen.append(config)
+
+
+def run(command: JiffCommand, *words: object) -> Job:
+    seen.clear()
+    result = command_result(command, *words)
+    assert result.exit_code == 0, result.output
+    (config,) = seen
+    assert isinstance(config, Job)
+    return config
+
+
+def command_result(command: JiffCommand, *words: object):  # type: ignore[no-untyped-def]
+    """Call a bare command as the runner calls an app."""
+    import typer.testing
+
+    original = typer.testing._get_command
+    typer.testing._get_command = lambda app: app  # type: ignore[assignment,return-value]
+    try:
+        return runner.invoke(command, [str(word) for word in words])  # type: ignore[arg-type]
+    finally:
+        typer.testing._get_command = original
+
+
+def test_defaults_are_the_dataclass_and_what_the_command_fixes() -> None:
+    assert run(job, "-i", "x") == Job(Path("x"), stage="color_fine")
+
+
+def test_every_kind_of_option_arrives_typed() -> None:
+    words = (
+        "--input_dir a_b --num_stack 2 --rate 1e-4 --norm batch -f --no_mesh --no_face --schedule 3 4 "
+        "--corner 0.5,2 --photos p_1.png --photos p2.png -o c_d --limit 9 --depth 5"
+    )
+    assert run(job, *words.split()) == Job(
+        Path("a_b"),
+        2,
+        1e-4,
+        "batch",
+        True,
+        False,
+        True,
+        (3, 4),
+        (0.5, 2.0),
+        (Path("p_1.png"), Path("p2.png")),
+        Path("c_d"),
+        9,
+        "color_fine",
+        Network(5),
+    )
+
+
+def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "input: from_file\nnum-stack: 3\nrate: 1e-4\nflip: true\nno_mesh: true\nschedule: [1, 2]\n"
+        "photos: [a.png, b.png]\nlimit: 5\nnetwork: {depth: 3, width: 11}\n"
+    )
+    config = run(job, "--config", file)
+    expected = Job(
+        Path("from_file"),
+        3,
+        1e-4,
+        flip=True,
+        mesh=False,
+        schedule=(1, 2),
+        photos=(Path("a.png"), Path("b.png")),
+        limit=5,
+        stage="color_fine",
+        network=Network(3, 11),
+    )
+    assert config == expected
+    config = run(
+        job, "--num_stack", 8, "--no-flip", "--config", file, "--schedule", 9, "--depth", 1, "--mesh"
+    )
+    assert (config.num_stack, config.flip, config.schedule, config.mesh) == (8, False, (9,), True)
+    assert (config.network, config.rate, config.photos) == (Network(1, 11), 1e-4, expected.photos)
+
+
+def test_null_in_the_file_replaces_a_default_but_not_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("input: x\nout: null\n")
+    assert run(job, "--config", file).out is None
+    assert run(job, "--config", file, "-o", "y").out == Path("y")
+
+
+def test_saved_configuration_repeats_the_run(tmp_path: Path) -> None:
+    first = run(
+        job, "-i", "x", "--schedule", 1, "--photos", "p", "--depth", 4, "--rate", "0.125", "--no-face"
+    )
+    save_resolved(first, tmp_path / "run.yaml", versions={"torch": "2"})
+    assert run(job, "--config", tmp_path / "run.yaml") == first
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("num_stak: 3\n", ["num_stak", "did you mean 'num_stack'", "c.yaml"]),
+        ("num_stack: many\n", ["num_stack", "many", "c.yaml"]),
+        ("num_stack: 0\n", ["num_stack", "at least 1"]),
+        ("stage: shape\n", ["stage", "color_fine"]),
+        ("network: {dept: 3}\n", ["dept", "depth"]),
+        ("debug: maybe\n", ["debug", "true or false"]),
+        ("[1]\n", ["mapping"]),
+    ],
+)
+def test_wrong_configuration_file_is_one_sentence_and_status_2(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    result = command_result(job, "-i", "x", "--config", tmp_path / "c.yaml")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+def test_missing_configuration_file_is_status_1(tmp_path: Path) -> None:
+    result = command_result(job, "-i", "x", "--config", tmp_path / "none.yaml")
+    assert result.exit_code == 1
+    assert "none.yaml: no such file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--num_stack", "0"], "num-stack"),
+        (["--rate", "2"], "rate"),
+        (["--norm", "layer"], "norm"),
+        (["--num_stack", "x"], "num-stack"),
+        (["--schedule", "a"], "schedule"),
+        (["--corner", "1,2,3"], "corner"),
+        (["--num_stak", "1"], "num-stack"),
+        (["--batch_size", "2"], "batch-size"),
+        (["stray"], "stray"),
+    ],
+)
+def test_wrong_values_are_status_2_and_name_the_option(words: list[str], part: str) -> None:
+    result = command_result(job, "-i", "x", *words)
+    assert result.exit_code == 2
+    assert part in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_missing_required_option_is_status_2_and_named() -> None:
+    result = command_result(job)
+    assert result.exit_code == 2
+    assert "--input" in result.stderr
+
+
+def test_help_lists_every_option_with_default_range_and_panel() -> None:
+    text = command_result(job, "--help").output
+    for name in (
+        "--input",
+        "-i",
+        "--num-stack",
+        "--no-mesh",
+        "--no-face",
+        "--schedule",
+        "--depth",
+        "--config",
+        "-q",
+    ):
+        assert name in text
+    for words in (
+        "Folder [of scans].",
+        "60,80",
+        "x>=1",
+        "group|batch",
+        "Network",
+        "required",
+        "Every command",
+    ):
+        assert words in text
+    assert "--stage" not in text
+    assert "--width" not in text
+
+
+def test_arguments_are_positional_and_may_be_several() -> None:
+    seen.clear()
+    assert command_result(files, "a b.obj", "--zoom", "c.glb").exit_code == 0
+    assert seen == [Files((Path("a b.obj"), Path("c.glb")), True)]
+    assert command_result(files).exit_code == 2
+
+
+def test_two_options_of_one_name_are_a_programming_error() -> None:
+    @dataclass(frozen=True)
+    class Twice:
+        load_size: int = option(1, help="One.")
+        loadsize: int = option(2, help="Two.")
+
+    with pytest.raises(TypeError, match="loadsize"):
+        Blueprint(Twice)
+
+
+def failing(error: BaseException) -> JiffCommand:
+    @config_command(Files)
+    def fail(config: Files, console: Console) -> None:
+        """Fail."""
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (InputError("scans/x.obj: no texture; add one."), 1, "Error: scans/x.obj: no texture; add one."),
+        (UsageError("--a and --b exclude each other; give one."), 2, "exclude each other"),
+        (ConfigError("c.yaml: wrong."), 2, "c.yaml: wrong."),
+        (OSError(errno.ENOSPC, "No space left on device", "out/x.glb"), 1, "out/x.glb: the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "out/x.glb"), 1, "out/x.glb: permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "in"), 1, "in: no such file"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (
+            ZeroDivisionError("division by zero\nmore"),
+            1,
+            "unexpected ZeroDivisionError: division by zero; run",
+        ),
+        (RuntimeError(), 1, "unexpected RuntimeError: no message"),
+    ],
+)
+def test_errors_are_one_sentence_with_their_status(error: BaseException, status: int, words: str) -> None:
+    command = failing(error)
+    result = command_result(command, "x")
+    assert result.exit_code == status
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    debugged = command_result(command, "x", "--debug")
+    assert debugged.exit_code == status
+    assert "Traceback" in debugged.stderr
+    assert words in debugged.stderr
+
+
+def test_failed_items_set_the_status_and_are_listed() -> None:
+    @config_command(Files)
+    def batch(config: Files, console: Console) -> None:
+        """Run a batch."""
+        report = BatchReport(
+            {"a": 1}, ["b"], {"c": "c.obj: empty; replace it.", "d": "boom"}, {"d": "Trace of d"}
+        )
+        console.finish(report, what="scans", wrote=["out", "out"], next_command=["jiff", "view", "a b"])
+
+    result = command_result(batch, "x")
+    assert result.exit_code == 1
+    assert result.stdout == "1 scans done, 1 complete before, 2 failed.\nWrote out\n"
+    assert "  c: c.obj: empty; replace it.\n" in result.stderr
+    assert "Trace of d" not in result.stderr
+    assert "Trace of d" in command_result(batch, "x", "--debug").stderr
+    assert command_result(batch, "x", "-q").stdout == ""
+
+
+def test_a_good_batch_names_output_and_next_command() -> None:
+    @config_command(Files)
+    def batch(config: Files, console: Console) -> None:
+        """Run a batch."""
+        console.finish(BatchReport({"a": 1}, outputs=["o.glb"]), next_command=["jiff", "view", "a b"])
+
+    result = command_result(batch, "x")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "1 items done.\nWrote o.glb\nNext: jiff view 'a b'\n"
+
+
+def test_registry_finds_commands_by_their_words() -> None:
+    names = [" ".join(words) for words, _ in all_commands()]
+    assert len(names) == len(set(names))
+    assert names[:3] == ["demo", "data synth", "data rescale"]
+    for words, entry in all_commands():
+        assert find([*words, "x"]) == (entry, ["x"])
+    assert find(["data"]) is None
+    assert find(["nothing"]) is None
+    assert all(entry.help.endswith(".") for entry in ROOT)
