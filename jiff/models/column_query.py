@@ -1,0 +1,259 @@
+"""Evaluation of the shape network over points that share columns along the viewing direction.
+
+For an orthographic camera all points of one column see the same pixel: only their depth differs. Every MLP layer is a
+sum of a part that depends on the pixel feature, computed once per column, one on the depth, and one on the hidden
+activation (see ``mlp``). For evaluation only; nothing here keeps gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from jiff.models.face_branch import FUSION_RATE
+from jiff.models.mlp import LEAKY_SLOPE, Layer
+from jiff.models.sampling import sample_grid, sample_image
+from jiff.models.shape import ShapeFeatures, ShapeNetwork
+
+COLUMN_TOLERANCE_NDC = 2.0**-18
+"""Rounding of the projection that must not split a column; about a thousandth of a pixel at 512 px."""
+
+DistanceFunction = Callable[[Tensor], Tensor]
+"""Maps points [P, 3] in world units to their distance to the 3DMM's surface, [P]."""
+
+
+class ColumnLayers:
+    """Layers whose input is a column feature, a depth and, optionally, features of single points.
+
+    Args:
+        layers: consecutive layers; their input channels are column features with the depth among them, then the
+            point features.
+        depth_channel: index of the depth among the input channels.
+        column_channels: number of column features, the depth not counted.
+        dtype: of the products with hidden activations; sums stay in float32.
+        activate_last: apply the leaky ReLU after the last layer too.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        depth_channel: int,
+        column_channels: int,
+        dtype: torch.dtype,
+        activate_last: bool = False,
+    ) -> None:
+        self.dtype, self.activate_last = dtype, activate_last
+        self.sizes = [layer.bias.shape[0] for layer in layers]
+        weights = [layer.input_weight.detach() for layer in layers]
+        # Layers without a skip connection (no_residual) see no input; zero columns give them one form.
+        width = max(weight.shape[1] for weight in weights)
+        weights = [w if w.shape[1] else w.new_zeros(w.shape[0], width) for w in weights]
+        split = depth_channel + 1
+        column = [
+            torch.cat((w[:, :depth_channel], w[:, split : column_channels + 1]), dim=1) for w in weights
+        ]
+        self.column_weight = torch.cat(column)
+        self.bias = torch.cat([layer.bias.detach() for layer in layers])
+        self.depth_weights = [w[:, depth_channel].contiguous() for w in weights]
+        self.point_weights = [w[:, column_channels + 1 :].t().contiguous() for w in weights]
+        self.hidden_weights = [
+            None if layer.hidden_weight is None else layer.hidden_weight.detach().t().to(dtype).contiguous()
+            for layer in layers
+        ]
+
+    def products(self, column_features: Tensor) -> list[Tensor]:
+        """Return every layer's product with the features [C, column_channels] of C columns, bias included."""
+        return list(
+            functional.linear(column_features, self.column_weight, self.bias).split(self.sizes, dim=1)
+        )
+
+    def evaluate(
+        self,
+        products: Sequence[Tensor],
+        column: Tensor,
+        depth: Tensor,
+        point_features: Tensor | None = None,
+        initial: Tensor | None = None,
+    ) -> Tensor:
+        """Run the layers.
+
+        Args:
+            products: from ``products``.
+            column: column of each point, [P].
+            depth: depth feature of each point, [P].
+            point_features: [P, C] where the layers take them.
+            initial: hidden input of the first layer, [P, C], where it has one.
+
+        Returns:
+            The last layer's activation, [P, C_out], float32.
+        """
+        y = initial
+        result = depth.new_zeros(0)
+        for index, product in enumerate(products):
+            term = product.index_select(0, column)
+            term.addr_(depth, self.depth_weights[index])
+            if point_features is not None:
+                term.addmm_(point_features, self.point_weights[index])
+            weight = self.hidden_weights[index]
+            if y is not None and weight is not None:
+                if self.dtype == torch.float32:
+                    term.addmm_(y, weight)
+                else:
+                    term += torch.mm(y.to(self.dtype), weight)
+            if self.activate_last or index < len(products) - 1:
+                functional.leaky_relu_(term, LEAKY_SLOPE)
+            y = result = term
+        return result
+
+
+def consecutive_columns(xy_ndc: Tensor) -> tuple[Tensor, Tensor]:
+    """Group consecutive points that see the same pixel.
+
+    Args:
+        xy_ndc: [P, 2].
+
+    Returns:
+        Index of the first point of each column, [C], and the column of each point, [P].
+    """
+    cell = (xy_ndc / COLUMN_TOLERANCE_NDC).round()
+    new = torch.ones(xy_ndc.shape[0], dtype=torch.bool, device=xy_ndc.device)
+    new[1:] = (cell[1:] != cell[:-1]).any(dim=1)
+    return new.nonzero()[:, 0], new.cumsum(dim=0) - 1
+
+
+class ColumnQuery:
+    """Evaluates one subject's occupancy; equals ``ShapeNetwork.query`` up to rounding.
+
+    Args:
+        network: in evaluation mode.
+        feats: of one subject seen in one view.
+        calib: [4, 4], world to NDC.
+        dtype: of the hidden products; bfloat16 or float16 where the device gains from it.
+        face_distance: when given, the face prediction is blended into the body's by it, as ``fused`` does; otherwise
+            it replaces the body's in the face box.
+
+    Raises:
+        ValueError: the features are of several subjects or views.
+    """
+
+    def __init__(
+        self,
+        network: ShapeNetwork,
+        feats: ShapeFeatures,
+        calib: Tensor,
+        dtype: torch.dtype = torch.float32,
+        face_distance: DistanceFunction | None = None,
+    ) -> None:
+        if feats.views != 1 or feats.images[-1].shape[0] != 1:
+            raise ValueError(
+                f"feats must be of one subject in one view; got {feats.images[-1].shape[0]} images, {feats.views} views."
+            )
+        config = network.config
+        self.network, self.feats, self.calib = network, feats, calib
+        self.face_distance = face_distance
+        depth, width = config.hourglass_dim, config.pixel_dim - 1
+        self.body_layers = ColumnLayers(network.surface_classifier.layers(), depth, width, dtype)
+        self.branch_layers: ColumnLayers | None = None
+        self.joint_layers: ColumnLayers | None = None
+        self.branch_3d: Sequence[Layer] | None = None
+        head = network.surface_classifier_multiLoss
+        self.has_face = head is not None and feats.face is not None
+        if head is not None and self.has_face:
+            if head.joint and head.branch_3d:
+                self.branch_layers = ColumnLayers(
+                    head.layers("2d")[:-1], depth, width, dtype, activate_last=True
+                )
+                self.branch_3d = head.layers("3d")[:-1]
+            elif not head.branch_3d:
+                self.branch_layers = ColumnLayers(head.layers("2d"), depth, width, dtype)
+            if head.branch_3d:
+                self.joint_layers = ColumnLayers(head.layers("joint"), depth, width, dtype)
+
+    @torch.inference_mode()
+    def __call__(self, points_world: Tensor) -> Tensor:
+        """Return the occupancy of points.
+
+        Args:
+            points_world: [P, 3]; points of one column should follow each other (any order is right, only slower).
+
+        Returns:
+            [P], float32 in [0, 1].
+        """
+        ndc = points_world @ self.calib[:3, :3].t() + self.calib[:3, 3]
+        starts, column = consecutive_columns(ndc[:, :2])
+        features = self.column_features(ndc[starts, :2])
+        depth = ndc[:, 2] * self.network.config.depth_scale
+        values = self.body_layers.evaluate(self.body_layers.products(features), column, depth)
+        visible = (ndc[:, :2].abs() <= 1.0).all(dim=1)
+        occupancy = torch.sigmoid(values[:, 0]) * visible
+        if self.has_face and self.feats.face is not None:
+            inside = self.feats.face.face.mask(points_world[None])[0].nonzero()[:, 0]
+            if inside.shape[0] > 0:
+                self._blend_face(
+                    occupancy, points_world[inside], features, column[inside], depth[inside], inside
+                )
+        return occupancy
+
+    def column_features(self, xy_ndc: Tensor) -> Tensor:
+        """Return the pixel features without depth of columns at ``xy_ndc`` [C, 2]: [C, pixel_dim - 1]."""
+        where = xy_ndc[None, None]
+        features = sample_image(self.feats.images[-1], where)[0, 0]
+        if self.feats.stem is not None:
+            features = torch.cat((features, sample_image(self.feats.stem, where)[0, 0]), dim=1)
+        return features
+
+    def _blend_face(
+        self,
+        occupancy: Tensor,
+        points: Tensor,
+        features: Tensor,
+        column: Tensor,
+        depth: Tensor,
+        index: Tensor,
+    ) -> None:
+        # Only the columns that hold face points, which are few.
+        used, column = torch.unique_consecutive(column, return_inverse=True)
+        face = torch.sigmoid(self.face_values(points, features[used], column, depth))
+        if self.face_distance is not None:
+            weight = torch.exp(-FUSION_RATE * self.face_distance(points).to(face.dtype) ** 2 / 3.0)
+            face = weight * face + (1.0 - weight) * occupancy[index]
+        occupancy[index] = face
+
+    def face_values(self, points_world: Tensor, features: Tensor, column: Tensor, depth: Tensor) -> Tensor:
+        """Return the face head's values before the sigmoid, [F].
+
+        Args:
+            points_world: face points, [F, 3].
+            features: of their columns, from ``column_features``.
+            column: column of each point, [F].
+            depth: depth feature of each point, [F].
+        """
+        hidden = None
+        if self.branch_layers is not None:
+            hidden = self.branch_layers.evaluate(self.branch_layers.products(features), column, depth)
+        if self.joint_layers is None:
+            if hidden is None:
+                raise ValueError("the network has no face head.")
+            return hidden[:, 0]
+        encoded = self.feats.face
+        if encoded is None or encoded.grid is None:
+            raise ValueError("feats must hold a face grid; got none.")
+        item = torch.zeros(points_world.shape[0], dtype=torch.int64, device=points_world.device)
+        unit = encoded.cube.to_unit(points_world, item)
+        feature_3d = sample_grid(encoded.grid, unit, [points_world.shape[0]])
+        if hidden is not None and self.branch_3d is not None:
+            hidden = torch.cat((hidden, self._hidden_3d(feature_3d)), dim=1)
+        products = self.joint_layers.products(features)
+        return self.joint_layers.evaluate(products, column, depth, feature_3d, hidden)[:, 0]
+
+    def _hidden_3d(self, feature_3d: Tensor) -> Tensor:
+        y = feature_3d
+        for index, layer in enumerate(self.branch_3d or ()):
+            term = functional.linear(feature_3d, layer.input_weight, layer.bias)
+            if index > 0 and layer.hidden_weight is not None:
+                term.addmm_(y, layer.hidden_weight.t())
+            y = functional.leaky_relu_(term, LEAKY_SLOPE)
+        return y
