@@ -1,0 +1,271 @@
+"""``jiff demo``: the whole job on free data, each stage by the same function as its own command."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.errors import JiffError
+from jiff.files import make_folder, read_json, write_bytes, write_json
+from jiff.parallel import BatchReport, default_jobs
+from jiff.pipelines.command_line import command_line
+from jiff.pipelines.demo_config import DemoConfig, DemoPaths
+
+if TYPE_CHECKING:
+    from jiff.progress import Progress
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of the demo.
+
+    Attributes:
+        key: name in ``stages.json``.
+        title: for people.
+        command: words after ``jiff``.
+        config: the command's configuration.
+        run: the command's function.
+    """
+
+    key: str
+    title: str
+    command: str
+    config: Any
+    run: Callable[[Any, Progress], Any]
+
+    @property
+    def line(self) -> str:
+        """The command line that repeats this stage."""
+        return command_line(self.command, self.config)
+
+
+def held_out_names(config: DemoConfig) -> tuple[str, ...]:
+    """Return the names of the people kept for the test: the last ones."""
+    return tuple(f"{index:04d}" for index in range(config.people - config.held_out, config.people))
+
+
+def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
+    """Return the stages from nothing to a checked processed set."""
+    from jiff.pipelines.check import CheckConfig, run_check
+    from jiff.pipelines.face import FaceConfig, run_face
+    from jiff.pipelines.icp import IcpConfig, run_icp
+    from jiff.pipelines.prt import PrtConfig, run_prt
+    from jiff.pipelines.render import RenderConfig, run_render
+    from jiff.pipelines.rescale import RescaleConfig, run_rescale
+    from jiff.pipelines.synth import SynthConfig, run_synth
+
+    jobs = config.jobs
+    tiny = config.preset == "tiny"
+    return [
+        Stage(
+            "synth", "Synthetic scans", "data synth",
+            SynthConfig(
+                out=paths.scans, count=config.people, seed=config.seed, jobs=jobs, triangles=config.triangles,
+                texture_size=config.texture_size,
+            ),
+            run_synth,
+        ),
+        Stage(
+            "rescale", "Rescale", "data rescale",
+            RescaleConfig(input=paths.scans, out=paths.rescaled, jobs=jobs), run_rescale,
+        ),
+        Stage("prt", "Radiance transfer", "data prt", PrtConfig(input=paths.rescaled, jobs=jobs), run_prt),
+        Stage(
+            "render", "Render", "data render",
+            RenderConfig(
+                input=paths.rescaled, out=paths.data, yaw_step=config.yaw_step, high_size=0 if tiny else 1024,
+                val_subjects=held_out_names(config), uv_render=False, seed=config.seed, jobs=jobs,
+            ),
+            run_render,
+        ),
+        Stage(
+            "face", "Fit the face model", "data face",
+            FaceConfig(input=paths.data, detector_model=config.detector_model, jobs=jobs), run_face,
+        ),
+        Stage("icp", "Refine the fits", "data icp", IcpConfig(input=paths.data, jobs=jobs), run_icp),
+        Stage("check", "Check the set", "data check", CheckConfig(root=paths.data), run_check),
+    ]  # fmt: skip
+
+
+def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
+    """Return the three training stages."""
+    from jiff.pipelines.train import train_stage
+    from jiff.training.presets import preset_config
+
+    steps = {
+        "shape": config.shape_steps,
+        "color_coarse": config.color_coarse_steps,
+        "color_fine": config.color_fine_steps,
+    }
+    titles = {
+        "shape": "Train shape",
+        "color_coarse": "Train coarse colour",
+        "color_fine": "Train fine colour",
+    }
+    stages = []
+    for stage, count in steps.items():
+        settings = preset_config(
+            config.preset,
+            stage=stage,
+            dataroot=paths.data,
+            checkpoints_path=paths.checkpoints,
+            results_path=paths.root / "training",
+            name=paths.run_name,
+            max_steps=count,
+            seed=config.seed,
+            gpu_ids="-1" if config.device == "cpu" else "auto",
+            continue_train=True,
+        )
+        command = f"train {stage.replace('_', '-')}"
+        stages.append(Stage(stage, titles[stage], command, settings, train_stage))
+    return stages
+
+
+def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
+    """Return the published four-step test procedure and the measurements."""
+    from jiff.pipelines.align import AlignConfig, run_align
+    from jiff.pipelines.evaluate import EvalJiffConfig, EvalPifuConfig, run_eval_jiff, run_eval_pifu
+    from jiff.pipelines.face import FaceConfig, run_face
+    from jiff.pipelines.metrics import MetricsConfig, run_metrics
+
+    shared: dict[str, Any] = {
+        "test": paths.test,
+        "checkpoint": paths.run,
+        "resolution": config.resolution,
+        "device": config.device,
+    }
+    stages = [
+        Stage("eval_pifu", "Reconstruct: PIFu", "eval pifu", EvalPifuConfig(out=paths.pifu, **shared), run_eval_pifu),
+        Stage(
+            "test_face", "Faces of the test images", "data face",
+            FaceConfig(input=paths.test, detector_model=config.detector_model, jobs=config.jobs), run_face,
+        ),
+        Stage("align", "Align the faces", "eval align", AlignConfig(pifu=paths.pifu, test=paths.test), run_align),
+        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(out=paths.jiff, **shared), run_eval_jiff),
+    ]  # fmt: skip
+    for method, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
+        settings = MetricsConfig(pred=folder, gt=paths.data, out=paths.measured(method), seed=config.seed)
+        stages.append(
+            Stage(f"metrics_{method}", f"Measure {method.upper()}", "eval metrics", settings, run_metrics)
+        )
+    return stages
+
+
+def copy_test_images(config: DemoConfig, paths: DemoPaths) -> None:
+    """Copy the frontal image and mask of every held-out person into the test folder."""
+    from jiff.data.layout import ProcessedSet
+
+    dataset = ProcessedSet(paths.data)
+    make_folder(paths.test)
+    for name in held_out_names(config):
+        for source, target in (
+            (dataset.render(name, "0_0_00"), paths.test / f"{name}.jpg"),
+            (dataset.mask(name, "0_0_00"), paths.test / f"{name}_mask.png"),
+        ):
+            if source.is_file() and not target.is_file():
+                write_bytes(target, source.read_bytes())
+
+
+def peak_memory_mib(processes: int) -> float | None:
+    """Return an upper bound of the memory used so far: this process and ``processes`` of its largest child.
+
+    None where the system does not account for it.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return (own + processes * child) * unit / 2**20
+
+
+class _Clock:
+    """Seconds of each stage, added up over interrupted runs, kept in ``stages.json``."""
+
+    def __init__(self, paths: DemoPaths, jobs: int) -> None:
+        self._file = paths.times
+        self._jobs = jobs
+        self.record: dict[str, Any] = {"stages": {}, "peak_memory_mib": None}
+        if self._file.is_file():
+            self.record = read_json(self._file)
+
+    def is_done(self, stage: Stage) -> bool:
+        entry = self.record["stages"].get(stage.key)
+        return bool(entry and entry["done"] and entry["command"] == stage.line)
+
+    def note(self, stage: Stage, seconds: float, done: bool, failures: dict[str, str]) -> None:
+        entry = self.record["stages"].get(stage.key)
+        before = entry["seconds"] if entry and entry["command"] == stage.line and not entry["done"] else 0.0
+        self.record["stages"][stage.key] = {
+            "title": stage.title,
+            "command": stage.line,
+            "seconds": round(before + seconds, 2),
+            "done": done,
+            "failures": failures,
+        }
+        peak = peak_memory_mib(self._jobs)
+        if peak is not None:
+            self.record["peak_memory_mib"] = round(max(peak, self.record.get("peak_memory_mib") or 0.0))
+        write_json(self._file, self.record)
+
+
+def _run_stage(stage: Stage, clock: _Clock, progress: Progress, total: BatchReport) -> None:
+    progress.info(f"$ {stage.line}")
+    if clock.is_done(stage):
+        total.skipped.append(stage.key)
+        return
+    started = time.perf_counter()
+    done, failures = False, {}
+    try:
+        outcome = stage.run(stage.config, progress)
+        failures = dict(getattr(outcome, "failures", {}))
+        done = True
+    finally:
+        clock.note(stage, time.perf_counter() - started, done, failures)
+    if isinstance(outcome, BatchReport) and failures and not outcome.results and not outcome.skipped:
+        name, reason = next(iter(failures.items()))
+        raise JiffError(f"`{stage.line}`: nothing came through ({name}: {reason}).")
+    total.results[stage.key] = stage.title
+    for name, reason in failures.items():
+        total.failures[f"{stage.key} {name}"] = reason
+
+
+def run_demo(config: DemoConfig, progress: Progress) -> BatchReport:
+    """Run the whole job, keeping what an earlier run completed.
+
+    Returns:
+        Stages done and skipped, failed items of any stage, and the files to look at.
+
+    Raises:
+        JiffError: a stage got nothing done.
+    """
+    from jiff.pipelines.demo_report import write_report
+
+    paths = DemoPaths(Path(config.out))
+    make_folder(paths.root)
+    clock = _Clock(paths, config.jobs or default_jobs())
+    total = BatchReport()
+    stages = preparation_stages(config, paths)
+    for stage in stages:
+        _run_stage(stage, clock, progress, total)
+    copy_test_images(config, paths)
+    later = training_stages(config, paths) + evaluation_stages(config, paths)
+    for stage in later:
+        _run_stage(stage, clock, progress, total)
+    summary = write_report(config, paths, clock.record, [s.line for s in stages + later])
+    for name in held_out_names(config):
+        source = paths.jiff / f"{name}.glb"
+        if source.is_file():
+            shutil.copyfile(source, paths.root / f"{name}.glb")
+            total.outputs.append(str(paths.root / f"{name}.glb"))
+    for line in summary:
+        progress.info(line)
+    total.outputs += [str(paths.metrics), str(paths.report)]
+    return total

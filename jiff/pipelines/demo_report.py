@@ -1,0 +1,236 @@
+"""What the demo shows in the end: ``metrics.json`` and a page with pictures, numbers, curves and times."""
+
+from __future__ import annotations
+
+import csv
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff.data.layout import ProcessedSet
+from jiff.errors import JiffError
+from jiff.files import read_json, write_json, write_text
+from jiff.geometry.camera import Camera
+from jiff.report.page import card, image_tag, page, strip, table
+from jiff.report.svg import Series, line_chart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.geometry.mesh import Mesh
+    from jiff.pipelines.demo_config import DemoConfig, DemoPaths
+
+METHODS = {"pifu": "PIFu", "jiff": "JIFF"}
+_MEASURES = (
+    ("chamfer_cm", "Chamfer, cm", True),
+    ("p2s_cm", "P2S, cm", True),
+    ("normal_deg", "normals, degrees", True),
+    ("iou", "IoU", False),
+)
+_TRAIN_TITLES = {"shape": "Shape", "color_coarse": "Coarse colour", "color_fine": "Fine colour"}
+_VIEW_PX = 300
+
+
+def _views(mesh: Mesh, face_center: NDArray[np.float64] | None) -> NDArray[np.uint8]:
+    """Return [H, 4H, 3]: front, side, back, and a close-up of the face."""
+    from jiff.render.preview import render_preview
+
+    pictures = [render_preview(mesh, Camera.at_yaw(yaw, size=_VIEW_PX)) for yaw in (0, 90, 180)]
+    if face_center is not None:
+        near = Camera.at_yaw(20, center_world=face_center, half_width_world=17.0, size=_VIEW_PX)
+        pictures.append(render_preview(mesh, near))
+    return np.concatenate(pictures, axis=1)
+
+
+def _face_center(paths: DemoPaths, name: str) -> NDArray[np.float64] | None:
+    from jiff.geometry.mesh_io import load_mesh
+
+    path = ProcessedSet(paths.data).face_mesh(name)
+    if not path.is_file():
+        return None
+    low, high = load_mesh(path, texture=False).bounds
+    return np.asarray((low + high) / 2)
+
+
+def _person(paths: DemoPaths, name: str, per_person: dict[str, Any]) -> str:
+    from jiff.data.images import read_image
+    from jiff.geometry.mesh_io import load_mesh
+
+    center = _face_center(paths, name)
+    parts = []
+    for key, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
+        path = folder / f"{name}.obj"
+        if not path.is_file():
+            parts.append(f"<p>{METHODS[key]}: no mesh; see the command's messages.</p>")
+            continue
+        numbers = per_person.get(key, {}).get(name)
+        caption = METHODS[key]
+        if numbers:
+            caption += (
+                f": body {numbers['body']['chamfer_cm']:.2f} cm Chamfer, IoU {numbers['body']['iou']:.2f}"
+            )
+            if "face" in numbers:
+                caption += f"; face {numbers['face']['chamfer_cm']:.2f} cm, {numbers['face']['normal_deg']:.1f} degrees"
+        parts.append(strip(_views(load_mesh(path), center), caption))
+    truth = load_mesh(ProcessedSet(paths.data).geometry(name))
+    parts.append(strip(_views(truth, center), "Scan (ground truth)"))
+    photo = read_image(paths.test / f"{name}.jpg")[..., :3]
+    left = f"<div><h3>{html.escape(name)}</h3>{image_tag(photo, f'input image of {name}')}</div>"
+    return card(f'<div class="person">{left}<div>{"".join(parts)}</div></div>')
+
+
+def _history(path: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Return column -> (steps, values) of a training log."""
+    if not path.is_file():
+        return {}
+    columns: dict[str, tuple[list[float], list[float]]] = {}
+    with open(path, newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            for name, value in row.items():
+                if name and value and name != "step":
+                    steps, values = columns.setdefault(name, ([], []))
+                    steps.append(float(row["step"]))
+                    values.append(float(value))
+    return columns
+
+
+def _smooth(values: list[float]) -> list[float]:
+    """Running mean that forgets over about a twentieth of the run: single steps are noise."""
+    rate, result, state = max(0.02, 20 / max(len(values), 1)), [], None
+    for value in values:
+        state = value if state is None else state + min(rate, 1.0) * (value - state)
+        result.append(state)
+    return result
+
+
+def _charts(paths: DemoPaths) -> str:
+    charts = []
+    for stage, title in _TRAIN_TITLES.items():
+        columns = _history(paths.run / stage / "log.csv")
+        losses = [
+            Series(name.removeprefix("loss/").removeprefix("train/"), steps, _smooth(values))
+            for name, (steps, values) in columns.items()
+            if "loss" in name and not name.startswith("val")
+        ]
+        charts.append(line_chart(losses, title=f"{title}: training loss", x_label="step"))
+        held_out = [
+            Series(name.removeprefix("val/").removeprefix("val_"), steps, values)
+            for name, (steps, values) in columns.items()
+            if name.startswith("val") and "loss" not in name
+        ]
+        charts.append(line_chart(held_out, title=f"{title}: held-out people", x_label="step"))
+    return f'<div class="charts">{"".join(card(c) for c in charts)}</div>'
+
+
+def read_measurements(paths: DemoPaths) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (method -> mean numbers, method -> person -> numbers).
+
+    Raises:
+        JiffError: a measurement is missing.
+    """
+    means: dict[str, Any] = {}
+    people: dict[str, Any] = {}
+    for method in METHODS:
+        record = read_json(paths.measured(method) / "metrics.json")
+        try:
+            means[method], people[method] = record["mean"], record["subjects"]
+        except (KeyError, TypeError) as error:
+            raise JiffError(
+                f"{paths.measured(method)}: its metrics.json lacks {error}; delete the folder and run the demo again."
+            ) from error
+    return means, people
+
+
+def verdict(means: dict[str, Any]) -> str:
+    """Return one honest sentence on whether the face prior helped the face."""
+    if not all("face" in means[m] for m in METHODS):
+        return "No face was measured, so this run says nothing about the face prior."
+    old, new = means["pifu"]["face"]["chamfer_cm"], means["jiff"]["face"]["chamfer_cm"]
+    old_deg, new_deg = means["pifu"]["face"]["normal_deg"], means["jiff"]["face"]["normal_deg"]
+    change = f"{old:.2f} to {new:.2f} cm Chamfer, {old_deg:.1f} to {new_deg:.1f} degrees"
+    if new < old and new_deg < old_deg:
+        return f"The face prior made the held-out faces better: {change}."
+    if new < old or new_deg < old_deg:
+        return f"The face prior helped the held-out faces in one measure only: {change}; this budget is too small to settle it."
+    return f"At this budget the face prior did not help the held-out faces: {change}; train longer to see its effect."
+
+
+def _metric_table(means: dict[str, Any]) -> str:
+    rows, best = [], []
+    for region in ("body", "face"):
+        for key, label, lower in _MEASURES:
+            if any(key not in means[m].get(region, {}) for m in METHODS):
+                continue
+            values = [float(means[m][region][key]) for m in METHODS]
+            winner = int(np.argmin(values) if lower else np.argmax(values))
+            if values[0] != values[1]:
+                best.append((len(rows), winner + 1))
+            rows.append([f"{region}: {label}", *(f"{v:.3f}" for v in values)])
+    return table(["held-out people, mean", *METHODS.values()], rows, best)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60} min {seconds % 60:04.1f} s" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def write_report(config: DemoConfig, paths: DemoPaths, record: dict[str, Any], lines: list[str]) -> list[str]:
+    """Write ``metrics.json`` and ``report.html``.
+
+    Args:
+        config: of the demo.
+        paths: of the demo.
+        record: seconds and memory of the stages.
+        lines: every command line, in order.
+
+    Returns:
+        What to tell the user, a line each.
+    """
+    means, people = read_measurements(paths)
+    write_json(paths.metrics, means)
+    names = sorted(set(people["pifu"]) | set(people["jiff"]))
+    total = sum(entry["seconds"] for entry in record["stages"].values())
+    peak = record.get("peak_memory_mib")
+    summary = [
+        verdict(means),
+        *(
+            f"{METHODS[m]}: body IoU {means[m]['body']['iou']:.3f}, body Chamfer {means[m]['body']['chamfer_cm']:.2f} cm"
+            + (f", face Chamfer {means[m]['face']['chamfer_cm']:.2f} cm" if "face" in means[m] else "")
+            for m in METHODS
+        ),
+        f"All stages took {_minutes(total)}"
+        + (f"; peak memory at most {peak / 1024:.1f} GiB." if peak else "."),
+    ]
+    stage_rows = [
+        [entry["title"], _minutes(entry["seconds"]), str(len(entry["failures"]) or "-")]
+        for entry in record["stages"].values()
+    ]
+    failures = "".join(
+        f"<li>{html.escape(entry['title'])}, {html.escape(name)}: {html.escape(reason)}</li>"
+        for entry in record["stages"].values()
+        for name, reason in entry["failures"].items()
+    )
+    trained = config.people - config.held_out
+    body = [
+        "<h1>jiff demo</h1>",
+        f'<p class="soft">{trained} synthetic people to train on, {config.held_out} held out and reconstructed from one'
+        " frontal image each. Both columns come from one trained network: PIFu is its body branch alone, JIFF adds the"
+        " branch that sees the fitted face model. The colours are predicted too.</p>",
+        f'<p class="verdict">{html.escape(summary[0])}</p>',
+        card(_metric_table(means)),
+        "<h2>Held-out people</h2>",
+        *(_person(paths, name, people) for name in names),
+        "<h2>Training</h2>",
+        _charts(paths),
+        "<h2>Time</h2>",
+        card(
+            table(["stage", "time", "failed items"], [*stage_rows, ["all", _minutes(total), ""]]),
+            f'<p class="soft">{html.escape(summary[-1])}</p>',
+        ),
+        *(["<h2>What failed</h2>", card(f"<ul>{failures}</ul>")] if failures else []),
+        "<h2>Repeat it</h2>",
+        f"<pre>{html.escape(chr(10).join(lines))}</pre>",
+    ]
+    write_text(paths.report, page("jiff demo", "".join(body)))
+    return summary
