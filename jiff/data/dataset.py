@@ -1,0 +1,368 @@
+"""Training items of a processed set: image, camera, labelled or coloured points, face prior, all aligned."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from jiff.data.augment import AugmentConfig, draw_camera, jitter_colors, network_image, warp_image
+from jiff.data.color_samples import ColorPool, ColorPoolConfig
+from jiff.data.face_data import FaceData, face_data
+from jiff.data.image_store import ImageStore
+from jiff.data.labels import LabelPool, LabelPoolConfig, label_pool
+from jiff.data.layout import ProcessedSet, parse_view_name
+from jiff.data.param_io import read_param
+from jiff.errors import DatasetError, ImageError, InputError, TrainingError
+from jiff.geometry.camera import Camera
+from jiff.models.face_input import FaceInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+Stage = Literal["shape", "color_coarse", "color_fine"]
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What an item holds.
+
+    Attributes:
+        stage: which network the items are for.
+        load_size: side of the image in pixels.
+        load_size_fine: side of the high-resolution image, for ``color_fine``.
+        num_sample_inout: labelled points of the whole scan (shape).
+        num_sample_color: coloured points of the whole scan (colour).
+        num_sample_face: further points in the face box, 700 as published.
+        sigma: offset of coloured points along their normal, world units.
+        fine_part, volume_part: see ``LabelPool.sample``; 0 as published.
+        num_views: images of an item, evenly spread over the usable yaws.
+        random_multiview: draw the further images at random.
+        augment: random changes.
+        labels: what the pool of labelled points holds.
+        colors: what the pool of coloured points holds.
+        cache: keep decoded images and colours on disk as memory-mapped arrays.
+        seed: of the draws.
+        face: whether items carry the face prior.
+    """
+
+    stage: Stage = "shape"
+    load_size: int = 512
+    load_size_fine: int = 1024
+    num_sample_inout: int = 5000
+    num_sample_color: int = 10_000
+    num_sample_face: int = 700
+    sigma: float = 0.1
+    fine_part: float = 0.0
+    volume_part: float = 0.0
+    num_views: int = 1
+    random_multiview: bool = False
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    labels: LabelPoolConfig = field(default_factory=LabelPoolConfig)
+    colors: ColorPoolConfig = field(default_factory=ColorPoolConfig)
+    cache: bool = True
+    seed: int = 0
+    face: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item.
+
+    Attributes:
+        subject, view: what it shows (the first view).
+        images: [V, 3, S, S].
+        images_hi: [V, 3, S', S'], for ``color_fine``.
+        calibs: [V, 4, 4], world to NDC.
+        points_world: [N, 3].
+        targets: [N] labels (1 inside), or [N, 3] colours in [-1, 1].
+        face: the face prior.
+        view_degrees: yaw of the first view.
+        failures: one sentence per item that had to be passed over before this one.
+    """
+
+    subject: str
+    view: str
+    images: Tensor
+    images_hi: Tensor | None
+    calibs: Tensor
+    points_world: Tensor
+    targets: Tensor
+    face: FaceData
+    view_degrees: float
+    failures: tuple[str, ...] = ()
+
+
+class Batch:
+    """Items stacked; ``face`` keeps priors of different vertex numbers apart.
+
+    A plain class, which the precision plugins of Fabric hand through untouched.
+
+    Attributes:
+        subjects, views: what each item shows.
+        images: [B, V, 3, S, S].
+        images_hi: [B, V, 3, S', S'] or None.
+        calibs: [B, V, 4, 4].
+        points_world: [B, N, 3].
+        targets: [B, N] or [B, N, 3].
+        face: priors of the items.
+        failures: one sentence per item that had to be passed over.
+    """
+
+    def __init__(
+        self,
+        subjects: list[str],
+        views: list[str],
+        images: Tensor,
+        images_hi: Tensor | None,
+        calibs: Tensor,
+        points_world: Tensor,
+        targets: Tensor,
+        face: FaceInput,
+        failures: tuple[str, ...] = (),
+    ) -> None:
+        self.subjects, self.views = subjects, views
+        self.images, self.images_hi, self.calibs = images, images_hi, calibs
+        self.points_world, self.targets = points_world, targets
+        self.face, self.failures = face, failures
+
+    def _mapped(self, function: Callable[[Tensor], Tensor], face: FaceInput) -> Batch:
+        return Batch(
+            self.subjects,
+            self.views,
+            function(self.images),
+            None if self.images_hi is None else function(self.images_hi),
+            function(self.calibs),
+            function(self.points_world),
+            function(self.targets),
+            face,
+            self.failures,
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on ``device``."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True), self.face.to(device))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory (called by ``DataLoader``)."""
+        return self._mapped(lambda tensor: tensor.pin_memory(), self.face)
+
+
+def face_input(faces: Sequence[FaceData], view_degrees: Sequence[float]) -> FaceInput:
+    """Return the batch of face priors as networks take it."""
+    return FaceInput(
+        [torch.from_numpy(face.vertices_world) for face in faces],
+        torch.from_numpy(np.stack([face.box_world for face in faces])),
+        torch.tensor(list(view_degrees), dtype=torch.float32),
+        [torch.from_numpy(face.colors) for face in faces],
+    )
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack items; items with fewer points (no face box) are filled up by repeating their own points."""
+    count = max(len(sample.points_world) for sample in samples)
+    points, targets = [], []
+    for sample in samples:
+        index = torch.arange(count) % len(sample.points_world)
+        points.append(sample.points_world[index])
+        targets.append(sample.targets[index])
+    hi = [sample.images_hi for sample in samples if sample.images_hi is not None]
+    return Batch(
+        [sample.subject for sample in samples],
+        [sample.view for sample in samples],
+        torch.stack([sample.images for sample in samples]),
+        torch.stack(hi) if hi else None,
+        torch.stack([sample.calibs for sample in samples]),
+        torch.stack(points),
+        torch.stack(targets),
+        face_input([sample.face for sample in samples], [sample.view_degrees for sample in samples]),
+        tuple(text for sample in samples for text in sample.failures),
+    )
+
+
+def usable_views(dataset: ProcessedSet, subject: str) -> list[str]:
+    """Return the views whose yaw FILE_NUMBER lists (all views where the set has no FILE_NUMBER at all).
+
+    Raises:
+        DatasetError: the list is missing for this subject, damaged, or none of its yaws was rendered.
+    """
+    views = dataset.views(subject)
+    path = dataset.file_number(subject)
+    if not (dataset.root / "FILE_NUMBER").is_dir():
+        return views
+    try:
+        words = path.read_text(encoding="utf-8").split()
+        yaws = {int(word) for word in words}
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise DatasetError(
+            f"{path}: is missing or damaged ({error}); run `jiff data face` for this subject."
+        ) from error
+    chosen = [view for view in views if parse_view_name(view)[0] in yaws]
+    if not chosen:
+        raise DatasetError(
+            f"{path}: lists no yaw that was rendered; run `jiff data face` again or remove the subject."
+        )
+    return chosen
+
+
+class TrainingSet(Dataset[Sample]):
+    """Items (subject x usable view); an index is an (epoch, number) pair, so that every draw depends on it alone."""
+
+    def __init__(
+        self, dataset: ProcessedSet, subjects: Sequence[str], config: DataConfig, *, train: bool = True
+    ) -> None:
+        """Open pools and stores of all subjects (built first where missing).
+
+        Args:
+            dataset: the processed set.
+            subjects: which subjects.
+            config: what an item holds.
+            train: False switches augmentation off and makes the draws the same in every epoch.
+
+        Raises:
+            DatasetError: a subject lacks a stage.
+        """
+        self.dataset, self.config, self.train = dataset, config, train
+        self.subjects = list(subjects)
+        self.views = {subject: usable_views(dataset, subject) for subject in self.subjects}
+        self.items = [(subject, view) for subject in self.subjects for view in self.views[subject]]
+        self.faces: dict[str, FaceData] = {}
+        self.cameras: dict[tuple[str, str], Camera] = {}
+        self.stores: dict[str, ImageStore] = {}
+        self.stores_hi: dict[str, ImageStore] = {}
+        self.labels: dict[str, LabelPool] = {}
+        self.colors: dict[str, ColorPool] = {}
+        for subject in self.subjects:
+            self._open(subject)
+        if not self.items:
+            raise DatasetError(
+                f"{dataset.root}: no usable view of any subject; run `jiff data face` and check val.txt."
+            )
+
+    def _open(self, subject: str) -> None:
+        config, views = self.config, self.views[subject]
+        self.faces[subject] = face_data(self.dataset, subject)
+        self.stores[subject] = ImageStore(self.dataset, subject, views, config.load_size, config.cache)
+        if config.stage == "shape":
+            self.labels[subject] = label_pool(self.dataset, subject, config.labels)
+        else:
+            self.colors[subject] = ColorPool(self.dataset, subject, views, config.colors, config.cache)
+        if config.stage == "color_fine":
+            self.stores_hi[subject] = ImageStore(
+                self.dataset, subject, views, config.load_size_fine, config.cache
+            )
+
+    def without_augmentation(self) -> TrainingSet:
+        """Return the same items, unchanged and drawn the same in every epoch."""
+        plain = copy.copy(self)
+        plain.train = False
+        return plain
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def camera(self, subject: str, view: str) -> Camera:
+        """Return the plain camera of a view at the network's image size."""
+        key = (subject, view)
+        if key not in self.cameras:
+            param = read_param(self.dataset.param(subject, view))
+            self.cameras[key] = Camera.from_param(param).with_size(self.config.load_size)
+        return self.cameras[key]
+
+    def __getitem__(self, pair: tuple[int, int]) -> Sample:
+        """Return the item of an (epoch, number) pair.
+
+        An item whose files are damaged is passed over for another one, drawn from the pair; ``Sample.failures`` tells.
+
+        Raises:
+            TrainingError: many items in a row are damaged.
+        """
+        epoch, index = pair
+        rng = np.random.default_rng([self.config.seed, epoch if self.train else 0, index, int(self.train)])
+        failures: list[str] = []
+        while True:
+            try:
+                return self._item(index, rng, tuple(failures))
+            except (ImageError, InputError) as error:
+                failures.append(str(error))
+            if len(failures) >= _ATTEMPTS:
+                raise TrainingError(
+                    f"{_ATTEMPTS} items in a row cannot be read, the last because {failures[-1]}"
+                )
+            index = int(rng.integers(len(self.items)))
+
+    def _item(self, index: int, rng: np.random.Generator, failures: tuple[str, ...]) -> Sample:
+        subject, view = self.items[index]
+        images, images_hi, calibs = [], [], []
+        for name in self._item_views(subject, view, rng):
+            camera = self.camera(subject, name)
+            if self.train:
+                camera = draw_camera(self.config.augment, camera, rng)
+            color_seed = rng.integers(2**63)
+            images.append(self._image(self.stores[subject], name, camera, color_seed))
+            calibs.append(camera.calib.astype(np.float32))
+            if subject in self.stores_hi:
+                large = camera.with_size(self.config.load_size_fine)
+                images_hi.append(self._image(self.stores_hi[subject], name, large, color_seed))
+        points, targets = self._points(subject, view, rng)
+        yaw = parse_view_name(view)[0]
+        return Sample(
+            subject,
+            view,
+            torch.from_numpy(np.stack(images)),
+            torch.from_numpy(np.stack(images_hi)) if images_hi else None,
+            torch.from_numpy(np.stack(calibs)),
+            torch.from_numpy(points),
+            torch.from_numpy(targets),
+            self.faces[subject],
+            float(yaw),
+            failures,
+        )
+
+    def _item_views(self, subject: str, view: str, rng: np.random.Generator) -> list[str]:
+        count = self.config.num_views
+        if count == 1:
+            return [view]
+        views = self.views[subject]
+        start = views.index(view)
+        if self.config.random_multiview:
+            others = [v for v in views if v != view]
+            picked = rng.choice(len(others), size=count - 1, replace=len(others) < count - 1)
+            return [view, *(others[i] for i in picked)]
+        return [views[(start + len(views) // count * step) % len(views)] for step in range(count)]
+
+    def _image(
+        self, store: ImageStore, view: str, camera: Camera, color_seed: np.integer | int
+    ) -> NDArray[np.float32]:
+        rgba = warp_image(store.get(view), camera)
+        rgb = rgba[..., :3]
+        if self.train and self.config.augment.changes_colors:
+            # The small and the large image of a view take the same change.
+            rgb = jitter_colors(
+                np.ascontiguousarray(rgb), self.config.augment, np.random.default_rng(int(color_seed))
+            )
+        return network_image(rgb, rgba[..., 3])
+
+    def _points(
+        self, subject: str, view: str, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        config = self.config
+        face_count = config.num_sample_face if config.face else 0
+        if config.stage != "shape":
+            return self.colors[subject].sample(rng, view, config.num_sample_color, face_count, config.sigma)
+        pool = self.labels[subject]
+        points, labels = pool.sample(
+            rng, config.num_sample_inout, fine=config.fine_part, volume=config.volume_part
+        )
+        if face_count:
+            face_points, face_labels = pool.sample_face(rng, face_count)
+            points, labels = np.concatenate([points, face_points]), np.concatenate([labels, face_labels])
+        return points, labels

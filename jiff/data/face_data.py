@@ -1,0 +1,128 @@
+"""The face prior of a training subject: its 3DMM mesh and face box, from a small binary copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.data.layout import view_name
+from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.errors import DatasetError
+from jiff.files import atomic_path
+from jiff.geometry.camera import Camera
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.data.layout import ProcessedSet
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """A subject's face prior, frontal world frame.
+
+    Attributes:
+        vertices_world: [M, 3] float32; M = 0 where the subject has no face.
+        colors: [M, 3] float32 RGB in [0, 1].
+        box_world: [4] float32 xmin, xmax, ymin, ymax; xmin > xmax where the subject has no face.
+    """
+
+    vertices_world: NDArray[np.float32]
+    colors: NDArray[np.float32]
+    box_world: NDArray[np.float32]
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a face."""
+        return len(self.vertices_world) > 0
+
+
+def no_face_data() -> FaceData:
+    """Return the data of a subject without a face."""
+    empty = np.zeros((0, 3), dtype=np.float32)
+    return FaceData(empty, empty, np.array([1.0, -1.0, 1.0, -1.0], dtype=np.float32))
+
+
+def frontal_camera(dataset: ProcessedSet, subject: str) -> Camera:
+    """Return the 512-px camera of yaw 0 that the face region file is measured in."""
+    from jiff.data.param_io import read_param
+
+    path = dataset.param(subject, view_name(0, 0, 0))
+    if path.is_file():
+        return Camera.from_param(read_param(path))
+    for view in dataset.views(subject):
+        # Any other view of the subject has the same centre and scale.
+        camera = Camera.from_param(read_param(dataset.param(subject, view)))
+        return Camera(center_world=camera.center_world, half_width_world=camera.half_width_world)
+    return Camera()
+
+
+def face_box_corners(dataset: ProcessedSet, subject: str) -> NDArray[np.float64] | None:
+    """Return [2, 3] the lower and upper corner of the face box in world units, None where there is no region file.
+
+    Raises:
+        DatasetError: the region file is damaged, or the box is empty.
+    """
+    path = dataset.face_region(subject)
+    if not path.is_file():
+        return None
+    from jiff.face.box import FaceBox
+
+    box = FaceBox.from_region_file(path, frontal_camera(dataset, subject))
+    corners = np.array([[box.xmin, box.ymin, box.zmin], [box.xmax, box.ymax, box.zmax]])
+    if not (corners[1] > corners[0]).all():
+        raise DatasetError(
+            f"{path}: describes an empty face box; run `jiff data face --overwrite` for this subject."
+        )
+    return corners
+
+
+def face_data(dataset: ProcessedSet, subject: str) -> FaceData:
+    """Return the face prior of a subject, read from its binary copy (made when missing or outdated).
+
+    Raises:
+        DatasetError: one of the region file and the mesh is there without the other.
+        MeshError: the mesh is damaged.
+    """
+    mesh_path, region_path = dataset.face_mesh(subject), dataset.face_region(subject)
+    if not mesh_path.is_file() and not region_path.is_file():
+        return no_face_data()
+    for path in (mesh_path, region_path):
+        if not path.is_file():
+            raise DatasetError(
+                f"{path}: no such file, though its partner is there; run `jiff data face` again."
+            )
+    cached = dataset.cache(subject) / f"face_{fingerprint([mesh_path, region_path], _VERSION)}.npz"
+    if cached.is_file():
+        try:
+            with np.load(cached, allow_pickle=False) as stored:
+                return FaceData(stored["vertices"], stored["colors"], stored["box"])
+        except (OSError, ValueError, KeyError, EOFError):
+            cached.unlink(missing_ok=True)
+    data = _read_face(dataset, subject)
+    with atomic_path(cached) as temporary:
+        np.savez(temporary, vertices=data.vertices_world, colors=data.colors, box=data.box_world)
+    remove_stale(cached.parent, "face_", cached)
+    return data
+
+
+def _read_face(dataset: ProcessedSet, subject: str) -> FaceData:
+    from jiff.geometry.mesh_io import load_mesh
+
+    mesh = load_mesh(dataset.face_mesh(subject), texture=False)
+    corners = face_box_corners(dataset, subject)
+    if corners is None:
+        return no_face_data()
+    # Gray stands in for the colours that an external mesh may lack.
+    colors = np.full_like(mesh.vertices, 0.5) if mesh.colors is None else mesh.colors
+    if colors.max(initial=0.0) > 1.5:
+        # Some exporters write 0-255 where the OBJ convention is 0-1.
+        colors = colors / 255.0
+    box = [corners[0, 0], corners[1, 0], corners[0, 1], corners[1, 1]]
+    return FaceData(
+        mesh.vertices.astype(np.float32), colors.astype(np.float32), np.asarray(box, dtype=np.float32)
+    )

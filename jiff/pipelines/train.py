@@ -1,0 +1,225 @@
+"""Train one stage: from a processed set to checkpoints (``jiff train shape``, ``color-coarse``, ``color-fine``)."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.config import save_resolved
+from jiff.errors import TrainingError, UsageError
+from jiff.files import make_folder
+from jiff.training.config import TrainConfig, parse_gpu_ids
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from jiff.progress import Progress
+    from jiff.training.loop import Trainer
+
+__all__ = ["TrainConfig", "TrainReport", "train_stage"]
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training run gave.
+
+    Attributes:
+        folder: checkpoints and logs of the stage.
+        latest, best: network files; ``best`` is the latest where nothing was validated.
+        steps: optimiser steps done, earlier parts of a resumed run included.
+        seconds: time spent in them.
+        history: rows of the log.
+        metrics, best_metrics: of the last and of the best validation.
+        failures: sentences about files that were skipped.
+        skipped: items that were passed over because of them.
+        interrupted: whether Ctrl-C ended the run before its time.
+    """
+
+    folder: Path
+    latest: Path
+    best: Path
+    steps: int
+    seconds: float
+    history: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    skipped: int = 0
+    interrupted: bool = False
+
+
+def _bf16_is_fast() -> bool:
+    """Return whether this processor multiplies bfloat16 in hardware."""
+    import torch
+
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
+
+
+def make_fabric(config: TrainConfig) -> Fabric:
+    """Return Fabric for the devices and precision that the options ask for.
+
+    Raises:
+        UsageError: a device that is not there, or a batch that does not divide by the devices.
+    """
+    import torch
+    from lightning_fabric import Fabric
+
+    numbers = parse_gpu_ids(config.gpu_ids)
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if numbers and max(numbers) >= available:
+        raise UsageError(
+            f"--gpu-ids {config.gpu_ids}: this machine has {available} CUDA devices; use -1 for the processor."
+        )
+    precision: Any = config.precision
+    if numbers or (numbers is None and available):
+        accelerator, devices = "cuda", numbers or [0]
+        if precision == "auto":
+            precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "32"
+    elif numbers is None and torch.backends.mps.is_available():
+        accelerator, devices, precision = "mps", [0], "32" if precision == "auto" else precision
+    else:
+        accelerator, devices = "cpu", [0]
+        if precision == "auto":
+            precision = "bf16-mixed" if _bf16_is_fast() else "32"
+        if precision == "16-mixed":
+            raise UsageError("--precision 16-mixed needs CUDA; use bf16-mixed or 32 on the processor.")
+    world = len(devices) * config.num_nodes
+    if config.batch_size % world:
+        raise UsageError(
+            f"--batch-size {config.batch_size} must be a multiple of the {world} devices that share it."
+        )
+    return Fabric(
+        accelerator=accelerator,
+        devices=len(devices) if accelerator == "cpu" else devices,
+        num_nodes=config.num_nodes,
+        precision=precision,
+        strategy="ddp" if world > 1 else "auto",
+    )
+
+
+@contextmanager
+def _torch_state(config: TrainConfig) -> Iterator[None]:
+    """Seed torch and set its threads for the length of a run, and put both back."""
+    import torch
+
+    threads = torch.get_num_threads()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if config.torch_threads:
+                torch.set_num_threads(config.torch_threads)
+            torch.manual_seed(config.seed)
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None = None) -> TrainReport:
+    """Train one stage, or go on with it.
+
+    Args:
+        config: all options.
+        progress: receives the preparation, the training bar, warnings about skipped files.
+        fabric: an already launched Fabric (tests and own launchers); made from the options otherwise.
+
+    Raises:
+        UsageError: a run of this name exists and neither --continue-train nor --overwrite is given.
+        DatasetError: the processed set is missing, empty or lacks a stage.
+        CheckpointError: an earlier stage is missing, or the run was made with another network.
+        TrainingError: the loss is no number or explodes, or no item can be read.
+        OutputError: the disk is full; the previous checkpoint survives.
+    """
+    from jiff.training.data import open_sets
+    from jiff.training.loop import Trainer
+    from jiff.training.run_state import STATE_NAME
+    from jiff.training.stages import build_stage
+
+    if (config.folder / STATE_NAME).is_file() and not (config.continue_train or config.overwrite):
+        raise UsageError(
+            f"{config.folder}: holds a run already; go on with it by --continue-train, begin anew by --overwrite, or "
+            "choose another --name."
+        )
+    with _torch_state(config):
+        module = build_stage(config)
+        items, held_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
+        if held_out is None and config.num_eval:
+            progress.warn(
+                f"{config.dataroot}: val.txt holds nobody out, so validation is on training subjects."
+            )
+        if fabric is None:
+            fabric = make_fabric(config)
+            fabric.launch()
+        if fabric.is_global_zero:
+            make_folder(config.folder)
+            _save_run(config, module.network.config, items, held_out, fabric)
+        trainer = Trainer(config, fabric, module, items, held_out, progress)
+        rows = trainer.run()
+    return _report(trainer, rows, progress)
+
+
+def _save_run(config: TrainConfig, architecture: Any, items: Any, held_out: Any, fabric: Fabric) -> None:
+    import numpy
+    import torch
+
+    save_resolved(
+        config,
+        config.folder / "run.yaml",
+        network=architecture.to_dict(),
+        data={
+            "items": len(items),
+            "subjects": items.subjects,
+            "held_out": [] if held_out is None else held_out.subjects,
+        },
+        machine={
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": numpy.__version__,
+            "device": str(fabric.device),
+            "processes": fabric.world_size,
+            "precision": str(fabric._precision.precision),
+        },
+    )
+
+
+def _report(trainer: Trainer, rows: list[dict[str, Any]], progress: Progress) -> TrainReport:
+    from jiff.training.run_state import BEST_NAME, LATEST_NAME
+
+    folder = trainer.folder
+    best = folder / BEST_NAME
+    if trainer.interrupted:
+        progress.info(
+            f"Stopped and saved at step {trainer.step} of {trainer.total_steps}; the same command with "
+            "--continue-train goes on."
+        )
+    if trainer.skipped:
+        progress.warn(
+            f"{trainer.skipped} items were skipped because {len(trainer.failures)} files cannot be read."
+        )
+    return TrainReport(
+        folder=folder,
+        latest=folder / LATEST_NAME,
+        best=best if best.is_file() else folder / LATEST_NAME,
+        steps=trainer.step,
+        seconds=trainer.seconds,
+        history=rows,
+        metrics=trainer.metrics,
+        best_metrics=trainer.best_metrics,
+        failures=trainer.failures,
+        skipped=trainer.skipped,
+        interrupted=trainer.interrupted,
+    )
+
+
+def check_report(report: TrainReport) -> None:
+    """Raise when a run left nothing to use.
+
+    Raises:
+        TrainingError: no network was saved.
+    """
+    if not report.latest.is_file():
+        raise TrainingError(f"{report.folder}: no network was saved; train at least one step.")
