@@ -32,6 +32,7 @@ class OptionNote:
         positional: whether it is an argument rather than an option.
         metavar: placeholder of its value in the help.
         hidden: accepted but not listed.
+        split: whether a comma separates the items of a list of texts.
     """
 
     help: str
@@ -42,6 +43,7 @@ class OptionNote:
     positional: bool = False
     metavar: str | None = None
     hidden: bool = False
+    split: bool = True
 
 
 def option(
@@ -55,9 +57,10 @@ def option(
     positional: bool = False,
     metavar: str | None = None,
     hidden: bool = False,
+    split: bool = True,
 ) -> Any:
     """Return a dataclass field that the command line shows as an option; without ``default`` it is required."""
-    note = OptionNote(help, panel, tuple(flags), min, max, positional, metavar, hidden)
+    note = OptionNote(help, panel, tuple(flags), min, max, positional, metavar, hidden, split)
     return dataclasses.field(default=default, metadata={_NOTE: note})
 
 
@@ -170,11 +173,21 @@ def _in_range(value: Any, note: OptionNote | None, name: str, where: str) -> Non
     raise _bad(where, name, value, wanted)
 
 
-def _sequence(value: Any) -> list[Any] | None:
-    if isinstance(value, str):
-        return value.replace(",", " ").split()
+def items_of(value: Any, item: Any, note: OptionNote | None) -> list[Any] | None:
+    """Return the items of a list value, None when it is no list.
+
+    Args:
+        value: a list, or text: numbers are separated by commas or spaces, texts by commas, paths not at all.
+        item: type of one item.
+        note: says whether texts are separated at all.
+    """
     if isinstance(value, (list, tuple)):
         return list(value)
+    if item is Path or (item is str and note is not None and not note.split):
+        return [value] if isinstance(value, (str, Path)) else None
+    if isinstance(value, str):
+        text = value.replace(",", " ").split() if item in (int, float) else value.split(",")
+        return [part.strip() for part in text if part.strip()]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return [value]
     return None
@@ -242,8 +255,7 @@ def convert(
 
 def _convert_tuple(value: Any, items: tuple[Any, ...], name: str, where: str, note: OptionNote | None) -> Any:
     open_ended = len(items) == 2 and items[1] is Ellipsis
-    textual = items[0] in (str, Path)
-    parts = [value] if textual and isinstance(value, (str, Path)) else _sequence(value)
+    parts = items_of(value, items[0], note)
     if parts is None:
         raise _bad(where, name, value, "a list")
     if open_ended:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from jiff.errors import JiffError
-from jiff_cli.config_file import file_only_values
+from jiff_cli.config_file import values_of_file
 from jiff_cli.console import Console, console_of, show_error
 from jiff_cli.from_dataclass import Blueprint
 from jiff_cli.options import Config, Debug, Quiet
@@ -75,7 +75,7 @@ def config_command(
             console = console_of(context)
             console.debug = console.debug or debug
             console.quiet = console.quiet or quiet
-            function(blueprint.build(given, file_only_values(context, blueprint)), console)
+            function(blueprint.build(given, values_of_file(context, blueprint)), console)
 
         shared = [
             inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),

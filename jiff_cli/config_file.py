@@ -39,15 +39,12 @@ def apply_config_file(context: typer.Context, value: Path | None) -> Path | None
     return value
 
 
-def file_only_values(context: typer.Context, blueprint: Blueprint) -> dict[tuple[str, ...], Any]:
-    """Return what no option carries from the file to the command: plain fields, and explicit nulls."""
+def values_of_file(context: typer.Context, blueprint: Blueprint) -> dict[tuple[str, ...], Any]:
+    """Return the checked values of the file, without those that the command line replaces."""
     options = {spec.path: spec.name for spec in blueprint.options}
     kept = {}
     for path, value in context.meta.get(_CHECKED, {}).items():
-        if path not in options:
+        source = context.get_parameter_source(options[path]) if path in options else None
+        if source is None or source.name != "COMMANDLINE":
             kept[path] = value
-        elif value is None:
-            source = context.get_parameter_source(options[path])
-            if source is None or source.name == "DEFAULT":
-                kept[path] = None
     return kept

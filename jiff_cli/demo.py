@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.demo import DemoConfig
+from jiff.pipelines.demo_config import DemoConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
 

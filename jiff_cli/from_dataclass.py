@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -19,6 +19,7 @@ from jiff.config import (
     convert,
     field_specs,
     from_plain,
+    items_of,
     nearest,
     to_plain,
     without_none,
@@ -82,7 +83,10 @@ def _shown_type(spec: FieldSpec) -> tuple[Any, dict[str, Any]]:
         extra.setdefault("metavar", ",".join("N" * len(items)) if fixed else "N,N,...")
         return str, extra
     if is_repeated(inner):
-        return list[_tuple_item(inner)], extra  # type: ignore[misc]
+        item = _tuple_item(inner)
+        if typing.get_origin(item) is Literal:
+            extra.setdefault("metavar", "|".join(map(str, typing.get_args(item))) + ",...")
+        return (list[Path] if item is Path else list[str]), extra
     if inner in (int, float) and note is not None:
         extra["min"], extra["max"] = note.minimum, note.maximum
         if inner is int:
@@ -242,7 +246,7 @@ class Blueprint:
 
         Args:
             given: option name -> value from Typer (command line, file or default).
-            checked: path -> value from a configuration file that Typer could not carry.
+            checked: path -> value from a configuration file, which the command line does not replace.
         """
         plain: dict[str, Any] = {}
 
@@ -257,6 +261,9 @@ class Blueprint:
                 put(spec.path, spec.default)
         for spec in self.options:
             value = given.get(spec.name)
+            if isinstance(value, list):
+                item = _tuple_item(spec.annotation)
+                value = [part for text in value for part in items_of(text, item, spec.note) or ()]
             if value is not None:
                 put(spec.path, value)
         for path, value in checked.items():

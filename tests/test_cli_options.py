@@ -39,6 +39,10 @@ class Job:
     photos: tuple[Path, ...] = option((), help="Photos.")
     out: Path | None = option(Path("results"), help="Results.", flags=("-o",))
     limit: int | None = option(None, help="Limit.", min=1)
+    format: tuple[Literal["obj", "glb"], ...] = option(("glb",), help="Formats.")
+    views: tuple[str, ...] = option((), help="Views.")
+    labels: tuple[str, ...] = option((), help="Labels.", split=False)
+    residual: bool | None = option(None, help="Residual.")
     stage: str = "shape"
     network: Network = field(default_factory=Network)
 
@@ -108,9 +112,24 @@ def test_every_kind_of_option_arrives_typed() -> None:
         (Path("p_1.png"), Path("p2.png")),
         Path("c_d"),
         9,
-        "color_fine",
-        Network(5),
+        stage="color_fine",
+        network=Network(5),
     )
+
+
+def test_lists_of_texts_split_at_commas_unless_told_otherwise(tmp_path: Path) -> None:
+    config = run(job, "-i", "x", "--format", "obj,glb", "--views", "a,b", "--views", "c", "--labels", "a,b")
+    assert (config.format, config.views, config.labels) == (("obj", "glb"), ("a", "b", "c"), ("a,b",))
+    (tmp_path / "c.yaml").write_text("input: x\nformat: obj\nviews: ['a,b']\nlabels: 'a,b'\n")
+    config = run(job, "--config", tmp_path / "c.yaml")
+    assert (config.format, config.views, config.labels) == (("obj",), ("a,b",), ("a,b",))
+    assert command_result(job, "-i", "x", "--format", "obj,fbx").exit_code == 2
+
+
+def test_three_valued_switches() -> None:
+    assert run(job, "-i", "x").residual is None
+    assert run(job, "-i", "x", "--residual").residual is True
+    assert run(job, "-i", "x", "--no_residual").residual is False
 
 
 def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> None:

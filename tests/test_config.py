@@ -91,7 +91,8 @@ def test_lists_may_be_text_with_commas_or_spaces_or_one_number() -> None:
     assert from_plain(Outer, {"input": "x", "schedule": "4, 5 6"}).schedule == (4, 5, 6)
     assert from_plain(Outer, {"input": "x", "schedule": 4}).schedule == (4,)
     assert from_plain(Outer, {"input": "x", "schedule": ""}).schedule == ()
-    assert from_plain(Outer, {"input": "x", "views": "a, b"}).views == ("a, b",)
+    assert from_plain(Outer, {"input": "x", "views": "a, b"}).views == ("a", "b")
+    assert from_plain(Outer, {"input": "x", "views": ["a, b"]}).views == ("a, b",)
 
 
 @pytest.mark.parametrize(

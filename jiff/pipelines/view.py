@@ -1,0 +1,88 @@
+"""``jiff view``: write a page that shows meshes side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jiff.config import option
+from jiff.errors import InputError, UsageError
+from jiff.parallel import BatchReport
+
+if TYPE_CHECKING:
+    from jiff.progress import Progress
+
+_SUFFIXES = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
+_MOST = 8
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """Options of ``run_view``.
+
+    Attributes:
+        mesh: mesh files, or folders of them.
+        out: page to write.
+        label: texts below the meshes, in their order.
+        open: whether the command opens the page in the browser.
+    """
+
+    mesh: tuple[Path, ...] = option(help="Mesh files (OBJ, PLY, GLB), or folders of them.", positional=True)
+    out: Path = option(Path("jiff-view.html"), help="Page to write; it works offline.", flags=("-o",))
+    label: tuple[str, ...] = option(
+        (), help="Text below a mesh, in their order; the file names by default.", split=False
+    )
+    open: bool = option(True, help="Open the page in the browser.")
+
+
+def _files(config: ViewConfig) -> list[Path]:
+    files: list[Path] = []
+    for path in config.mesh:
+        if path.is_dir():
+            found = sorted(child for child in path.iterdir() if child.suffix.lower() in _SUFFIXES)
+            by_name = {child.stem: child for child in reversed(found)}
+            if not by_name:
+                raise InputError(f"{path}: holds no mesh ({', '.join(_SUFFIXES)}); give another folder.")
+            files.extend(sorted(by_name.values()))
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise InputError(f"{path}: no such file or folder; check the path.")
+    if len(files) > _MOST:
+        raise UsageError(f"{len(files)} meshes are too many to see side by side; name at most {_MOST}.")
+    if len(config.label) > len(files):
+        raise UsageError(
+            f"--label is given {len(config.label)} times for {len(files)} meshes; leave some out."
+        )
+    return files
+
+
+def run_view(config: ViewConfig, progress: Progress) -> BatchReport:
+    """Write the page.
+
+    Returns:
+        The report; its output is the page.
+
+    Raises:
+        InputError: a path does not exist or a folder holds no meshes.
+        UsageError: more meshes than can be seen side by side.
+        MeshError: a mesh cannot be read or shown.
+        OutputError: the page cannot be written.
+    """
+    from jiff.files import write_text
+    from jiff.geometry.mesh_io import load_mesh
+    from jiff.viewer.page import ViewItem, viewer_page
+
+    files = _files(config)
+    items = []
+    with progress.task("Reading meshes", total=len(files)) as bar:
+        for index, path in enumerate(files):
+            bar.describe(path.name)
+            mesh = load_mesh(path)
+            label = config.label[index] if index < len(config.label) else path.name
+            note = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} triangles"
+            items.append(ViewItem(mesh, label, note))
+            bar.advance()
+    write_text(config.out, viewer_page(items, " | ".join(item.label for item in items)))
+    return BatchReport(results={str(path): None for path in files}, outputs=[str(config.out)])
