@@ -11,9 +11,10 @@ from jiff_cli.console import Console
 def command(config: DemoConfig, console: Console) -> None:
     """Do the whole job on free data: scans, preparation, training, reconstruction, measurement, report.
 
-    Each command line is printed so that it can be repeated. Run again, it keeps what is complete.
+    Each stage prints the command line that repeats it. Run again, the demo keeps what is complete.
     """
     from jiff.pipelines.demo import run_demo
 
-    run_demo(config, console.progress)
-    console.finish()
+    report = run_demo(config, console.progress)
+    meshes = [path for path in report.outputs if path.endswith(".glb")]
+    console.finish(report, what="stages", next_command=["jiff", "view", *meshes[:4]] if meshes else None)

@@ -65,7 +65,7 @@ ASSETS = (
     Entry("path", "Print the folder of optional files, or where one file belongs.", "jiff_cli.assets.path"),
     Entry("verify", "Check the optional files that are there.", "jiff_cli.assets.verify"),
     Entry("fetch", "Download the optional files that may be downloaded.", "jiff_cli.assets.fetch"),
-    Entry("convert", "Convert a face model to jiff's own format.", "jiff_cli.assets.convert"),
+    Entry("convert", "Convert a checkpoint from or to the published format.", "jiff_cli.assets.convert"),
 )
 
 _TRY = "Try it"

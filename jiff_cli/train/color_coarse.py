@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.train import TrainConfig
+from jiff.training.config import TrainConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
 
-@config_command(
-    TrainConfig, published="train", fixed={"stage": "color_coarse"}, required=("load_netg_checkpoint_path",)
-)
+@config_command(TrainConfig, published="train", fixed={"stage": "color_coarse"})
 def command(config: TrainConfig, console: Console) -> None:
     """Train the coarse colour network; it reads the features of a trained shape network.
 
-    Ctrl-C saves; --continue-train goes on.
+    Without --load-netG-checkpoint-path that of the run's own shape stage. Ctrl-C saves; --continue-train goes on.
     """
     from jiff.pipelines.train import train_stage
-
     from jiff_cli.train.show import show_training
 
     show_training(train_stage(config, console.progress), config, console)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.train import TrainConfig
+from jiff.training.config import TrainConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
@@ -14,7 +14,6 @@ def command(config: TrainConfig, console: Console) -> None:
     Run 'jiff train check' first. Ctrl-C saves; --continue-train goes on.
     """
     from jiff.pipelines.train import train_stage
-
     from jiff_cli.train.show import show_training
 
     show_training(train_stage(config, console.progress), config, console)

@@ -4,6 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from jiff.pipelines.train import TrainConfig, TrainReport
     from jiff_cli.console import Console
+
+_FOLLOWING = {"shape": "color-coarse", "color_coarse": "color-fine"}
+
+
+def next_command(config: TrainConfig) -> list[object]:
+    """Return the words of the command that usually follows a stage."""
+    following = _FOLLOWING.get(config.stage)
+    run = config.checkpoints_path / config.name
+    if following is None:
+        return ["jiff", "eval", "pifu", "--test-folder-path", "TEST", "--checkpoint", run]
+    words: list[object] = ["jiff", "train", following, "--dataroot", config.dataroot]
+    words += ["--checkpoints-path", config.checkpoints_path, "--name", config.name]
+    return [*words, "--network", config.network]
+
+
+def show_training(report: TrainReport, config: TrainConfig, console: Console) -> None:
+    """Name the checkpoints, the last validation and the next command.
+
+    Raises:
+        typer.Exit: status 130 when Ctrl-C ended the run.
+    """
+    console.say(f"{report.steps} steps in {report.seconds / 60:.1f} min.")
+    metrics = report.best_metrics or report.metrics
+    if metrics:
+        console.say("Validation: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    if report.failures:
+        console.error(f"{len(report.failures)} files were skipped ({report.skipped} items):")
+        for failure in report.failures[:20]:
+            console.error(f"  {failure}")
+    if report.interrupted:
+        console.say(f"Saved {report.latest}")
+        console.error("Interrupted; the same command with --continue-train goes on.")
+        raise typer.Exit(130)
+    console.finish(
+        wrote=[report.best, report.latest, report.folder / "log.csv"], next_command=next_command(config)
+    )
