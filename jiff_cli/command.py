@@ -14,7 +14,7 @@ from jiff.errors import JiffError
 from jiff_cli.config_file import values_of_file
 from jiff_cli.console import Console, console_of, show_error
 from jiff_cli.from_dataclass import Blueprint
-from jiff_cli.options import Config, Debug, Quiet
+from jiff_cli.options import Config, Debug, Quiet, plain_help
 from jiff_cli.published import RETIRED
 from jiff_cli.spelling import Known, Speller
 
@@ -37,6 +37,23 @@ class JiffCommand(TyperCommand):
             return super().parse_args(ctx, self.speller.rewrite(args))
         except JiffError as error:
             raise typer.Exit(show_error(error, console)) from error
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # "--no-x" of a switch that is off anyway, and further long spellings, are accepted but only fill the help.
+        saved = [(item, item.opts, item.secondary_opts) for item in self.params]
+        for item, spellings, _ in saved:
+            first = next((text for text in spellings if text.startswith("--")), None)
+            item.opts = [text for text in spellings if text == first or not text.startswith("--")]
+            if item.default is False:
+                item.secondary_opts = []
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            for item, spellings, negative in saved:
+                item.opts, item.secondary_opts = spellings, negative
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return plain_help(super().get_help_option(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -28,6 +28,7 @@ from jiff.errors import ConfigError
 from jiff_cli.spelling import Known
 
 MISSING = dataclasses.MISSING
+_METAVARS: dict[Any, str] = {bool: "", int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 
 
 def _tuple_item(annotation: Any) -> Any:
@@ -77,6 +78,9 @@ def _shown_type(spec: FieldSpec) -> tuple[Any, dict[str, Any]]:
     note = spec.note
     if note is not None and note.metavar:
         extra["metavar"] = note.metavar
+    elif inner in _METAVARS and not (note is not None and note.positional):
+        # Shorter than Typer's words, so that long option names keep their place.
+        extra["metavar"] = _METAVARS[inner]
     if is_number_list(inner):
         items = typing.get_args(inner)
         fixed = Ellipsis not in items
@@ -86,6 +90,10 @@ def _shown_type(spec: FieldSpec) -> tuple[Any, dict[str, Any]]:
         item = _tuple_item(inner)
         if typing.get_origin(item) is Literal:
             extra.setdefault("metavar", "|".join(map(str, typing.get_args(item))) + ",...")
+        elif note is not None and not note.positional:
+            extra.setdefault(
+                "metavar", f"{_METAVARS[item]}..." if item is Path or not note.split else "TEXT,..."
+            )
         return (list[Path] if item is Path else list[str]), extra
     if inner in (int, float) and note is not None:
         extra["min"], extra["max"] = note.minimum, note.maximum

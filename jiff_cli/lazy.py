@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jiff_cli.console import console_of, show_error
+from jiff_cli.options import plain_help
 
 if TYPE_CHECKING:
     from jiff_cli.registry import Entry
@@ -55,5 +56,8 @@ def lazy_group(entries: tuple[Entry, ...]) -> type[TyperGroup]:
                         no_args_is_help=True,
                     )
                     self.add_command(group)
+
+        def get_help_option(self, ctx: Any) -> Any:
+            return plain_help(super().get_help_option(ctx))
 
     return LazyGroup

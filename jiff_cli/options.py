@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,18 @@ Debug = Annotated[
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="Show warnings and errors only.", rich_help_panel=_PANEL, show_default=False
+        "--quiet",
+        "-q",
+        metavar="",
+        help="Show warnings and errors only.",
+        rich_help_panel=_PANEL,
+        show_default=False,
     ),
 ]
+
+
+def plain_help(option: Any) -> Any:
+    """Return the help option without a placeholder for a value it does not take."""
+    if option is not None:
+        option.metavar = ""
+    return option
