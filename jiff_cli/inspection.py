@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import importlib.util
 import os
@@ -175,7 +176,12 @@ def _loads(module: str) -> tuple[bool, str]:
 
 
 def _size_mb(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+    total = 0
+    for path in folder.rglob("*"):
+        # Another run may be replacing files meanwhile.
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total / 2**20
 
 
 def folders() -> list[dict[str, Any]]:
