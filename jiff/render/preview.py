@@ -173,7 +173,7 @@ def contact_sheet(
     columns = max(1, min(columns, len(images)))
     cell_width = max(image.shape[1] for image in images)
     cell_height = max(image.shape[0] for image in images)
-    font_size = int(np.clip(cell_width // 22, 11, 28))
+    font_size = int(np.clip(cell_width // 22, 13, 28))
     strip = font_size + 8 if labels is not None else 0
     rows = -(-len(images) // columns)
     width = columns * (cell_width + gap) + gap

@@ -1,0 +1,175 @@
+"""``jiff data check``: verdicts on raw scans, completeness and consistency of processed sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.config import option
+from jiff.errors import DatasetError
+from jiff.parallel import run_batch
+
+if TYPE_CHECKING:
+    from jiff.data.check_item import CheckItem
+    from jiff.parallel import BatchReport
+    from jiff.progress import Progress
+
+_TILE = 224
+_MAX_SHEET = 48
+"""Subjects on the contact sheet; of larger sets every n-th is shown."""
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """Options of ``run_check``.
+
+    Attributes:
+        root: folder of scans, or a processed set.
+        json: file that receives all findings.
+        contact_sheet: PNG that receives pictures of the subjects.
+        face: whether a processed set must hold face files; None means: when any subject has them.
+        silhouettes: views per subject whose mask is compared with the mesh.
+        jobs: processes, 0 = one per core.
+    """
+
+    root: Path = option(help="Folder of scans, or a processed set.", positional=True)
+    json: Path | None = option(None, help="Write all findings to this JSON file.")
+    contact_sheet: Path | None = option(None, help="Write a PNG with pictures of each subject.")
+    face: bool | None = option(None, help="Demand face files; by default when any subject has them.")
+    silhouettes: int = option(4, help="Views per subject compared with the mesh.", min=1, max=360)
+    jobs: int = option(0, help="Processes; 0 means one per core.", flags=("-j",), min=0)
+
+
+def is_processed_set(root: Path) -> bool:
+    """Tell whether a folder is a processed set rather than a folder of scans."""
+    return any((root / name).is_dir() for name in ("RENDER", "PARAM", "GEO"))
+
+
+def _check_scan(item: tuple[str, Path, bool]) -> CheckItem:
+    from jiff.data.check_item import REJECT
+    from jiff.data.scan_check import check_scan, scan_tiles
+
+    name, path, pictures = item
+    result = check_scan(name, path)
+    if pictures and (result.verdict != REJECT or "triangles" in result.facts):
+        result.tiles = scan_tiles(path, _TILE)
+    return result
+
+
+def _check_subject(item: tuple[str, Path, bool], *, silhouettes: int, face: bool) -> CheckItem:
+    from jiff.data.layout import ProcessedSet
+    from jiff.data.set_check import check_subject
+
+    name, root, pictures = item
+    dataset = ProcessedSet(root)
+    result, data = check_subject(dataset, name, silhouettes=silhouettes, face=face)
+    if pictures:
+        from jiff.render.check_tiles import subject_tiles
+
+        result.tiles = subject_tiles(dataset, name, data, _TILE)
+    return result
+
+
+def _set_subjects(root: Path) -> list[str]:
+    names: set[str] = set()
+    for folder in ("RENDER", "MASK", "PARAM", "GEO/OBJ"):
+        if (root / folder).is_dir():
+            names |= {p.name for p in (root / folder).iterdir() if p.is_dir() and not p.name.startswith(".")}
+    if not names:
+        raise DatasetError(f"{root}: holds no subjects; run `jiff data render -i SCANS -o {root}` first.")
+    return sorted(names)
+
+
+def _check_validation(root: Path, subjects: list[str]) -> str | None:
+    from jiff.data.layout import ProcessedSet
+
+    dataset = ProcessedSet(root)
+    if not dataset.val_list.is_file():
+        return f"{dataset.val_list}: no such file; run `jiff data render` again, or write the held-out names into it."
+    names = dataset.validation_subjects()
+    unknown = sorted(set(names) - set(subjects))
+    if unknown:
+        return f"{dataset.val_list}: names {', '.join(unknown[:5])}, which the set does not hold; correct the list."
+    if names and set(names) == set(subjects):
+        return f"{dataset.val_list}: holds out every subject, so that nothing is left to train on; shorten the list."
+    return None
+
+
+def _write_sheet(path: Path, items: list[CheckItem]) -> None:
+    from jiff.geometry.mesh_io import save_image
+    from jiff.render.preview import contact_sheet
+
+    tiles: list[Any] = []
+    labels: list[str] = []
+    for item in items:
+        tiles += item.tiles
+        iou = item.facts.get("silhouette_iou")
+        distance = item.facts.get("face_distance", {}).get("median")
+        notes = [
+            f"{item.name}: {item.verdict}",
+            f"{item.facts.get('views', item.facts.get('triangles', ''))} {'views' if 'views' in item.facts else 'triangles'}",
+            "" if iou is None else f"mask IoU {iou:.4f}",
+            "" if distance is None else f"face {distance:.2f} off",
+        ]
+        labels += notes[: len(item.tiles)]
+    save_image(path, contact_sheet(tiles, labels, columns=8 if len(items) > 8 else 4))
+
+
+def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
+    """Check a folder of scans or a processed set, whichever it is.
+
+    Returns:
+        The report; its results are ``CheckItem``, its failures the rejected scans or faulty subjects, each with
+        what to do. Scans that a command can mend are results with verdict "fix", and are told to ``progress``.
+
+    Raises:
+        DatasetError: missing or empty folder.
+        OutputError: JSON or contact sheet cannot be written.
+    """
+    from jiff.data.check_item import FIX, REJECT
+    from jiff.data.layout import find_scans
+    from jiff.files import write_json
+
+    root = Path(config.root)
+    processed = is_processed_set(root)
+    pairs = [(name, root) for name in _set_subjects(root)] if processed else list(find_scans(root).items())
+    step = -(-len(pairs) // _MAX_SHEET)
+    pictures = config.contact_sheet is not None
+    items = [(name, (name, path, pictures and k % step == 0)) for k, (name, path) in enumerate(pairs)]
+    if processed:
+        face = config.face
+        if face is None:
+            face = any((root / "FACE_3DMM").glob("*/*.obj")) if (root / "FACE_3DMM").is_dir() else False
+        work: Any = partial(_check_subject, silhouettes=config.silhouettes, face=face)
+    else:
+        work = _check_scan
+    report = run_batch(work, items, jobs=config.jobs, progress=progress, title="Checking")
+    checked: list[CheckItem] = list(report.results.values())
+    for item in checked:
+        if item.verdict == REJECT:
+            report.failures[item.name] = item.sentence()
+        elif item.verdict == FIX:
+            progress.info(f"{item.name}: {item.sentence()}")
+    if processed:
+        fault = _check_validation(root, [name for name, _ in pairs])
+        if fault is not None:
+            report.failures["val.txt"] = fault
+    counts = {verdict: sum(i.verdict == verdict for i in checked) for verdict in ("pass", FIX, REJECT)}
+    progress.info(", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
+    if config.json is not None:
+        content = {
+            "kind": "processed set" if processed else "scans",
+            "root": str(root),
+            "ok": report.ok,
+            "counts": counts,
+            "items": {i.name: i.plain() for i in checked},
+            "failures": report.failures,
+        }
+        write_json(config.json, content)
+        report.outputs.append(str(config.json))
+    if config.contact_sheet is not None:
+        _write_sheet(config.contact_sheet, [item for item in checked if item.tiles])
+        report.outputs.append(str(config.contact_sheet))
+    return report
