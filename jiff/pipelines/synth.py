@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jiff.config import option
 from jiff.data.synthetic.scan_files import ScanJob, is_complete, warm_up, write_scan
 from jiff.errors import UsageError
 from jiff.files import make_folder
@@ -32,13 +33,13 @@ class SynthConfig:
         overwrite: make complete scans again too.
     """
 
-    out: Path
-    count: int = 10
-    seed: int = 0
-    jobs: int = 1
-    triangles: int = 150_000
-    texture_size: int = 2048
-    overwrite: bool = False
+    out: Path = option(help="Folder that receives one folder per person.", flags=("-o",))
+    count: int = option(10, help="Number of people.", flags=("-n",))
+    seed: int = option(0, help="Decides the people; person i depends on the seed and i alone.")
+    jobs: int = option(0, help="Processes; 0 means one per core.", flags=("-j",), min=0)
+    triangles: int = option(150_000, help="About how many triangles per scan, from 35,000.")
+    texture_size: int = option(2048, help="Side of the texture in pixels, a power of two.")
+    overwrite: bool = option(False, help="Make complete scans again.")
 
     def __post_init__(self) -> None:
         if self.count < 1:
