@@ -21,7 +21,7 @@ LEAST_TEXTURE = 256
 
 @dataclass(frozen=True)
 class SynthConfig:
-    """What ``synthesize`` makes.
+    """What ``run_synth`` makes.
 
     Attributes:
         out: folder that receives one folder per person, ``synth_0000`` and so on.
@@ -60,7 +60,7 @@ def subject_name(index: int) -> str:
     return f"synth_{index:04d}"
 
 
-def synthesize(config: SynthConfig, progress: Progress) -> BatchReport:
+def run_synth(config: SynthConfig, progress: Progress) -> BatchReport:
     """Write ``config.count`` synthetic scans, skipping those that are complete.
 
     Args:
