@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,17 @@ METADATA_KEY = "jiff"
 Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork
 NetworkConfig = ShapeConfig | ColorConfig
 _NAMED_KEYS = 4
+# Whatever PyTorch's restricted unpickler raises on bytes that are no checkpoint.
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 
 
 def build_network(kind: str, config: NetworkConfig) -> Network:
@@ -194,12 +207,15 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
         CheckpointError: the file is missing, truncated, or holds more than tensors.
     """
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About pickle protocols; what matters is whether the file can be read.
+            warnings.simplefilter("ignore", UserWarning)
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}); check the checkpoint's path."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         cause = cause.rstrip(".")[:120]
         raise CheckpointError(

@@ -44,7 +44,7 @@ def sample_image(features: Tensor, ndc: Tensor) -> Tensor:
     sampled = functional.grid_sample(
         features, grid, mode="bilinear", padding_mode="zeros", align_corners=True
     )
-    return sampled[:, :, 0].transpose(1, 2).reshape(batch, views, count, -1)
+    return sampled[:, :, 0].transpose(1, 2).reshape(batch, views, count, features.shape[1])
 
 
 def sample_grid(grid: Tensor, points_unit: Tensor, counts: list[int]) -> Tensor:
