@@ -1,0 +1,1 @@
+"""From trained networks and one framed image to a coloured mesh."""

@@ -1,0 +1,176 @@
+"""The networks as functions of world points: occupancy (fused with the face) and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jiff.geometry.camera import Camera
+from jiff.geometry.closest import ClosestPointQuery
+from jiff.models.column_query import ColumnQuery
+from jiff.models.face_input import FaceInput
+from jiff.ops.mesh_distance import point_to_mesh_distance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.data.test_folder import PersonImage
+    from jiff.geometry.mesh import Mesh
+    from jiff.inference.networks import Networks
+    from jiff.models.color_coarse import ColorCoarseFeatures
+    from jiff.models.color_fine import ColorFineFeatures
+    from jiff.models.shape import ShapeFeatures, ShapeNetwork
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class FacePrior:
+    """The aligned face model of one photo, in the camera's world frame.
+
+    Attributes:
+        mesh: with vertex colours in [0, 1].
+        box_world: xmin, xmax, ymin, ymax.
+    """
+
+    mesh: Mesh
+    box_world: tuple[float, float, float, float]
+
+    def network_input(self, device: torch.device) -> FaceInput:
+        """Return the prior as a batch of one."""
+        vertices = torch.from_numpy(self.mesh.vertices.astype(np.float32))
+        colors = np.full_like(self.mesh.vertices, 0.5) if self.mesh.colors is None else self.mesh.colors
+        return FaceInput(
+            [vertices],
+            torch.tensor([self.box_world], dtype=torch.float32),
+            torch.zeros(1),
+            [torch.from_numpy(colors.astype(np.float32))],
+        ).to(device)
+
+
+class OccupancyField:
+    """Occupancy at world points: the body's, blended with the face's near the face model.
+
+    Attributes:
+        bytes_per_point: rough memory of one point while the MLPs run.
+    """
+
+    def __init__(
+        self, network: ShapeNetwork, features: ShapeFeatures, calib: Tensor, face_mesh: Mesh | None = None
+    ) -> None:
+        """Prepare the evaluation column by column.
+
+        Args:
+            network: in evaluation mode.
+            features: of one person in one view; with the encoded face when ``face_mesh`` is given.
+            calib: [4, 4], world to NDC.
+            face_mesh: whose distance weighs the face prediction.
+        """
+        distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
+        self.query = ColumnQuery(network, features, calib, face_distance=distance)
+        self.device = calib.device
+        channels = network.config.mlp_channels
+        branches = 1 if face_mesh is None else 3
+        self.bytes_per_point = _FLOAT_BYTES * branches * (4 * channels[0] + 2 * sum(channels[1:]))
+
+    def __call__(self, points_world: Tensor) -> Tensor:
+        """Return [N] occupancies at [N, 3] points, fastest when points of one column follow each other."""
+        return self.query(points_world.to(self.device))
+
+
+def _face_distance(mesh: Mesh, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return the distance to the surface of a face model as a function of points [P, 3]."""
+    if device.type == "cuda":
+        vertices = torch.from_numpy(mesh.vertices.astype(np.float32)).to(device)
+        faces = torch.from_numpy(mesh.faces).to(device)
+        return lambda points: point_to_mesh_distance(points, vertices, faces).distance
+    surface = ClosestPointQuery(mesh.vertices, mesh.faces)
+
+    def distance(points: Tensor) -> Tensor:
+        found = surface.query(points.double().cpu().numpy()).distance
+        return torch.from_numpy(found.astype(np.float32)).to(points.device)
+
+    return distance
+
+
+class ColorField:
+    """Colour at surface points: fine with the face branch where those networks are there, else coarse."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        coarse: ColorCoarseFeatures,
+        fine: ColorFineFeatures | None,
+        calib: Tensor,
+        max_chunk: int = 16384,
+    ) -> None:
+        """Args: networks: with a coarse network; coarse, fine: features of one item; calib: [1, V, 4, 4]."""
+        if networks.color_coarse is None:
+            raise ValueError("networks must hold a coarse colour network; got none.")
+        self.coarse_network, self.fine_network = networks.color_coarse, networks.color_fine
+        self.coarse, self.fine, self.calib, self.max_chunk = coarse, fine, calib, max_chunk
+
+    def __call__(self, points_world: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return [N, 3] RGB in [0, 1] at [N, 3] points."""
+        result = np.empty((len(points_world), 3))
+        with torch.inference_mode():
+            for low in range(0, len(points_world), self.max_chunk):
+                part = np.asarray(points_world[low : low + self.max_chunk], dtype=np.float32)
+                points = torch.from_numpy(part).to(self.calib.device)[None]
+                coarse = self.coarse_network.query(self.coarse, points, self.calib)
+                rgb = coarse.rgb
+                if self.fine_network is not None and self.fine is not None:
+                    rgb = self.fine_network.query(self.fine, points, self.calib, coarse.phi).rgb
+                result[low : low + len(part)] = rgb[0].double().cpu().numpy() * 0.5 + 0.5
+        return np.clip(result, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class PersonFields:
+    """Everything the networks say about one photo.
+
+    Attributes:
+        occupancy: of the body, fused with the face when there is a prior.
+        color: None without colour networks.
+    """
+
+    occupancy: OccupancyField
+    color: ColorField | None
+
+
+def encode_person(
+    networks: Networks, person: PersonImage, prior: FacePrior | None = None, camera: Camera | None = None
+) -> PersonFields:
+    """Run the image (and face) encoders once.
+
+    Args:
+        networks: on their device.
+        person: framed image and mask.
+        prior: the face model; None gives plain PIFu with coarse colour.
+        camera: of the image; canonical when not given.
+    """
+    device = networks.device
+    camera = camera or Camera()
+    calib = torch.from_numpy(camera.calib.astype(np.float32)).to(device)[None, None]
+    face = prior.network_input(device) if prior is not None else None
+    shape = networks.shape
+
+    def image(size: int) -> Tensor:
+        return torch.from_numpy(person.network_input(size)).to(device)[None, None]
+
+    with torch.inference_mode():
+        features = shape.encode(image(shape.config.load_size), face)
+        face_mesh = prior.mesh if prior is not None and features.face is not None else None
+        occupancy = OccupancyField(shape, features, calib[0, 0], face_mesh)
+        if networks.color_coarse is None:
+            return PersonFields(occupancy, None)
+        coarse = networks.color_coarse.encode(image(networks.color_coarse.config.load_size), features)
+        fine = None
+        if networks.color_fine is not None and prior is not None:
+            fine = networks.color_fine.encode(image(networks.color_fine.config.load_size_fine), face)
+    return PersonFields(occupancy, ColorField(networks, coarse, fine, calib))

@@ -1,0 +1,181 @@
+"""The trained networks that a reconstruction uses, found in a run's folder or given as single files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jiff.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from jiff.models.color_coarse import ColorCoarseNetwork
+    from jiff.models.color_fine import ColorFineNetwork
+    from jiff.models.shape import ShapeNetwork
+
+STAGES = ("shape", "color_coarse", "color_fine")
+_PREFERRED = ("best.safetensors", "latest.safetensors")
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Checkpoint of each network; None where there is none.
+
+    Attributes:
+        shape: occupancy (``netG``).
+        color_coarse: coarse colour (``netC`` of PIFu).
+        color_fine: fine colour (``netC`` of JIFF).
+    """
+
+    shape: Path
+    color_coarse: Path | None = None
+    color_fine: Path | None = None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return stage -> short digest of its file, by which results know what made them.
+
+        Raises:
+            CheckpointError: a file cannot be read.
+        """
+        found = {}
+        for stage in STAGES:
+            path = getattr(self, stage)
+            if path is not None:
+                try:
+                    with open(path, "rb") as handle:
+                        found[stage] = _digest(handle)
+                except OSError as error:
+                    raise CheckpointError(
+                        f"{path}: cannot be read ({error.strerror}); check the checkpoint's path."
+                    ) from error
+        return found
+
+
+def _digest(handle: object) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    while block := handle.read(1 << 22):  # type: ignore[attr-defined]
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def find_checkpoints(
+    folder: Path | None,
+    shape: Path | None = None,
+    color_coarse: Path | None = None,
+    color_fine: Path | None = None,
+) -> NetworkFiles:
+    """Return the checkpoints of a run, single files taking precedence.
+
+    Args:
+        folder: a run's folder with ``shape/``, ``color_coarse/`` and ``color_fine/``, each with
+            ``best.safetensors`` or ``latest.safetensors``.
+        shape: file of the shape network.
+        color_coarse: file of the coarse colour network.
+        color_fine: file of the fine colour network.
+
+    Raises:
+        UsageError: nothing is given.
+        CheckpointError: the folder is missing or holds no shape network.
+    """
+    if folder is None and shape is None:
+        raise UsageError("No checkpoint is given; use --checkpoint DIR or --load-netG-checkpoint-path FILE.")
+    found: dict[str, Path | None] = dict(zip(STAGES, (shape, color_coarse, color_fine)))
+    if folder is not None:
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: no such folder; give the run's folder that training wrote.")
+        for stage in STAGES:
+            present = [folder / stage / name for name in _PREFERRED if (folder / stage / name).is_file()]
+            if found[stage] is None and present:
+                found[stage] = present[0]
+    if found["shape"] is None:
+        raise CheckpointError(
+            f"{folder}: holds no shape/latest.safetensors; train it with `jiff train shape` or give another run's folder."
+        )
+    return NetworkFiles(found["shape"], found["color_coarse"], found["color_fine"])
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks in evaluation mode on one device.
+
+    Attributes:
+        shape: occupancy.
+        color_coarse: None gives meshes without colour.
+        color_fine: None gives the coarse colour.
+        device: where they are.
+    """
+
+    shape: ShapeNetwork
+    color_coarse: ColorCoarseNetwork | None
+    color_fine: ColorFineNetwork | None
+    device: torch.device
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``name``: auto, cpu, cuda or mps.
+
+    Raises:
+        UsageError: unknown, or not there.
+    """
+    import torch
+
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    kind = name.split(":")[0]
+    if kind not in present:
+        raise UsageError(f"--device {name}: is none of auto, cpu, cuda, mps.")
+    if not present[kind]:
+        raise UsageError(f"--device {name}: this machine has no such device; use --device auto.")
+    return torch.device(name)
+
+
+def load_networks(files: NetworkFiles, device: torch.device, *, fine: bool = True) -> Networks:
+    """Load the networks and check that they fit each other.
+
+    Args:
+        files: own or published checkpoints.
+        device: where to put them.
+        fine: False leaves the fine colour network out.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, of another architecture, or does not fit the shape network.
+    """
+    from jiff.models.checkpoint import load_published
+    from jiff.models.color_coarse import ColorCoarseNetwork
+    from jiff.models.color_fine import ColorFineNetwork
+    from jiff.models.shape import ShapeNetwork
+
+    shape = load_published(files.shape, "shape", device=device)
+    if not isinstance(shape, ShapeNetwork):
+        raise CheckpointError(f"{files.shape}: holds no shape network; give the shape checkpoint.")
+    coarse = finer = None
+    if files.color_coarse is not None:
+        loaded = load_published(files.color_coarse, "color_coarse", device=device)
+        if isinstance(loaded, ColorCoarseNetwork):
+            coarse = loaded
+            _check(
+                files.color_coarse,
+                coarse.config.shape_feature_dim == shape.config.hourglass_dim,
+                f"expects {coarse.config.shape_feature_dim} shape channels where {files.shape.name} gives"
+                f" {shape.config.hourglass_dim}",
+            )
+    if fine and files.color_fine is not None and coarse is not None:
+        loaded = load_published(files.color_fine, "color_fine", device=device)
+        if isinstance(loaded, ColorFineNetwork):
+            finer = loaded
+            _check(
+                files.color_fine,
+                finer.config.phi_dim == coarse.config.phi_dim,
+                f"expects {finer.config.phi_dim} coarse channels where the coarse network gives"
+                f" {coarse.config.phi_dim}",
+            )
+    return Networks(shape, coarse, finer, device)
+
+
+def _check(path: Path, fits: bool, cause: str) -> None:
+    if not fits:
+        raise CheckpointError(f"{path}: {cause}; use networks that were trained together.")

@@ -1,0 +1,101 @@
+"""Files of one reconstruction: OBJ, PLY, GLB in metres, preview, sidecar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff.data.images import resize_image
+from jiff.errors import UsageError
+from jiff.files import read_json, write_json
+from jiff.geometry.camera import BODY_HEIGHT_WORLD
+from jiff.geometry.mesh_io import save_image, save_mesh
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.geometry.mesh import Mesh
+
+FORMATS = ("obj", "glb", "ply")
+_PREVIEW_SIZE = 512
+_PREVIEW_YAWS = (0.0, 90.0, 180.0)
+
+
+def check_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the wanted formats without repeats, commas taken apart.
+
+    Raises:
+        UsageError: none, or an unknown one.
+    """
+    wanted = tuple(dict.fromkeys(f.strip().lower() for text in formats for f in text.split(",") if f.strip()))
+    unknown = [f for f in wanted if f not in FORMATS]
+    if unknown or not wanted:
+        raise UsageError(f"--format {','.join(formats)}: choose among {', '.join(FORMATS)}.")
+    return wanted
+
+
+def to_metres(mesh: Mesh, height_cm: float) -> Mesh:
+    """Return the mesh in metres, 180 world units being ``height_cm``."""
+    factor = height_cm / 100.0 / BODY_HEIGHT_WORLD
+    return replace(mesh, vertices=mesh.vertices * factor)
+
+
+def preview(mesh: Mesh, photo: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Return one picture [H, W, 3]: the photo, then the mesh from the front, the side and the back."""
+    from jiff.render.preview import contact_sheet, orbit_views
+
+    pictures = orbit_views(mesh, _PREVIEW_YAWS, size=_PREVIEW_SIZE, canonical=True)
+    labels = ["front", "side", "back"]
+    if photo is not None:
+        pictures = [resize_image(photo, (_PREVIEW_SIZE, _PREVIEW_SIZE)), *pictures]
+        labels = ["photo", *labels]
+    return contact_sheet(pictures, labels, columns=len(pictures))
+
+
+def result_files(folder: Path, name: str, formats: tuple[str, ...]) -> list[Path]:
+    """Return the files that make a result complete; the sidecar comes last, and is written last."""
+    return [
+        *(folder / f"{name}.{suffix}" for suffix in formats),
+        folder / f"{name}.png",
+        folder / f"{name}.json",
+    ]
+
+
+def write_result(
+    folder: Path,
+    name: str,
+    mesh: Mesh,
+    *,
+    formats: tuple[str, ...],
+    height_cm: float,
+    photo: NDArray[np.uint8] | None,
+    sidecar: dict[str, Any],
+) -> list[Path]:
+    """Write one reconstruction and return its files.
+
+    OBJ and PLY are in world units (180 per body height) in the camera's frame, so that the alignment and metric
+    steps can use them; GLB is in metres.
+    """
+    files = result_files(folder, name, formats)
+    files[-1].unlink(missing_ok=True)
+    with_normals = replace(mesh, normals=mesh.vertex_normals())
+    for path in files[:-2]:
+        if path.suffix == ".glb":
+            save_mesh(to_metres(with_normals, height_cm), path)
+        else:
+            save_mesh(with_normals, path)
+    save_image(files[-2], preview(mesh, photo))
+    write_json(files[-1], sidecar)
+    return files
+
+
+def is_complete(folder: Path, name: str, formats: tuple[str, ...], settings: dict[str, Any]) -> bool:
+    """Tell whether a result is there and was made with the same settings."""
+    files = result_files(folder, name, formats)
+    if not all(path.is_file() for path in files):
+        return False
+    stored = read_json(files[-1])
+    return isinstance(stored, dict) and stored.get("settings") == settings

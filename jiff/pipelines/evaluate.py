@@ -1,0 +1,270 @@
+"""``jiff eval pifu`` and ``jiff eval jiff``: a test folder to coloured meshes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jiff.config import option, to_plain
+from jiff.data.test_folder import PersonFiles, list_people, read_person
+from jiff.errors import CheckpointError, InputError, ReconstructionError
+from jiff.files import make_folder, read_json, write_json
+from jiff.inference.networks import find_checkpoints, load_networks, pick_device
+from jiff.inference.outputs import check_formats, is_complete, write_result
+from jiff.parallel import BatchReport, run_batch
+
+if TYPE_CHECKING:
+    from jiff.inference.fields import FacePrior
+    from jiff.inference.networks import Networks
+    from jiff.progress import Progress
+
+_NETWORKS, _OUTPUT = "Networks", "Output"
+
+
+@dataclass(frozen=True)
+class EvalPifuConfig:
+    """Options of ``run_eval_pifu``; the names are the published ones where there are any.
+
+    Attributes:
+        test_folder_path: images with masks.
+        results_path: where to write.
+        name: folder inside ``results_path``, none when empty.
+        checkpoint: a run's folder.
+        load_netG_checkpoint_path: shape network, instead of the run's.
+        load_netC_coarse_checkpoint_path: coarse colour network, instead of the run's.
+        resolution: cells along the view; None is 256 for demo networks, 512 otherwise.
+        format: of the meshes.
+        height_cm: of the person, for GLB.
+        raw: keep floating pieces.
+        memory_budget: gigabytes of working memory.
+        device: auto, cpu, cuda or mps.
+        overwrite: compute again what is complete.
+    """
+
+    test_folder_path: Path = option(
+        help="Folder with <name>.jpg or .png and <name>_mask.png, framed as in training.",
+        flags=("-i", "--input"),
+    )
+    results_path: Path = option(
+        Path("results"), help="Folder to write to.", flags=("-o", "--out"), panel=_OUTPUT
+    )
+    name: str = option("", help="Folder inside --results-path, none when empty.", panel=_OUTPUT)
+    checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=_NETWORKS)
+    load_netG_checkpoint_path: Path | None = option(
+        None, help="Shape network, own or published, instead of the run's.", panel=_NETWORKS
+    )
+    load_netC_coarse_checkpoint_path: Path | None = option(
+        None, help="Coarse colour network instead of the run's.", panel=_NETWORKS
+    )
+    resolution: int | None = option(
+        None,
+        help="Cells along the view: 256 for small networks and 512 for others by default.",
+        min=16,
+        max=2048,
+    )
+    format: tuple[str, ...] = option(("obj", "glb"), help="Mesh formats: obj, glb, ply.", panel=_OUTPUT)
+    height_cm: float = option(180.0, help="Height of the person in GLB, cm.", min=1, max=300, panel=_OUTPUT)
+    raw: bool = option(False, help="Keep floating pieces.", panel=_OUTPUT)
+    memory_budget: float = option(4.0, help="Gigabytes of working memory for the networks.", min=0.05)
+    device: str = option("auto", help="auto, cpu, cuda or mps.")
+    overwrite: bool = option(False, help="Compute again what is complete.")
+
+    @property
+    def results_folder(self) -> Path:
+        """Where the results are written."""
+        return self.results_path / self.name if self.name else self.results_path
+
+
+@dataclass(frozen=True)
+class EvalJiffConfig(EvalPifuConfig):
+    """Options of ``run_eval_jiff``: those of ``EvalPifuConfig`` and the fine colour network.
+
+    Attributes:
+        load_netC_checkpoint_path: fine colour network, instead of the run's.
+    """
+
+    load_netC_checkpoint_path: Path | None = option(
+        None, help="Fine colour network instead of the run's.", panel=_NETWORKS
+    )
+
+
+def read_prior(person: PersonFiles) -> FacePrior:
+    """Read the aligned face of a person of a test folder.
+
+    Raises:
+        InputError: the face steps have not run, or their files are damaged.
+    """
+    from jiff.face.box import FaceBox
+    from jiff.geometry.camera import Camera
+    from jiff.geometry.mesh_io import load_mesh
+    from jiff.inference.fields import FacePrior
+
+    for path in (person.region, person.face_mesh):
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such file; run `jiff data face -i {person.image.parent}` and `jiff eval align` first."
+            )
+    box = FaceBox.from_region_file(person.region, Camera())
+    mesh = load_mesh(person.face_mesh, texture=False)
+    return FacePrior(mesh, (box.xmin, box.xmax, box.ymin, box.ymax))
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Return what tells one state of an input file from another."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+class _Evaluation:
+    """One run: settings, networks (loaded when the first person needs them) and the folder."""
+
+    def __init__(self, config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> None:
+        self.config, self.progress, self.method = config, progress, method
+        self.formats = check_formats(config.format)
+        self.folder = config.results_folder
+        fine = config.load_netC_checkpoint_path if isinstance(config, EvalJiffConfig) else None
+        self.files = find_checkpoints(
+            config.checkpoint, config.load_netG_checkpoint_path, config.load_netC_coarse_checkpoint_path, fine
+        )
+        self.device = pick_device(config.device)
+        self.fingerprints = self.files.fingerprints()
+        if method == "pifu":
+            self.fingerprints.pop("color_fine", None)
+        self._networks: Networks | None = None
+
+    def networks(self) -> Networks:
+        if self._networks is None:
+            loaded = load_networks(self.files, self.device, fine=self.method == "jiff")
+            if self.method == "jiff" and not loaded.shape.config.face_branch:
+                raise CheckpointError(
+                    f"{self.files.shape}: is a plain PIFu network without a face branch; use `jiff eval pifu`, or a JIFF checkpoint."
+                )
+            if loaded.color_coarse is None:
+                self.progress.warn("No colour network was found; the meshes have no colours.")
+            elif self.method == "jiff" and loaded.color_fine is None:
+                self.progress.warn("No fine colour network was found; the meshes have coarse colours.")
+            self._networks = loaded
+        return self._networks
+
+    def settings(self, person: PersonFiles) -> dict[str, Any]:
+        """Return what decides the bytes of a result."""
+        inputs = [person.image, person.mask]
+        if self.method == "jiff":
+            inputs += [person.region, person.face_mesh]
+        return {
+            "method": self.method,
+            "networks": self.fingerprints,
+            "inputs": {path.name: _stamp(path) for path in inputs},
+            "resolution": self.config.resolution,
+            "format": list(self.formats),
+            "height_cm": self.config.height_cm,
+            "raw": self.config.raw,
+        }
+
+    def is_complete(self, person: PersonFiles) -> bool:
+        if self.config.overwrite:
+            return False
+        return is_complete(self.folder, person.name, self.formats, self.settings(person))
+
+    def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
+        from jiff.inference.person import PersonOptions, reconstruct_person
+
+        pixels = read_person(person)
+        prior = read_prior(person) if self.method == "jiff" else None
+        options = PersonOptions(
+            resolution=self.config.resolution,
+            raw=self.config.raw,
+            memory_budget_bytes=int(self.config.memory_budget * 2**30),
+        )
+        try:
+            result = reconstruct_person(self.networks(), pixels, prior, options)
+        except ReconstructionError as error:
+            raise ReconstructionError(f"{person.image}: {_lower_first(str(error))}") from error
+        for note in result.notes:
+            self.progress.warn(f"{person.name}: {note}")
+        sidecar = {
+            "name": person.name,
+            "settings": self.settings(person),
+            "numbers": result.numbers,
+            "notes": result.notes,
+        }
+        files = write_result(
+            self.folder,
+            person.name,
+            result.mesh,
+            formats=self.formats,
+            height_cm=self.config.height_cm,
+            photo=pixels.rgb,
+            sidecar=sidecar,
+        )
+        return {"files": [path.name for path in files], **result.numbers, "notes": result.notes}
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> BatchReport:
+    people = list_people(config.test_folder_path)
+    evaluation = _Evaluation(config, progress, method)
+    make_folder(evaluation.folder)
+    if not all(evaluation.is_complete(person) for person in people):
+        # A bad checkpoint is the whole run's failure, not that of each photo.
+        evaluation.networks()
+    report = run_batch(
+        evaluation.reconstruct,
+        [(person.name, person) for person in people],
+        jobs=1,
+        progress=progress,
+        title="Reconstructing" if method == "pifu" else "Reconstructing with face",
+        is_complete=evaluation.is_complete,
+    )
+    write_summary(evaluation.folder, config, evaluation.fingerprints, report)
+    report.outputs = [str(evaluation.folder)]
+    return report
+
+
+def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], report: BatchReport) -> None:
+    """Write ``summary.json``: options, networks, and what became of each person."""
+    people: dict[str, Any] = {}
+    for name in report.skipped:
+        stored = read_json(folder / f"{name}.json")
+        people[name] = {
+            "status": "complete before",
+            **stored.get("numbers", {}),
+            "notes": stored.get("notes", []),
+        }
+    people.update({name: {"status": "done", **result} for name, result in report.results.items()})
+    people.update({name: {"status": "failed", "reason": reason} for name, reason in report.failures.items()})
+    write_json(
+        folder / "summary.json",
+        {"options": to_plain(config), "networks": fingerprints, "people": dict(sorted(people.items()))},
+    )
+
+
+def run_eval_pifu(config: EvalPifuConfig, progress: Progress) -> BatchReport:
+    """Reconstruct every person of a test folder without face prior (published ``eval_pifu``).
+
+    Writes ``<name>.obj`` (world units, vertex colours), ``<name>.glb`` (metres), ``<name>.png`` (preview),
+    ``<name>.json`` and ``summary.json``; what is complete and made with the same settings is skipped.
+
+    Raises:
+        InputError: missing or empty folder.
+        CheckpointError: no usable networks.
+    """
+    return _run(config, progress, "pifu")
+
+
+def run_eval_jiff(config: EvalJiffConfig, progress: Progress) -> BatchReport:
+    """Reconstruct every person of a test folder with the aligned face as prior (published ``eval_jiff``).
+
+    Reads ``<name>_region.txt`` and ``<name>_mesh.obj`` besides; writes like ``run_eval_pifu``.
+
+    Raises:
+        InputError: missing or empty folder.
+        CheckpointError: no usable networks.
+    """
+    return _run(config, progress, "jiff")
