@@ -63,19 +63,30 @@ class Mesh:
         return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6.0)
 
     def vertex_normals(self) -> NDArray[np.float64]:
-        """[V, 3] unit normals: the given ones, else area-weighted means of the faces around a vertex."""
+        """[V, 3] unit normals: the given ones, else means of the faces around a vertex weighted by their angle there.
+
+        Angle weights do not depend on how a surface is cut into triangles (Thuermer and Wuethrich, "Computing Vertex
+        Normals from Polygonal Facets", 1998). Vertices of no face have a zero normal.
+        """
         if self.normals is not None:
             return self.normals
-        cross = self.face_cross()
+        corners = self.triangles
+        edges = np.roll(corners, -1, axis=1) - corners
+        edges /= np.maximum(np.linalg.norm(edges, axis=2, keepdims=True), 1e-30)
+        cosine = -np.einsum("fki,fki->fk", edges, np.roll(edges, 1, axis=1))
+        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        cross = np.cross(edges[:, 0], edges[:, 1])
+        cross /= np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-30)
+        index = self.faces.ravel()
         total = np.stack(
             [
-                np.bincount(self.faces.ravel(), np.repeat(cross[:, k], 3), minlength=len(self.vertices))
+                np.bincount(index, (angle * cross[:, k, None]).ravel(), minlength=len(self.vertices))
                 for k in range(3)
             ],
             axis=1,
         )
         length = np.linalg.norm(total, axis=1, keepdims=True)
-        return total / np.where(length > 0, length, 1.0)
+        return np.asarray(total / np.where(length > 0, length, 1.0))
 
     def transformed(self, linear: ArrayLike, offset: ArrayLike = (0.0, 0.0, 0.0)) -> Mesh:
         """Return the mesh with vertices ``linear @ v + offset``; a reflection turns the faces over."""
