@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jiff.config import option
-from jiff.errors import UsageError
+from jiff.errors import AssetError, UsageError
 from jiff.parallel import default_jobs, run_batch
 
 if TYPE_CHECKING:
@@ -150,6 +150,18 @@ def _write_validation(config: RenderConfig, dataset: ProcessedSet) -> list[str]:
     return chosen
 
 
+def _with_gl(config: RenderConfig, progress: Progress) -> RenderConfig:
+    """Return the options with ``egl`` only where it works; says aloud which renderer is used."""
+    from jiff.render.gl import require_gl
+
+    try:
+        progress.info(f"Drawing with OpenGL on {require_gl()}")
+    except AssetError as error:
+        progress.warn(f"{error} Going on with ray casting.")
+        return replace(config, egl=False)
+    return config
+
+
 def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     """Draw every scan of a folder into a processed set.
 
@@ -163,7 +175,6 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         DatasetError: the folder holds no scans.
         UsageError: options that contradict each other or the set on disk.
         InputError: the environment file cannot be read.
-        AssetError: ``egl`` without pyrender or without a GL context.
     """
     from jiff.data.dataset_file import record_stage
     from jiff.data.layout import ProcessedSet, find_scans
@@ -180,9 +191,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         environments = generate_environments(config.environments, config.seed)
     views = config.view_names()
     if config.egl:
-        from jiff.render.gl import require_gl
-
-        require_gl()
+        config = _with_gl(config, progress)
     dataset = ProcessedSet(Path(config.out))
     digest = hashlib.blake2b(environments.astype("<f8").tobytes(), digest_size=8).hexdigest()
     settings = _settings(config, digest)

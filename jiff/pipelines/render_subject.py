@@ -248,11 +248,15 @@ def render_subject(task: RenderTask) -> int:
     maps = build_uv_maps(mesh, prt, config.size, scan.texture)
     framing = published_framing(mesh)
     views = list(task.views) if config.overwrite else missing_views(task)
-    # GL contexts belong to one thread.
-    threads = 1 if config.egl else task.threads
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda view: _draw_view(task, scan, maps, framing, view), views))
+    if task.threads == 1 or caster is not None:  # a GL context belongs to one thread
+        for view in views:
+            _draw_view(task, scan, maps, framing, view)
+    else:
+        with ThreadPoolExecutor(task.threads) as pool:
+            list(pool.map(lambda view: _draw_view(task, scan, maps, framing, view), views))
+    if caster is not None:
+        caster.close()
     _write_uv_maps(task, maps)
     _write_geometry(task, mesh)
     return len(views)
