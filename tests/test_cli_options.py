@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Job:
     labels: tuple[str, ...] = option((), help="Labels.", split=False)
     residual: bool | None = option(None, help="Residual.")
     stage: str = "shape"
-    network: Network = field(default_factory=Network)
+    network: Network = Network(width=9)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def test_every_kind_of_option_arrives_typed() -> None:
         Path("c_d"),
         9,
         stage="color_fine",
-        network=Network(5),
+        network=Network(5, 9),
     )
 
 

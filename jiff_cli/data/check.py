@@ -13,9 +13,10 @@ def command(config: CheckConfig, console: Console) -> None:
 
     The exit status is 1 when something must be mended.
     """
-    from jiff.pipelines.check import run_check
+    from jiff.pipelines.check import is_processed_set, run_check
 
     report = run_check(config, console.progress)
-    console.finish(
-        report, what="subjects", next_command=["jiff", "train", "shape", "--dataroot", config.root]
-    )
+    following: list[object] = ["jiff", "data", "rescale", "-i", config.root, "-o", "RESCALED"]
+    if is_processed_set(config.root):
+        following = ["jiff", "train", "shape", "--dataroot", config.root]
+    console.finish(report, what="subjects", next_command=following)
