@@ -42,35 +42,29 @@ def closest_barycentric(points: Tensor, corners: Tensor) -> Tensor:
         [..., 3], each in [0, 1], adding up to 1.
     """
     a, b, c = corners.unbind(-2)
-    ab, ac, ap = b - a, c - a, points - a
-    bp, cp = points - b, points - c
+    ab, ac, bc = b - a, c - a, c - b
+    ap, bp = points - a, points - b
+
+    def along(edge: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        length = edge.square().sum(-1)
+        t = ((edge * start).sum(-1) / torch.where(length > 0, length, 1.0)).clamp(0, 1)
+        return t, (start - t[..., None] * edge).square().sum(-1)
+
+    (t_ab, to_ab), (t_ac, to_ac), (t_bc, to_bc) = along(ab, ap), along(ac, ap), along(bc, bp)
+    zero = torch.zeros_like(t_ab)
+    weights = torch.stack((1 - t_ab, t_ab, zero), dim=-1)
+    weights = torch.where((to_ac < to_ab)[..., None], torch.stack((1 - t_ac, zero, t_ac), dim=-1), weights)
+    nearer = to_bc < torch.minimum(to_ab, to_ac)
+    weights = torch.where(nearer[..., None], torch.stack((zero, 1 - t_bc, t_bc), dim=-1), weights)
+    # Above the triangle's inside the foot of the perpendicular is nearer than any edge.
+    aa, cc, mixed = ab.square().sum(-1), ac.square().sum(-1), (ab * ac).sum(-1)
     d1, d2 = (ab * ap).sum(-1), (ac * ap).sum(-1)
-    d3, d4 = (ab * bp).sum(-1), (ac * bp).sum(-1)
-    d5, d6 = (ab * cp).sum(-1), (ac * cp).sum(-1)
-    va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
-    zero, one = torch.zeros_like(d1), torch.ones_like(d1)
-
-    def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-        return numerator / torch.where(denominator == 0, one, denominator)
-
-    along_ab = ratio(d1, d1 - d3).clamp(0, 1)
-    along_ac = ratio(d2, d2 - d6).clamp(0, 1)
-    along_bc = ratio(d4 - d3, (d4 - d3) + (d5 - d6)).clamp(0, 1)
-    total = va + vb + vc
-    v, w = ratio(vb, total), ratio(vc, total)
-    weights = torch.stack((1 - v - w, v, w), dim=-1)
-    # Regions of the triangle's plane, the later overruling the earlier: edges, then corners.
-    regions = (
-        ((va <= 0) & (d4 - d3 >= 0) & (d5 - d6 >= 0), (zero, 1 - along_bc, along_bc)),
-        ((vb <= 0) & (d2 >= 0) & (d6 <= 0), (1 - along_ac, zero, along_ac)),
-        ((vc <= 0) & (d1 >= 0) & (d3 <= 0), (1 - along_ab, along_ab, zero)),
-        ((d6 >= 0) & (d5 <= d6), (zero, zero, one)),
-        ((d3 >= 0) & (d4 <= d3), (zero, one, zero)),
-        ((d1 <= 0) & (d2 <= 0), (one, zero, zero)),
-    )
-    for where, values in regions:
-        weights = torch.where(where[..., None], torch.stack(values, dim=-1), weights)
-    return weights
+    area = aa * cc - mixed.square()
+    v, w = cc * d1 - mixed * d2, aa * d2 - mixed * d1
+    inside = (v > 0) & (w > 0) & (v + w < area)
+    area = torch.where(inside, area, 1.0)
+    v, w = v / area, w / area
+    return torch.where(inside[..., None], torch.stack((1 - v - w, v, w), dim=-1), weights)
 
 
 def _check(points: Tensor, vertices: Tensor, faces: Tensor) -> None:
