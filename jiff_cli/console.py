@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import sys
 import traceback
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 _MAX_FAILURES = 50
 
 
+def _is_further_process() -> bool:
+    """Return whether a launcher started this process beside a first one, which does the talking."""
+    ranks = (os.environ.get(name, "") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    return any(rank not in ("", "0") for rank in ranks)
+
+
 class Console:
     """Where a command shows things.
 
@@ -30,7 +37,7 @@ class Console:
     """
 
     def __init__(self, *, quiet: bool = False, debug: bool = False) -> None:
-        self.quiet = quiet
+        self.quiet = quiet or _is_further_process()
         self.debug = debug
         self._progress: Progress | None = None
 

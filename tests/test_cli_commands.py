@@ -171,6 +171,31 @@ def test_real_process_missing_folder_and_debug(tmp_path: Path) -> None:
         assert "Traceback" in shown.stderr
 
 
+def test_module_start_for_launchers() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jiff_cli", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"jiff {__version__}\n", "")
+
+
+def test_reader_that_goes_away_is_no_error() -> None:
+    code = "from jiff_cli.app import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "doctor", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert "Traceback" not in errors
+    assert "Error" not in errors
+
+
 def test_real_process_typo_is_status_2_with_a_suggestion() -> None:
     done = jiff("data", "rendr")
     assert done.returncode == 2

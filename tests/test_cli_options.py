@@ -345,6 +345,13 @@ def test_a_good_batch_names_output_and_next_command() -> None:
     assert result.stdout == "1 items done.\nWrote o.glb\nNext: jiff view 'a b'\n"
 
 
+def test_only_the_first_process_of_a_launcher_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    assert not Console().quiet
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert Console().quiet
+
+
 def test_registry_finds_commands_by_their_words() -> None:
     names = [" ".join(words) for words, _ in all_commands()]
     assert len(names) == len(set(names))
