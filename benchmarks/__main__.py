@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from rich.console import Console
@@ -38,6 +39,22 @@ def _run(name: str, quick: bool, queue: Any) -> None:
     queue.put(outcome | {"seconds": time.perf_counter() - started, "peak_mib": peak_kib / 1024})
 
 
+def _await(process: Any, queue: Any) -> dict[str, Any]:
+    while True:
+        try:
+            outcome: dict[str, Any] = queue.get(timeout=1.0)
+        except Empty:
+            if process.is_alive() or not queue.empty():
+                continue
+            return {
+                "error": f"its process ended with status {process.exitcode}",
+                "seconds": 0.0,
+                "peak_mib": 0.0,
+            }
+        process.join()
+        return outcome
+
+
 def main() -> int:
     """Run what the command line names (all by default), print a table, write JSON; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -57,8 +74,7 @@ def main() -> int:
         queue = context.Queue()
         process = context.Process(target=_run, args=(name, options.quick, queue))
         process.start()
-        outcome = queue.get()
-        process.join()
+        outcome = _await(process, queue)
         results[name] = outcome
         if "error" in outcome:
             failed = True
