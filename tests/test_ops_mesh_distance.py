@@ -7,11 +7,8 @@ import torch
 import trimesh
 from torch import Tensor
 
-from jiff.ops.mesh_distance import (
-    closest_barycentric,
-    point_to_mesh_distance,
-    point_to_mesh_distance_torch,
-)
+from jiff.ops.mesh_distance import build_tree, point_to_mesh_distance, point_to_mesh_distance_torch
+from jiff.ops.triangle_tree import closest_barycentric
 
 
 def mesh(shape: trimesh.Trimesh, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -60,6 +57,8 @@ def test_equals_brute_force_on_uneven_triangles(spread: float) -> None:
     torch.testing.assert_close(answer.distance, brute_force(points, vertices, faces), rtol=1e-9, atol=1e-12)
     nearest = (answer.barycentric[..., None] * vertices[faces[answer.face_index]]).sum(dim=1)
     torch.testing.assert_close((points - nearest).norm(dim=1), answer.distance)
+    again = point_to_mesh_distance(points, vertices, faces, build_tree(vertices, faces))
+    assert torch.equal(again.distance, answer.distance)
     assert (answer.barycentric >= 0).all()
     torch.testing.assert_close(answer.barycentric.sum(dim=1), torch.ones(300, dtype=torch.float64))
 
