@@ -26,7 +26,7 @@ def _neckline(garment: Garment, points: np.ndarray) -> np.ndarray:
     front = np.clip((z - 0.0) / 0.04, 0, 1)
     extra = {"turtle": 0.045, "collar": 0.012, "hood": 0.006}.get(garment.neck, 0.0)
     if garment.kind == "jacket":
-        extra -= 0.022
+        extra -= 0.013
     drop = np.zeros_like(x)
     if garment.neck == "v":
         drop = front * 0.085 * np.clip(1 - np.abs(x) / 0.075, 0, None)
@@ -68,6 +68,9 @@ def hair_field(hair: Hair, points: np.ndarray, part: np.ndarray) -> np.ndarray:
     temple = np.exp(-(((angle - 42) / 14) ** 2))
     front = np.clip(1 - angle / 60, 0, 1)
     line = line + 0.022 * (hair.line - 0.3) * front + 0.018 * hair.line * temple
+    # Strands leave the skin one by one, not along a ruler.
+    fringe = 0.0026 * np.sin(0.34 * angle + 9 * hair.parting) + 0.0012 * np.sin(0.83 * angle + 40 * hair.line)
+    line = line - 0.004 + fringe * np.clip(1 - np.abs(angle - 100) / 25, -1, 0) * -1
     low = np.clip((angle - 120) / 40, 0, 1)
     line = line - (0.014 if hair.style in ("long", "bob", "afro") else 0.0) * low
     return np.where(part == 1, points[:, 1] - line, -_FAR)

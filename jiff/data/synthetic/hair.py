@@ -91,7 +91,7 @@ def hanging_hair(
     linear, offset = to_scan
     scene = RayScene(surface, faces)
     scale = float(np.cbrt(np.linalg.det(linear)))
-    widest = np.radians(118 if hair.style == "long" else 112)
+    widest = np.radians(112)
     angle = np.linspace(-widest, widest, columns)
     rows = columns * 3 // 4
     top = HEAD_CENTER @ linear.T + offset
@@ -112,7 +112,14 @@ def hanging_hair(
     body = np.maximum(body, 0.0)
     head_radius = np.percentile(body[: rows // 4], 60, axis=0) + 0.006 * scale
     limit = head_radius + (0.055 if hair.style == "long" else 0.03) * scale
-    radius = np.minimum(np.maximum(body + 0.007 * scale, head_radius[None] * 0.93), limit[None])
+    # Below the ears it falls inwards, more so at the sides.
+    fall = (
+        0.9
+        - 0.26
+        * _smoothstep((down - 0.03 * scale) / (0.09 * scale))[:, None]
+        * (np.abs(angle)[None] / widest) ** 2
+    )
+    radius = np.minimum(np.maximum(body + 0.007 * scale, head_radius[None] * fall), limit[None])
     radius = (
         np.maximum.accumulate(smooth_rows(radius, 6)[::1] * 0.999, axis=0) if hair.style == "long" else radius
     )
@@ -137,8 +144,11 @@ def hanging_hair(
     relief = np.abs(np.sin(lobes * (angle[None] + drift) + rng.uniform(0, 6.28))) + 0.4 * np.sin(
         3.1 * lobes * (angle[None] + drift) + rng.uniform(0, 6.28)
     )
-    taper = _smoothstep(t / 0.2)[:, None] * _smoothstep((1 - side[None]) / 0.08 + 0.15)
-    thickness = 0.022 * scale * (0.25 + 0.75 * taper) * (1 - 0.55 * t[:, None] ** 3)
+    emerge = _smoothstep(down[low] / ((0.13 if hair.style == "long" else 0.07) * scale))
+    taper = emerge * _smoothstep((1 - side[None]) / 0.16 + 0.05)
+    thickness = 0.024 * scale * (0.15 + 0.85 * taper) * (1 - 0.6 * t[:, None] ** 3)
+    # The first rows come out from under the cap of hair.
+    r = r - (0.016 if hair.style == "long" else 0.004) * scale * (1 - emerge)
     outer = (
         base + direction[None] * (r + thickness * 0.8 * taper + 0.0032 * scale * relief * taper)[..., None]
     )

@@ -80,17 +80,14 @@ def skin_color(
     socket = _blob(p, (0.033, 0.9035, 0.135), (0.021, 0.0125, 0.03))
     c *= 1 - 0.2 * socket[:, None] * np.array([0.85, 1.0, 1.0], dtype=np.float32)
     if looks.stubble > 0.02:
-        beard = np.clip(
-            (0.866 - p[:, 1] - 0.35 * np.clip(0.075 - np.abs(p[:, 0]), 0, 0.045) * (p[:, 1] > 0.845)) / 0.012,
-            0,
-            1,
+        line = np.interp(
+            np.abs(p[:, 0]), [0, 0.026, 0.036, 0.055, 0.068], [0.852, 0.849, 0.838, 0.846, 0.895]
         )
-        beard *= np.clip((p[:, 2] + 0.35 * (0.9 - p[:, 1]) - 0.045) / 0.02, 0, 1) * np.clip(
-            (p[:, 1] - 0.765) / 0.02, 0, 1
-        )
+        beard = np.clip((line - p[:, 1]) / 0.02, 0, 1) * np.clip((p[:, 1] - 0.772) / 0.02, 0, 1)
+        beard *= np.clip((p[:, 2] - 0.05 - 0.3 * (0.84 - p[:, 1])) / 0.02, 0, 1)
         beard *= 1 - lips[head]
         dark = np.array([0.58, 0.6, 0.64], dtype=np.float32)
-        c *= 1 + (0.75 * looks.stubble * beard)[:, None] * (dark - 1)
+        c *= 1 + (0.62 * looks.stubble * beard)[:, None] * (dark - 1)
     x, y = np.abs(p[:, 0]) - EYE[0], p[:, 1] - EYE[1]
     front = p[:, 2] > 0.11
     # Lash lines: the margins of the lids, darker above.
@@ -166,6 +163,10 @@ def hair_color(hair: Hair, along: np.ndarray, across: np.ndarray, rng: np.random
         across: (N,) position across strands, radians or so.
         rng: strands.
     """
+    if hair.style == "afro":
+        curls = np.sin(75 * across + 2 * np.sin(31 * along)) * np.sin(68 * along + 2 * np.sin(37 * across))
+        tone = 1 + 0.28 * curls.astype(np.float32)
+        return np.clip(np.array(hair.color, dtype=np.float32) * tone[:, None], 0.01, 1).astype(np.float32)
     bend = across + 0.05 * np.sin(4 * along + rng.uniform(0, 6)) + 0.02 * np.sin(11 * along)
     strands = np.zeros(len(across), dtype=np.float32)
     for frequency, weight in ((43, 0.45), (97, 0.4), (181, 0.3)):

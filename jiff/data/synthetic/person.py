@@ -114,13 +114,15 @@ def _folds(garment: Garment, template: Template, points: np.ndarray, rng: np.ran
 def _garment_surface(
     garment: Garment,
     field: np.ndarray,
-    under: np.ndarray,
+    below: tuple[np.ndarray, np.ndarray],
     template: Template,
     canonical: np.ndarray,
     mean: sparse.csr_matrix,
     scale: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
+    """Lay a garment over ``below``: (what it must clear, the same without steps, which it follows)."""
+    solid, under = below
     normals = vertex_normals(under, template.faces)
     for _ in range(3):
         normals = 0.5 * normals + 0.5 * (mean @ normals)
@@ -151,8 +153,11 @@ def _garment_surface(
     smooth = drape(under, normals, offset, 0.6 * offset.min(), mean, free, garment.smoothing)
     folds = _folds(garment, template, canonical, rng) * near_head * snug
     lift = (folds + seam + collar + waistband) * scale
-    outward = np.einsum("ij,ij->i", smooth - under, normals)
-    least = np.maximum(0.0045 * scale - outward - lift, 0)
+    outward = np.einsum("ij,ij->i", smooth - solid, normals)
+    least = np.maximum(0.0035 * scale - outward - lift, 0)
+    # Where it must give way, its neighbourhood gives way too.
+    for _ in range(8):
+        least = np.maximum(least, mean @ least)
     return np.where(free[:, None], smooth + normals * (lift + least)[:, None], under + normals * 0.004)
 
 
@@ -183,7 +188,8 @@ class _Builder:
         self.vertices.append(shell.vertices)
         self.faces.append(shell.faces + self.count)
         self.faces_uv.append(shell.faces_uv + self.uv_count)
-        self.uv.append(chart.place(shell.uv))
+        # A margin keeps what lies beside the chart out of the filter.
+        self.uv.append(chart.place(0.015 + 0.97 * shell.uv))
         self.count += len(shell.vertices)
         self.uv_count += len(shell.uv)
 
@@ -240,9 +246,9 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     rest, _ = rest_shape(body, spec)
     scale = spec.height_m / CANONICAL_HEIGHT_M
     poser = Poser(body, rest)
-    thick = max(g.offset_m for g in (spec.top, spec.bottom, *((spec.jacket,) if spec.jacket else ())))
+    thick = sum(g.offset_m for g in (spec.top, spec.jacket) if g is not None)
     skirt = spec.bottom.kind == "skirt"
-    posed, rotations = poser.solve(spec.pose, 0.02 + 2.2 * thick + (0.045 if skirt else 0.0))
+    posed, rotations = poser.solve(spec.pose, 0.015 + 1.4 * thick + (0.04 if skirt else 0.0))
     posed = posed.astype(np.float64)
     skin = template.matrix @ posed[:BASE_VERTICES]
     canonical = template.canonical
@@ -269,7 +275,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         fields.append(field)
         label[faces_inside(field, template.faces)] = index
     surfaces, thickness = [skin], [0.0]
-    top_surface = skin
+    top_surface, rounded = skin, skin
     for (name, garment), field in zip(worn, fields):
         if garment is None:
             normals = vertex_normals(skin, template.faces)
@@ -279,7 +285,12 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
             surfaces.append(skin + normals * (hair_offset(spec.hair, canonical, field, rng) * scale)[:, None])
             thickness.append(0.0015)
         else:
-            cloth = _garment_surface(garment, field, top_surface, template, canonical, mean, scale, rng)
+            cloth = _garment_surface(
+                garment, field, (top_surface, rounded), template, canonical, mean, scale, rng
+            )
+            # What is worn above must clear the waistband, but not show its step.
+            share = np.clip(field / 0.06, 0, 1)[:, None]
+            rounded = rounded + (cloth - rounded) * share * share * (3 - 2 * share)
             top_surface = np.where((field > 0)[:, None], cloth, top_surface)
             surfaces.append(cloth)
             thickness.append(0.004 if name == "jacket" else 0.0025)

@@ -12,7 +12,6 @@ import numpy as np
 from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
 from jiff.data.synthetic.person import build_person
-from jiff.data.synthetic.template import load_template
 from jiff.data.synthetic.texels import load_texels
 from jiff.data.synthetic.texture import paint_person
 from jiff.data.synthetic.truth import LANDMARKS, face_truth
@@ -99,7 +98,7 @@ def write_scan(job: ScanJob) -> str:
     spec = sample_person(rng, body.local_change_labels)
     count = template_triangles(job.triangles)
     person = build_person(spec, rng, count)
-    texture = paint_person(spec, person, load_template(count), load_texels(count, job.texture_size), rng)
+    texture = paint_person(spec, person, load_texels(count, job.texture_size), rng)
     mesh = Mesh(
         vertices=person.vertices, faces=person.faces, uv=person.uv, faces_uv=person.faces_uv, texture=texture
     )

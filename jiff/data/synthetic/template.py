@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import linalg as splinalg
 
 from jiff.body.anny_body import FACE_REGION_LABELS, AnnyBody, load_anny_body
 from jiff.data.synthetic.subdivide import (
@@ -39,6 +40,7 @@ class Template:
         canonical: (V, 3) float64 metres: the neutral person at rest, on which garments and make-up are laid out.
         edges: (E, 2) int64.
         part: (V,) uint8 index into ``PARTS``.
+        part_share: (V, 6) float64 how much each part has of a vertex.
         limb: (V,) float64: along an arm 0 shoulder, 1 elbow, 2 wrist; along a leg 0 hip, 1 knee, 2 ankle; 0 elsewhere.
     """
 
@@ -50,6 +52,7 @@ class Template:
     canonical: np.ndarray
     edges: np.ndarray
     part: np.ndarray
+    part_share: np.ndarray
     limb: np.ndarray
 
 
@@ -84,7 +87,41 @@ def joints_of(body: AnnyBody, heads: np.ndarray, *names: str) -> np.ndarray:
     return np.stack([heads[body.bone_labels.index(name)] for name in names])
 
 
+def _flattened(
+    matrix: sparse.csr_matrix, canonical: np.ndarray, edges: np.ndarray, uv_of: np.ndarray
+) -> sparse.csr_matrix:
+    """Return the matrix with nipples and navel replaced by membranes: they are always clothed and would print through.
+
+    Args:
+        matrix, canonical, edges: of the template.
+        uv_of: (V, 2) a texture coordinate of each vertex.
+    """
+    spots = ((0.3252, 0.6973, 0.03), (0.4355, 0.6973, 0.03), (0.3799, 0.5635, 0.028))
+    inner = np.zeros(len(canonical), dtype=bool)
+    for u, v, radius in spots:
+        center = canonical[np.argmin(((uv_of - [u, v]) ** 2).sum(axis=1))]
+        inner |= np.linalg.norm(canonical - center, axis=1) < radius
+    rows = np.flatnonzero(inner)
+    both = np.concatenate([edges, edges[:, ::-1]])
+    graph = sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(len(canonical),) * 2)
+    degree = sparse.diags(np.asarray(graph.sum(axis=1)).ravel())
+    laplacian = (degree - graph).tocsr()[rows]
+    border = np.flatnonzero(~inner & (np.asarray(graph[:, rows].sum(axis=1)).ravel() > 0))
+    spread = -splinalg.spsolve(laplacian[:, rows].tocsc(), laplacian[:, border].tocsc())
+    keep = sparse.diags((~inner).astype(float)).tocoo()
+    spread = sparse.coo_matrix(spread)
+    full = sparse.csr_matrix(
+        (
+            np.concatenate([keep.data, spread.data]),
+            (np.concatenate([keep.row, rows[spread.row]]), np.concatenate([keep.col, border[spread.col]])),
+        ),
+        shape=(len(canonical),) * 2,
+    )
+    return (full @ matrix).tocsr()
+
+
 def _parts(body: AnnyBody, matrix: sparse.csr_matrix, canonical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of each part in each vertex (V, 6), and the limb coordinate (V,)."""
     dense = np.zeros((matrix.shape[1], len(body.bone_labels)))
     np.put_along_axis(
         dense, body.bone_index[: len(dense)].astype(int), body.bone_weight[: len(dense)], axis=1
@@ -117,7 +154,7 @@ def _parts(body: AnnyBody, matrix: sparse.csr_matrix, canonical: np.ndarray) -> 
         if chain:
             joints = joints_of(body, heads, *(f"{c}.{side}" for c in chain))
             limb[part == index] = limb_coordinate(canonical[part == index], joints)
-    return part, limb
+    return table, limb
 
 
 def _build(triangles: int) -> Template:
@@ -146,6 +183,10 @@ def _build(triangles: int) -> Template:
     matrix, faces = refined.matrix[alive].tocsr(), number[refined.faces]
     canonical = matrix @ rest
     edges, face_edges = unique_edges(faces, len(canonical))
+    uv_of = np.zeros((len(canonical), 2))
+    uv_of[faces] = refined.uv[refined.uv_faces]
+    matrix = _flattened(matrix, canonical, edges, uv_of)
+    canonical = matrix @ rest
     single = np.bincount(face_edges.ravel(), minlength=len(edges)) == 1
     following = np.roll(faces, -1, axis=1)
     open_corner = single[face_edges]
@@ -158,7 +199,7 @@ def _build(triangles: int) -> Template:
     rings.sort(key=lambda r: float(canonical[r, 1].mean()))
     feet_rings = sorted(rings[:2], key=lambda r: -float(canonical[r, 0].mean()))
     eyes = sorted(rings[3:], key=lambda r: -float(canonical[r, 0].mean()))
-    part, limb = _parts(body, matrix, canonical)
+    part_share, limb = _parts(body, matrix, canonical)
     return Template(
         matrix,
         faces,
@@ -167,7 +208,8 @@ def _build(triangles: int) -> Template:
         (eyes[0], eyes[1], rings[2], feet_rings[0], feet_rings[1]),
         canonical,
         edges,
-        part,
+        np.argmax(part_share, axis=1).astype(np.uint8),
+        part_share,
         limb,
     )
 

@@ -15,7 +15,7 @@ from jiff.errors import AssetError
 from jiff.files import atomic_path
 from jiff.geometry.raycast import RayScene
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 4
 _MARGIN_PX = 6
 _UNIT = 30_000.0
 
@@ -31,6 +31,8 @@ class Texels:
         position: (N, 3) float32 canonical metres.
         shade: (N,) float32 how open the point is, 1 fully open (ambient occlusion of the bare neutral body).
         lips: (N,) float32 in [0, 1].
+        part: (N,) uint8 index into ``template.PARTS``.
+        limb: (N,) float32 see ``Template.limb``.
     """
 
     size: int
@@ -39,6 +41,8 @@ class Texels:
     position: np.ndarray
     shade: np.ndarray
     lips: np.ndarray
+    part: np.ndarray
+    limb: np.ndarray
 
 
 def _ambient(template: Template) -> np.ndarray:
@@ -104,6 +108,10 @@ def _build(template: Template, size: int) -> dict[str, np.ndarray]:
         "position": np.round(position * _UNIT).astype(np.int16),
         "shade": np.round(shade * 255).astype(np.uint8),
         "lips": np.round(lips * 255).astype(np.uint8),
+        "part": np.argmax(np.einsum("nk,nkp->np", weight, template.part_share[corners]), axis=1).astype(
+            np.uint8
+        ),
+        "limb": np.round(np.einsum("nk,nk->n", weight, template.limb[corners]) * 8000).astype(np.int16),
     }
 
 
@@ -131,4 +139,6 @@ def load_texels(triangles: int, size: int) -> Texels:
         arrays["position"].astype(np.float32) / np.float32(_UNIT),
         arrays["shade"].astype(np.float32) / np.float32(255),
         arrays["lips"].astype(np.float32) / np.float32(255),
+        arrays["part"],
+        arrays["limb"].astype(np.float32) / np.float32(8000),
     )

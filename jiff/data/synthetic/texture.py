@@ -10,7 +10,6 @@ from jiff.data.synthetic.hair import crown_angles
 from jiff.data.synthetic.paint_cloth import cloth_color
 from jiff.data.synthetic.paint_skin import eye_image, hair_color, mouth_image, skin_color
 from jiff.data.synthetic.person import PersonMesh
-from jiff.data.synthetic.template import Template
 from jiff.data.synthetic.texels import Texels
 from jiff.data.synthetic.wardrobe import Garment, PersonSpec
 
@@ -70,14 +69,11 @@ def _details(
     return color * shade[:, None]
 
 
-def paint_person(
-    spec: PersonSpec, mesh: PersonMesh, template: Template, texels: Texels, rng: np.random.Generator
-) -> np.ndarray:
+def paint_person(spec: PersonSpec, mesh: PersonMesh, texels: Texels, rng: np.random.Generator) -> np.ndarray:
     """Return the (size, size, 3) uint8 RGB texture of a person."""
     size = texels.size
     image = np.full((size * size, 3), 0.35, dtype=np.float32)
     label = mesh.label[texels.face]
-    corner = template.faces[texels.face, 0]
     garments = {"trousers": spec.bottom, "top": spec.top, "jacket": spec.jacket}
     for index, name in enumerate(mesh.layers):
         chosen = np.flatnonzero(label == index)
@@ -93,7 +89,7 @@ def paint_person(
             garment = garments[name]
             if garment is None:
                 continue
-            part, limb = template.part[corner[chosen]], template.limb[corner[chosen]]
+            part, limb = texels.part[chosen], texels.limb[chosen]
             across, down = _garment_coordinates(points, part, limb)
             color = cloth_color(garment.cloth, across, down)
             field = garment_field(garment, points, part, limb)
@@ -149,8 +145,8 @@ def _paint_charts(spec: PersonSpec, mesh: PersonMesh, picture: np.ndarray, rng: 
     angle, along = np.meshgrid(np.arange(width) / width * 2 * np.pi, np.arange(height) / height)
     upper = np.array(spec.shoes.colors[0], dtype=np.float32)
     sole = np.array([0.9, 0.9, 0.88] if spec.shoes.print_seed % 2 else upper * 0.4, dtype=np.float32)
-    # The ring starts at the side and runs against the clock; its lower half is the sole.
-    low = np.clip((-np.sin(2 * np.pi - angle) * -1 - 0.35) / 0.05, 0, 1)[..., None]
+    # Round the ring from the side: first the sole, then the upper.
+    low = np.clip((np.sin(angle) - 0.35) / 0.05, 0, 1)[..., None]
     laces = (np.abs(np.cos(angle)) < 0.35) & (np.sin(2 * np.pi - angle) > 0) & (np.mod(along * 22, 1) < 0.4)
     laces &= (along > 0.42) & (along < 0.7)
     shoe = upper * (1 - low) + sole * low

@@ -193,7 +193,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
         neck = "crew"
     loose = float(rng.uniform(0, 1))
     top = Garment(
-        "top", _cloth(rng, _TOP_PATTERNS), 0.011 + 0.016 * loose, 0.005 + 0.006 * loose, int(14 + 16 * loose),
+        "top", _cloth(rng, _TOP_PATTERNS), 0.011 + 0.016 * loose, 0.005 + 0.006 * loose, int(30 + 40 * loose),
         sleeve=sleeve + float(rng.uniform(-0.05, 0.05)) if sleeve > 0 else sleeve,
         hem_y=float(rng.uniform(0.12, 0.22)) if not skirt else 0.24, neck=neck,
         detail="placket" if neck == "collar" else str(rng.choice(["none", "pocket"], p=[0.8, 0.2])),
@@ -201,7 +201,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
     jacket = None
     if not dress and rng.random() < 0.28:
         jacket = Garment(
-            "jacket", _cloth(rng, {"plain": 0.8, "checks": 0.2}), 0.013, 0.007, 20, sleeve=1.9,
+            "jacket", _cloth(rng, {"plain": 0.8, "checks": 0.2}), 0.013, 0.007, 60, sleeve=1.9,
             hem_y=float(rng.uniform(0.06, 0.17)), neck=str(rng.choice(["v", "hood", "collar"])),
             detail=str(rng.choice(["zip", "placket"])),
         )  # fmt: skip
@@ -218,7 +218,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
         cloth = _cloth(rng, {"denim": 1.0}, blue) if jeans else _cloth(rng, _BOTTOM_PATTERNS)
         slack = float(rng.uniform(0, 1))
         bottom = Garment(
-            "trousers", cloth, 0.007 + 0.02 * slack, 0.004 + 0.006 * slack, int(10 + 14 * slack), hem_y=0.29, leg=leg,
+            "trousers", cloth, 0.007 + 0.02 * slack, 0.004 + 0.006 * slack, int(14 + 24 * slack), hem_y=0.29, leg=leg,
             detail="pocket",
         )  # fmt: skip
     return top, jacket, bottom, dress
@@ -306,9 +306,9 @@ def _face_identity(rng: np.random.Generator, labels: list[str]) -> dict[str, flo
         if key.split("-")[0] not in _LOCAL_FACE or any(s in name for s in _SKIP_LOCAL):
             continue
         if key not in shared:
-            shared[key] = float(np.clip(rng.normal(0, 0.3), -0.8, 0.8)) if rng.random() < 0.6 else 0.0
+            shared[key] = float(np.clip(rng.normal(0, 0.27), -0.7, 0.7)) if rng.random() < 0.6 else 0.0
         changes[name] = shared[key] + (float(rng.normal(0, 0.03)) if key != name else 0.0)
-    return {k: v for k, v in changes.items() if abs(v) > 1e-6}
+    return {k: v for k, v in changes.items() if abs(v) > 1e-6 and k in labels}
 
 
 def sample_person(rng: np.random.Generator, labels: list[str]) -> PersonSpec:
