@@ -265,6 +265,16 @@ def test_arguments_are_positional_and_may_be_several() -> None:
     assert command_result(files).exit_code == 2
 
 
+def test_arguments_may_come_from_the_file_and_names_may_have_commas(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("mesh: ['a,b.obj', c.obj]\nquiet: true\n")
+    seen.clear()
+    result = command_result(files, "--config", tmp_path / "c.yaml")
+    assert (result.exit_code, seen) == (0, [Files((Path("a,b.obj"), Path("c.obj")))])
+    seen.clear()
+    assert command_result(files, "d,e.obj", "--config", tmp_path / "c.yaml").exit_code == 0
+    assert seen == [Files((Path("d,e.obj"),))]
+
+
 def test_two_options_of_one_name_are_a_programming_error() -> None:
     @dataclass(frozen=True)
     class Twice:
