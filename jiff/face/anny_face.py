@@ -106,7 +106,7 @@ def _face_quads(
     low_ear = marks[2, 1] - 0.022
     under = np.interp(z, [ear[2], chin[2]], [low_ear, chin[1] - 0.004])
     top = eyes_y + 0.068 - 1.6 * x**2
-    keep: NDArray[np.bool_] = (z > ear[2] + 0.002) & (y > under) & (y < top)
+    keep: NDArray[np.bool_] = (z > ear[2] - 0.001) & (y > under) & (y < top)
     return keep
 
 
@@ -154,6 +154,7 @@ def build_anny_face() -> MorphableModel:
     refined = catmull_clark(len(used), quads, np.zeros((1, 2)), np.zeros_like(quads))
     keep = _face_quads(refined.faces, refined.matrix @ points, points[marks])
     keep[4 * len(skin) :] = True
+    keep |= np.isin(refined.faces, marks).any(1)
     children = refined.faces[keep]
     face_vertices, children = np.unique(children, return_inverse=True)
     children = children.reshape(-1, 4)
