@@ -191,7 +191,7 @@ def test_bad_settings_are_refused_in_one_sentence(tmp_path: Path, bad: dict[str,
     assert str(next(iter(bad.values()))) in str(caught.value)
 
 
-def test_charts_do_not_overlap_each_other() -> None:
+def test_charts_overlap_neither_each_other_nor_the_body() -> None:
     charts = [
         atlas.SKIRT,
         atlas.HAIR,
@@ -205,3 +205,6 @@ def test_charts_do_not_overlap_each_other() -> None:
             wide = min(a.right, b.right) - max(a.left, b.left)
             high = min(a.top, b.top) - max(a.bottom, b.bottom)
             assert wide < 1e-9 or high < 1e-9
+    u, v = load_template(template_triangles(40_000)).uv.T
+    for chart in charts:
+        assert not ((u > chart.left) & (u < chart.right) & (v > chart.bottom) & (v < chart.top)).any()

@@ -28,11 +28,11 @@ class Chart:
         return rows, slice(round(self.left * size), round(self.right * size))
 
 
-SKIRT = Chart(0.600, 0.842, 0.990, 0.992)
+SKIRT = Chart(0.785, 0.832, 0.992, 0.994)
 HAIR = Chart(0.004, 0.176, 0.098, 0.482)
 EYES = (Chart(0.004, 0.560, 0.074, 0.630), Chart(0.080, 0.560, 0.150, 0.630))
 MOUTH = Chart(0.004, 0.494, 0.064, 0.554)
-SHOES = Chart(0.325, 0.172, 0.445, 0.300)
+SHOES = Chart(0.330, 0.210, 0.420, 0.305)
 _SWATCHES = Chart(0.772, 0.012, 0.940, 0.128)
 _SWATCH_COLUMNS = 8
 

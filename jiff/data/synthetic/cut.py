@@ -56,7 +56,7 @@ def garment_field(garment: Garment, points: np.ndarray, part: np.ndarray, limb: 
         field = np.where(arm, np.minimum((garment.sleeve - limb) * _ARM_METRES, _FAR), field)
     else:
         armhole = np.where(points[:, 1] > 0.4, 0.152 - np.abs(points[:, 0]), _FAR)
-        field = np.where(arm, np.minimum(armhole, neck), np.minimum(field, armhole))
+        field = np.where(arm, np.minimum(0.152 - np.abs(points[:, 0]), neck), np.minimum(field, armhole))
     return np.where(leg, hem, field)
 
 

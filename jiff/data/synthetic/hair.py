@@ -60,7 +60,7 @@ def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.rando
         frequency = rng.normal(0, 1, (14, 3))
         frequency *= (2 * np.pi / 0.024) / np.linalg.norm(frequency, axis=1, keepdims=True)
         noise = np.sin(points @ frequency.T + rng.uniform(0, 6.28, 14)).sum(axis=1) / np.sqrt(14)
-        return edge * (thick + 0.0028 * noise) + 0.002
+        return edge * (thick + 0.0028 * noise) + 0.003
     lobes = int(rng.integers(17, 26))
     bend = 0.5 * np.sin(3 * polar + rng.uniform(0, 6.28)) + 0.25 * np.sin(7 * polar + rng.uniform(0, 6.28))
     swirl = azimuth + 0.25 * bend + (0.5 * hair.parting * polar if hair.style != "crop" else 0)
@@ -68,7 +68,7 @@ def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.rando
     fine = np.sin(2.3 * lobes * swirl + rng.uniform(0, 6.28))
     fade = _smoothstep(polar / 0.35)
     strength = {"crop": 0.0006, "bun": 0.0013}.get(hair.style, 0.0028)
-    return edge * (thick + fade * strength * (1.2 * lock + 0.5 * fine)) + 0.002
+    return edge * (thick + fade * strength * (1.2 * lock + 0.5 * fine)) + 0.003
 
 
 def hanging_hair(

@@ -84,14 +84,16 @@ def rings_to_shell(rings: np.ndarray, flat_ends: bool = False) -> Shell:
         vertices = vertices[:-2]
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]], cap_top, cap_bottom])
     u, v = np.meshgrid(np.arange(columns + 1) / columns, 1 - np.arange(rows) / (rows - 1))
-    uv = np.concatenate([np.stack([u, v], axis=-1).reshape(-1, 2), [[0.5, 1.0], [0.5, 0.0]]])
+    # Each triangle of a fan has a centre of its own in the chart, else it would run across the whole chart.
+    middle = np.stack([(np.arange(columns) + 0.5) / columns, np.ones(columns)], axis=1)
+    uv = np.concatenate([np.stack([u, v], axis=-1).reshape(-1, 2), middle, middle * [1, 0]])
     wide = columns + 1
     q00, q01 = r * wide + c, r * wide + c + 1
     uv_quads = np.stack([q00, q00 + wide, q01 + wide, q01], axis=-1).reshape(-1, 4)
-    top_uv, bottom_uv = rows * wide, rows * wide + 1
+    top_uv, bottom_uv = rows * wide, rows * wide + columns
     last_uv = (rows - 1) * wide
-    uv_top = np.stack([np.full(columns, top_uv), k, k + 1], axis=1)
-    uv_bottom = np.stack([np.full(columns, bottom_uv), last_uv + k + 1, last_uv + k], axis=1)
+    uv_top = np.stack([top_uv + k, k, k + 1], axis=1)
+    uv_bottom = np.stack([bottom_uv + k, last_uv + k + 1, last_uv + k], axis=1)
     if flat_ends:
         uv_top, uv_bottom = cap_top, cap_bottom - last + last_uv
     faces_uv = np.concatenate([uv_quads[:, [0, 1, 2]], uv_quads[:, [0, 2, 3]], uv_top, uv_bottom])

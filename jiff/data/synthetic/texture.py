@@ -21,7 +21,7 @@ def _garment_coordinates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return metres round and along a garment of canonical points."""
     x, y, z = points.T
-    across = np.arctan2(x, z) * _TORSO_RADIUS
+    across = np.arctan2(x, z - 0.025) * _TORSO_RADIUS
     down = -y
     arm, leg = (part == 2) | (part == 3), (part == 4) | (part == 5)
     side = np.where(x > 0, 1.0, -1.0)

@@ -275,6 +275,8 @@ def _expression(rng: np.random.Generator) -> dict[str, float]:
             actions[name + side] = float(np.clip(value + rng.normal(0, 0.05), 0, 1))
 
     both("eyeBlink", 0.0, 0.12)
+    if mood in ("neutral", "mixed"):
+        both("mouthSmile", 0.05, 0.3)
     if mood in ("smile", "grin"):
         both("mouthSmile", 0.3, 0.8)
         both("cheekSquint", 0.1, 0.5)
