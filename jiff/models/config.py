@@ -350,7 +350,7 @@ _COLOR_PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         **_DEMO_FACE,
         "ngf": 16,
-        "num_resnet_blocks": 3,
+        "num_resnet_blocks": 2,
         "shape_feature_dim": 64,
         "mlp_dim_color": _narrow_mlp(0, _DEMO_HIDDEN, 3),
         "mlp_dim_color_fine": _narrow_mlp(0, _DEMO_HIDDEN, 3),
