@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperCommand
 
 from jiff.errors import JiffError
-from jiff_cli.config_file import values_of_file
+from jiff_cli.config_file import Presets, values_of_file
 from jiff_cli.console import Console, console_of, show_error
 from jiff_cli.from_dataclass import Blueprint
-from jiff_cli.options import Config, Debug, Quiet, plain_help
+from jiff_cli.options import Config, Debug, Quiet, plain_help, preset_option
 from jiff_cli.published import RETIRED
 from jiff_cli.spelling import Known, Speller
 
@@ -29,6 +29,7 @@ class JiffCommand(TyperCommand):
 
     blueprint: Blueprint
     speller: Speller
+    presets: Presets | None = None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         console = console_of(ctx)
@@ -72,6 +73,7 @@ def config_command(
     defaults: Mapping[str, Any] | None = None,
     required: tuple[str, ...] = (),
     aliases: Mapping[str, tuple[str, ...]] | None = None,
+    presets: Presets | None = None,
     epilog: str | None = None,
 ) -> Callable[[Callable[[C, Console], None]], JiffCommand]:
     """Return a decorator that makes ``function(config, console)`` a command with the options of ``config_class``.
@@ -83,12 +85,14 @@ def config_command(
         defaults: defaults of this command that differ from the dataclass's.
         required: options that must be given here.
         aliases: field -> further spellings, those of the published script.
+        presets: named sets of values, offered as ``--preset``.
         epilog: text at the end of the help.
     """
     blueprint = Blueprint(config_class, fixed or {}, defaults or {}, required, aliases or {})
 
     def decorate(function: Callable[[C, Console], None]) -> JiffCommand:
         def run(context: typer.Context, debug: bool, quiet: bool, config: Path | None, **given: Any) -> None:
+            given.pop("preset", None)
             console = console_of(context)
             console.debug = console.debug or debug
             console.quiet = console.quiet or quiet
@@ -100,6 +104,14 @@ def config_command(
             inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
         ]
         head = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        if presets is not None:
+            annotation = preset_option(presets.names)
+            shared.insert(
+                0,
+                inspect.Parameter(
+                    "preset", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+                ),
+            )
         parameters = [head, *blueprint.parameters(), *shared]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -110,7 +122,9 @@ def config_command(
         if not isinstance(command, JiffCommand):
             raise TypeError("Typer made another kind of command")
         command.blueprint = blueprint
-        command.speller = Speller([*blueprint.known(), *_COMMON], RETIRED.get(published or "", {}))
+        command.presets = presets
+        known = [*blueprint.known(), *_COMMON, *([Known(("--preset",), True)] if presets is not None else [])]
+        command.speller = Speller(known, RETIRED.get(published or "", {}))
         return command
 
     return decorate

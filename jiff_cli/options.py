@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jiff_cli.config_file import apply_config_file
+from jiff_cli.config_file import apply_config_file, apply_preset
 
 _PANEL = "Every command"
 
@@ -44,6 +44,22 @@ Quiet = Annotated[
         show_default=False,
     ),
 ]
+
+
+def preset_option(names: tuple[str, ...]) -> Any:
+    """Return the annotation of ``--preset`` for these names."""
+    return Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="|".join(names),
+            help="Begin from this named set of values; --config and the command line win.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+            is_eager=True,
+            callback=apply_preset,
+        ),
+    ]
 
 
 def plain_help(option: Any) -> Any:

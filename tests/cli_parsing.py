@@ -7,10 +7,11 @@ from typing import Any
 import typer
 
 from jiff_cli.command import JiffCommand
+from jiff_cli.config_file import values_of_file
 from jiff_cli.lazy import LazyCommand
 from jiff_cli.registry import find
 
-_COMMON = ("config", "debug", "quiet")
+_COMMON = ("config", "debug", "quiet", "preset")
 
 
 def command_of(words: list[str]) -> tuple[JiffCommand, list[str]]:
@@ -33,7 +34,7 @@ def parse(words: list[str]) -> Any:
     command, rest = command_of(words)
     context = command.make_context("jiff", list(rest))
     given = {name: value for name, value in context.params.items() if name not in _COMMON}
-    return command.blueprint.build(given, {})
+    return command.blueprint.build(given, values_of_file(context, command.blueprint))
 
 
 def only_names(words: list[str]) -> None:

@@ -14,6 +14,7 @@ from jiff.config import option, save_resolved
 from jiff.errors import ConfigError, InputError, UsageError
 from jiff.parallel import BatchReport
 from jiff_cli.command import JiffCommand, config_command
+from jiff_cli.config_file import Presets
 from jiff_cli.console import Console
 from jiff_cli.from_dataclass import Blueprint
 from jiff_cli.registry import ROOT, all_commands, find
@@ -60,6 +61,15 @@ seen: list[Job | Files] = []
 @config_command(Job, published="eval", fixed={"stage": "color_fine"}, aliases={"input": ("--input-dir",)})
 def job(config: Job, console: Console) -> None:
     """Do the job."""
+    seen.append(config)
+
+
+SETS = {"small": {"num_stack": 1, "schedule": [5], "flip": True}, "wrong": {"num_stak": 1}}
+
+
+@config_command(Job, presets=Presets(tuple(SETS), SETS.__getitem__))
+def with_presets(config: Job, console: Console) -> None:
+    """Do the job from a preset."""
     seen.append(config)
 
 
@@ -172,6 +182,22 @@ def test_saved_configuration_repeats_the_run(tmp_path: Path) -> None:
     )
     save_resolved(first, tmp_path / "run.yaml", versions={"torch": "2"})
     assert run(job, "--config", tmp_path / "run.yaml") == first
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_preset_is_weaker_than_file_and_command_line(tmp_path: Path, order: int) -> None:
+    assert run(with_presets, "-i", "x", "--preset", "small") == Job(Path("x"), 1, flip=True, schedule=(5,))
+    file = tmp_path / "c.yaml"
+    file.write_text("num_stack: 2\ninput: y\n")
+    both = [["--preset", "small"], ["--config", file]]
+    words = [*both[order], *both[1 - order]]
+    assert run(with_presets, *words) == Job(Path("y"), 2, flip=True, schedule=(5,))
+    assert run(with_presets, *words, "--num_stack", 3, "--no-flip").num_stack == 3
+    file.write_text("num_stack: 2\ninput: y\npreset: small\n")
+    assert run(with_presets, "--config", file) == Job(Path("y"), 2, flip=True, schedule=(5,))
+    assert "small|wrong" in command_result(with_presets, "--help").output
+    result = command_result(with_presets, "-i", "x", "--preset", "wrong")
+    assert (result.exit_code, "preset wrong: unknown key 'num_stak'" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

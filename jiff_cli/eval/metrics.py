@@ -13,4 +13,7 @@ def command(config: MetricsConfig, console: Console) -> None:
     from jiff.pipelines.metrics import run_metrics
 
     report = run_metrics(config, console.progress)
-    console.finish(report, what="meshes")
+    files = config.pred.is_file() and config.gt.is_file()
+    console.finish(
+        report, what="meshes", next_command=["jiff", "view", config.pred, config.gt] if files else None
+    )

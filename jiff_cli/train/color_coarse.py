@@ -5,9 +5,12 @@ from __future__ import annotations
 from jiff.training.config import TrainConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
+from jiff_cli.train.show import stage_presets
 
 
-@config_command(TrainConfig, published="train", fixed={"stage": "color_coarse"})
+@config_command(
+    TrainConfig, published="train", fixed={"stage": "color_coarse"}, presets=stage_presets("color_coarse")
+)
 def command(config: TrainConfig, console: Console) -> None:
     """Train the coarse colour network; it reads the features of a trained shape network.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from jiff.training.config import TrainConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
+from jiff_cli.train.show import stage_presets
 
 
-@config_command(TrainConfig, published="train", fixed={"stage": "shape"})
+@config_command(TrainConfig, published="train", fixed={"stage": "shape"}, presets=stage_presets("shape"))
 def command(config: TrainConfig, console: Console) -> None:
     """Train the shape network (JIFF; --no-face-branch trains plain PIFu).
 

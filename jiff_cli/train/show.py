@@ -1,4 +1,4 @@
-"""What the training commands say at the end."""
+"""What the training commands share: their presets, and what they say at the end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from jiff.training.presets import preset_names, preset_values
+from jiff_cli.config_file import Presets
+
 if TYPE_CHECKING:
     from jiff.pipelines.train import TrainConfig, TrainReport
     from jiff_cli.console import Console
 
 _FOLLOWING = {"shape": "color-coarse", "color_coarse": "color-fine"}
+
+
+def stage_presets(stage: str) -> Presets:
+    """Return the presets of a training stage."""
+    return Presets(tuple(preset_names()), lambda name: preset_values(name, stage))
 
 
 def next_command(config: TrainConfig) -> list[object]:
