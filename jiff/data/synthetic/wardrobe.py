@@ -309,7 +309,9 @@ def _face_identity(rng: np.random.Generator, labels: list[str]) -> dict[str, flo
             continue
         if key not in shared:
             shared[key] = float(np.clip(rng.normal(0, 0.27), -0.7, 0.7)) if rng.random() < 0.6 else 0.0
-        changes[name] = shared[key] + (float(rng.normal(0, 0.03)) if key != name else 0.0)
+        # Skulls differ less than noses; large values make boxes of them.
+        strength = 0.5 if key.split("-")[0] in ("head", "forehead") else 1.0
+        changes[name] = strength * shared[key] + (float(rng.normal(0, 0.03)) if key != name else 0.0)
     return {k: v for k, v in changes.items() if abs(v) > 1e-6 and k in labels}
 
 
