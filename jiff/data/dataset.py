@@ -297,7 +297,8 @@ class TrainingSet(Dataset[Sample]):
                 raise TrainingError(
                     f"{_ATTEMPTS} items in a row cannot be read, the last because {failures[-1]}"
                 )
-            index = int(rng.integers(len(self.items)))
+            # Any item but this one.
+            index = (index + 1 + int(rng.integers(max(1, len(self.items) - 1)))) % len(self.items)
 
     def _item(self, index: int, rng: np.random.Generator, failures: tuple[str, ...]) -> Sample:
         subject, view = self.items[index]

@@ -73,7 +73,7 @@ def face_box_corners(dataset: ProcessedSet, subject: str) -> NDArray[np.float64]
     from jiff.face.box import FaceBox
 
     box = FaceBox.from_region_file(path, frontal_camera(dataset, subject))
-    corners = np.array([[box.xmin, box.ymin, box.zmin], [box.xmax, box.ymax, box.zmax]])
+    corners = box.corners
     if not (corners[1] > corners[0]).all():
         raise DatasetError(
             f"{path}: describes an empty face box; run `jiff data face --overwrite` for this subject."

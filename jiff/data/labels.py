@@ -194,7 +194,9 @@ def build_pool(
         + rng.normal(scale=config.fine_sigma, size=(config.fine, 3)),
         "uniform": rng.uniform(BOX_MIN_WORLD, BOX_MAX_WORLD, (config.uniform, 3)),
         "volume": rng.uniform(low - margin, high + margin, (config.volume, 3)),
-        "face": np.zeros((0, 3)) if face_box is None else rng.uniform(face_box[0], face_box[1], (config.face, 3)),
+        "face": np.zeros((0, 3))
+        if face_box is None
+        else rng.uniform(face_box[0], face_box[1], (config.face, 3)),
     }
     scene = RayScene(mesh.vertices, mesh.faces)
     parts, inside_counts = [], []

@@ -1,0 +1,159 @@
+"""Look before a long run: eight training items with mesh outline, samples, face box and face mesh in one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.config import option
+from jiff.errors import DatasetError
+from jiff.parallel import BatchReport
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.data.dataset import TrainingSet
+    from jiff.geometry.camera import Camera
+    from jiff.progress import Progress
+
+_LEAST_OVERLAP = 0.95
+_INSIDE, _OUTSIDE, _BOX, _FACE, _OUTLINE = (
+    (240, 60, 60),
+    (60, 140, 255),
+    (255, 210, 0),
+    (60, 220, 90),
+    (255, 0, 255),
+)
+_SHOWN_POINTS = 700
+
+
+@dataclass(frozen=True)
+class TrainCheckConfig:
+    """Options of ``run_train_check``."""
+
+    dataroot: Path = option(help="Folder of the processed set.", flags=("-i",))
+    out: Path = option(Path("train_check.png"), help="Picture to write.", flags=("-o",))
+    items: int = option(8, help="Training items to show.", min=1, max=64)
+    size: int = option(384, help="Side of each image in pixels.", min=64, max=1024)
+    random_flip: bool = option(True, help="Mirror half of the images, as --random-flip in training does.")
+    random_scale: bool = option(True, help="Magnify as --random-scale in training does.")
+    random_trans: bool = option(True, help="Shift as --random-trans in training does.")
+    seed: int = option(0, help="Seed of the choice.", min=0)
+
+
+def silhouette_overlap(mask: NDArray[np.uint8], rendered: NDArray[np.uint8]) -> float:
+    """Return the intersection over union of two masks [S, S] (inside above 127)."""
+    a, b = mask > 127, rendered > 127
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 0.0
+
+
+def _paint(
+    image: NDArray[np.uint8], pixels: NDArray[np.float64], color: tuple[int, int, int], radius: int = 1
+) -> None:
+    import cv2
+
+    for x, y in pixels:
+        if np.isfinite(x) and np.isfinite(y):
+            cv2.circle(image, (int(x), int(y)), radius, color, -1)
+
+
+def _overlay(
+    items: TrainingSet, subject: str, view: str, camera: Camera, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], float]:
+    """Return one picture, and how well the projected mesh agrees with the mask."""
+    import cv2
+
+    from jiff.data.augment import warp_image
+    from jiff.data.mesh_cache import cached_mesh
+    from jiff.render.gbuffer import render_gbuffer
+
+    rgba = warp_image(items.stores[subject].get(view), camera)
+    picture = np.ascontiguousarray(rgba[..., :3])
+    rendered = render_gbuffer(cached_mesh(items.dataset, subject), camera).mask()
+    overlap = silhouette_overlap(rgba[..., 3], rendered)
+    outline = cv2.morphologyEx(rendered, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > 0
+    picture[outline] = _OUTLINE
+    points, labels = items.labels[subject].sample(rng, _SHOWN_POINTS)
+    pixels = camera.world_to_pixel(points)
+    _paint(picture, pixels[labels < 0.5], _OUTSIDE, 0)
+    _paint(picture, pixels[labels > 0.5], _INSIDE, 0)
+    face = items.faces[subject]
+    if face.present:
+        chosen = face.vertices_world[rng.permutation(len(face.vertices_world))[:_SHOWN_POINTS]]
+        _paint(picture, camera.world_to_pixel(chosen), _FACE, 0)
+        xmin, xmax, ymin, ymax = face.box_world
+        depth = float(face.vertices_world[:, 2].mean())
+        corners = np.array(
+            [[xmin, ymin, depth], [xmax, ymin, depth], [xmax, ymax, depth], [xmin, ymax, depth]]
+        )
+        ring = np.rint(camera.world_to_pixel(corners)).astype(np.int32)
+        cv2.polylines(picture, [ring], True, _BOX, 1, cv2.LINE_AA)
+    return picture, overlap
+
+
+def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport:
+    """Draw training items as the loader makes them; an item fails when mesh and mask disagree.
+
+    Magenta: outline of the projected mesh. Red and blue: inside and outside samples. Yellow: face box. Green: face
+    mesh. A quarter of the images is unchanged, the rest augmented.
+
+    Raises:
+        DatasetError: the processed set is missing, empty or lacks a stage.
+    """
+    from jiff.data.augment import AugmentConfig, draw_camera
+    from jiff.data.dataset import DataConfig, TrainingSet
+    from jiff.data.labels import LabelPoolConfig
+    from jiff.data.layout import ProcessedSet
+    from jiff.geometry.mesh_io import save_image
+    from jiff.render.preview import contact_sheet
+    from jiff.training.data import split_subjects
+
+    dataset = ProcessedSet(config.dataroot)
+    train, held_out = split_subjects(dataset)
+    rng = np.random.default_rng([config.seed, 11])
+    chosen = [train[i] for i in sorted(rng.permutation(len(train))[: config.items])]
+    augment = AugmentConfig(config.random_flip, config.random_scale, config.random_trans)
+    settings = DataConfig(
+        load_size=config.size,
+        cache=False,
+        augment=augment,
+        labels=LabelPoolConfig(near=20_000, fine=2_000, uniform=2_000, volume=2_000, face=2_000),
+    )
+    report = BatchReport(outputs=[str(config.out)])
+    pictures, labels = [], []
+    with progress.task("Drawing training items", config.items) as bar:
+        sets: dict[str, TrainingSet] = {}
+        for number in range(config.items):
+            subject = chosen[number % len(chosen)]
+            items = sets.setdefault(subject, TrainingSet(dataset, [subject], settings))
+            view = items.views[subject][int(rng.integers(len(items.views[subject])))]
+            plain = items.camera(subject, view)
+            camera = plain if number % 4 == 0 else draw_camera(augment, plain, rng)
+            picture, overlap = _overlay(items, subject, view, camera, rng)
+            name = f"{subject} {view}"
+            report.results[name] = overlap
+            pictures.append(picture)
+            labels.append(f"{name} IoU {overlap:.3f}")
+            if overlap < _LEAST_OVERLAP:
+                report.failures[name] = (
+                    f"{dataset.mask(subject, view)}: agrees with the projected scan only to {overlap:.2f} (IoU), so "
+                    "images and scans do not belong together; run `jiff data check` and render this subject again."
+                )
+            bar.advance()
+    if not pictures:
+        raise DatasetError(f"{config.dataroot}: holds nothing to show.")
+    missing = [subject for subject in train if not dataset.face_mesh(subject).is_file()]
+    if missing:
+        progress.warn(
+            f"{len(missing)} of {len(train)} training subjects have no face mesh ({missing[0]} ...)."
+        )
+    if not held_out:
+        progress.warn(
+            f"{dataset.val_list}: holds nobody out, so nothing will tell overfitting from learning."
+        )
+    save_image(config.out, contact_sheet(pictures, labels, columns=4))
+    return report

@@ -1,0 +1,296 @@
+"""Training runs of a few steps on every stage, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_set import damage, make_set
+
+from jiff.config import load_resolved
+from jiff.errors import CheckpointError, ConfigError, DatasetError, TrainingError, UsageError
+from jiff.models.checkpoint import load_network
+from jiff.pipelines.train import TrainConfig, train_stage
+from jiff.progress import NullProgress
+from jiff.training.presets import preset_config, preset_names, preset_values
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("set"))
+
+
+def tiny(dataset, folder: Path, stage: str = "shape", **changes) -> TrainConfig:
+    values = dict(
+        dataroot=dataset.root,
+        checkpoints_path=folder / "checkpoints",
+        results_path=folder / "results",
+        name="run",
+        gpu_ids="-1",
+        precision="32",
+        jobs=1,
+        torch_threads=1,
+        random_flip=True,
+        random_scale=True,
+        tensorboard=False,
+    )
+    return preset_config("tiny", stage, **{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def three_stages(dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    reports = {}
+    for stage in ("shape", "color_coarse", "color_fine"):
+        progress = NullProgress()
+        reports[stage] = train_stage(tiny(dataset, folder, stage, tensorboard=stage == "shape"), progress)
+        assert progress.warnings == []
+    return folder, reports
+
+
+def test_every_stage_leaves_a_network_logs_and_its_options(three_stages, dataset):
+    folder, reports = three_stages
+    for stage, report in reports.items():
+        assert report.folder == folder / "checkpoints" / "run" / stage
+        assert report.steps == 4 and not report.interrupted
+        network = load_network(report.latest)
+        assert type(network).__name__.lower().startswith(stage.replace("_", "")[:5])
+        assert report.best.is_file()
+        rows = list(csv.DictReader((report.folder / "log.csv").read_text().splitlines()))
+        assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
+        assert all(np.isfinite(float(row["loss"])) and 0 <= float(row["data_share"]) <= 1 for row in rows)
+        resolved = load_resolved(TrainConfig, report.folder / "run.yaml")
+        assert resolved.stage == stage and resolved.max_steps == 4 and resolved.dataroot == dataset.root
+    assert list((folder / "checkpoints" / "run" / "shape" / "tb").glob("events*"))
+
+
+def test_validation_measures_shape_and_colour(three_stages):
+    _, reports = three_stages
+    shape = reports["shape"].metrics
+    for key in ("iou", "precision", "recall", "face_iou", "face_iou_body_branch", "mse"):
+        assert 0 <= shape[key] <= 1
+    for stage in ("color_coarse", "color_fine"):
+        assert 0 < reports[stage].metrics["color_l1"] < 1
+        assert 0 < reports[stage].metrics["face_color_l1"] < 1
+
+
+def test_losses_have_body_and_face_parts(three_stages):
+    _, reports = three_stages
+    assert reports["shape"].history[-1]["loss_face"] > 0
+    assert reports["color_fine"].history[-1]["loss_face"] > 0
+    assert "loss_face" not in reports["color_coarse"].history[-1]
+
+
+def test_frozen_networks_stay_as_they_were(three_stages, dataset, tmp_path):
+    folder, reports = three_stages
+    before = load_network(reports["shape"].best).state_dict()
+    config = tiny(dataset, tmp_path, "color_coarse", load_netg_checkpoint_path=str(reports["shape"].best))
+    report = train_stage(config, NullProgress())
+    after = load_network(reports["shape"].best).state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert report.steps == 4
+
+
+def test_a_sphere_is_learnt(dataset, tmp_path):
+    progress = NullProgress()
+    config = tiny(
+        dataset, tmp_path, max_steps=100, learning_rate=1e-2, optimizer="adam", freq_plot=20, val_every=100,
+        val_points=2000, val_train_error=True, val_test_error=False, face_branch=False, random_flip=False, random_scale=False,
+    )  # fmt: skip
+    report = train_stage(config, progress)
+    losses = [row["loss_body"] for row in report.history if "loss_body" in row]
+    assert losses[-1] < 0.6 * losses[0]
+    assert report.history[-1]["train_iou"] > 0.55
+    assert progress.warnings == []
+
+
+def test_same_seed_same_run_other_seed_another(dataset, tmp_path):
+    runs = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        report = train_stage(tiny(dataset, tmp_path, name=name, seed=seed, num_eval=False), NullProgress())
+        runs[name] = [row["loss"] for row in report.history]
+    assert runs["a"] == runs["b"] != runs["c"]
+
+
+def test_global_random_state_is_left_alone(dataset, tmp_path):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train_stage(tiny(dataset, tmp_path, max_steps=1, num_eval=False), NullProgress())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_accumulated_halves_equal_one_batch(dataset, tmp_path):
+    changes = dict(max_steps=2, num_eval=False, optimizer="adamw", random_flip=False)
+    whole = train_stage(tiny(dataset, tmp_path, name="whole", batch_size=2, **changes), NullProgress())
+    parts = train_stage(
+        tiny(dataset, tmp_path, name="parts", batch_size=1, accumulate=2, **changes), NullProgress()
+    )
+    a, b = load_network(whole.latest).state_dict(), load_network(parts.latest).state_dict()
+    assert [r["loss"] for r in parts.history] == pytest.approx([r["loss"] for r in whole.history], rel=1e-4)
+    # The optimiser divides by the gradient's size, so that weights with a gradient near 0 differ visibly.
+    differences = torch.cat([(a[key] - b[key]).abs().flatten() for key in a])
+    assert differences.mean() < 1e-5
+
+
+def test_averaged_weights_are_what_is_saved(dataset, tmp_path):
+    plain = train_stage(tiny(dataset, tmp_path, name="plain", num_eval=False), NullProgress())
+    averaged = train_stage(tiny(dataset, tmp_path, name="averaged", ema=0.9, num_eval=False), NullProgress())
+    assert [r["loss"] for r in plain.history] == [r["loss"] for r in averaged.history]
+    a, b = load_network(plain.latest).state_dict(), load_network(averaged.latest).state_dict()
+    assert any(not torch.equal(a[key], b[key]) for key in a)
+
+
+def test_ablations_train(dataset, tmp_path):
+    for name, changes in (
+        ("pifu", {"face_branch": False}),
+        ("flat", {"branch_3d": False}),
+        ("one", {"joint_head": False}),
+    ):
+        report = train_stage(
+            tiny(dataset, tmp_path, name=name, max_steps=1, num_eval=False, **changes), NullProgress()
+        )
+        config = load_network(report.latest).config
+        assert {key: getattr(config, key) for key in changes} == changes
+
+
+def test_bf16_and_extras_run(dataset, tmp_path):
+    config = tiny(
+        dataset,
+        tmp_path,
+        precision="bf16-mixed",
+        grad_clip=1.0,
+        freq_save_ply=2,
+        freq_save=2,
+        val_train_error=True,
+    )
+    report = train_stage(config, NullProgress())
+    assert np.isfinite(report.history[-1]["loss"])
+    assert any("train_iou" in row for row in report.history)
+    head = (tmp_path / "results" / "run" / "pred_shape.ply").read_bytes()[:40]
+    assert head.startswith(b"ply\nformat binary_little_endian")
+
+
+def test_several_views_train(dataset, tmp_path):
+    report = train_stage(tiny(dataset, tmp_path, num_views=2, max_steps=2), NullProgress())
+    assert load_network(report.latest).config.num_views == 2
+
+
+def test_colour_without_a_shape_network_is_one_sentence(dataset, tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no shape network to build on; run `jiff train shape`"):
+        train_stage(tiny(dataset, tmp_path, "color_coarse"), NullProgress())
+
+
+def test_colour_on_a_shape_network_of_another_size_is_refused(dataset, tmp_path):
+    shape = train_stage(
+        tiny(dataset, tmp_path, hourglass_dim=24, mlp_dim=[0, 32, 24, 16, 1], max_steps=1, num_eval=False),
+        NullProgress(),
+    )
+    with pytest.raises(CheckpointError, match="24 feature channels where this colour network expects 16"):
+        train_stage(
+            tiny(dataset, tmp_path, "color_coarse", load_netg_checkpoint_path=str(shape.latest)),
+            NullProgress(),
+        )
+
+
+def test_existing_run_is_not_overwritten_unasked(dataset, tmp_path):
+    config = tiny(dataset, tmp_path, max_steps=1, num_eval=False)
+    train_stage(config, NullProgress())
+    with pytest.raises(UsageError, match="--continue-train"):
+        train_stage(config, NullProgress())
+    report = train_stage(dataclasses.replace(config, overwrite=True), NullProgress())
+    assert report.steps == 1
+
+
+def test_val_txt_must_name_subjects_that_exist(tmp_path):
+    dataset = make_set(tmp_path / "set", subjects=2, yaws=(0,))
+    dataset.val_list.write_text("s1\nnobody\n")
+    with pytest.raises(DatasetError, match="names nobody, which the set does not hold"):
+        train_stage(tiny(dataset, tmp_path), NullProgress())
+    dataset.val_list.write_text("s0\ns1\n")
+    with pytest.raises(DatasetError, match="holds out every subject"):
+        train_stage(tiny(dataset, tmp_path), NullProgress())
+
+
+def test_missing_set_and_missing_uv_maps_are_named(dataset, tmp_path):
+    with pytest.raises(DatasetError, match="holds no RENDER folder"):
+        train_stage(tiny(dataset, tmp_path, dataroot=str(tmp_path / "nowhere")), NullProgress())
+    bare = make_set(tmp_path / "set", subjects=2, yaws=(0,))
+    bare.uv_mask("s0").unlink()
+    shape = train_stage(tiny(bare, tmp_path, max_steps=1, num_eval=False), NullProgress())
+    assert shape.steps == 1
+    with pytest.raises(DatasetError, match="colour stages need UV maps"):
+        train_stage(tiny(bare, tmp_path, "color_coarse"), NullProgress())
+
+
+def test_damaged_images_are_counted_and_reported(tmp_path):
+    dataset = make_set(tmp_path / "set", subjects=2)
+    damage(dataset.render("s0", "20_0_00"))
+    progress = NullProgress()
+    report = train_stage(tiny(dataset, tmp_path, max_steps=6, num_eval=False), progress)
+    assert report.steps == 6
+    assert len(report.failures) == 1 and "20_0_00.jpg" in report.failures[0]
+    assert report.skipped >= 2
+    assert sum("Skipped an item" in text for text in progress.warnings) == 1
+    assert any(f"{report.skipped} items were skipped" in text for text in progress.warnings)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(dataset, tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"failed_batch\.pt: holds the batch at which the loss became"
+    ) as caught:
+        train_stage(
+            tiny(dataset, tmp_path, learning_rate=1e30, optimizer="adam", max_steps=40, num_eval=False),
+            NullProgress(),
+        )
+    assert "--grad-clip" in str(caught.value)
+    batch = torch.load(tmp_path / "checkpoints" / "run" / "shape" / "failed_batch.pt", weights_only=True)
+    assert batch["images"].shape[0] == 2 and len(batch["subjects"]) == 2
+
+
+def test_time_budget_stops_and_saves(dataset, tmp_path):
+    report = train_stage(tiny(dataset, tmp_path, max_steps=100_000, max_minutes=1e-6), NullProgress())
+    assert report.steps == 1 and report.latest.is_file() and not report.interrupted
+
+
+def test_options_that_contradict_each_other():
+    with pytest.raises(ConfigError, match="num_sample_inout"):
+        TrainConfig(stage="shape", num_sample_inout=0)
+    with pytest.raises(ConfigError, match="num_sample_color"):
+        TrainConfig(stage="color_fine", num_sample_color=0)
+    with pytest.raises(ConfigError, match="parts of one whole"):
+        TrainConfig(fine_part=0.7, volume_part=0.7)
+    with pytest.raises(UsageError, match="name of a folder"):
+        TrainConfig(name="a/b")
+    with pytest.raises(UsageError, match="--gpu-ids 'x'"):
+        TrainConfig(gpu_ids="x")
+    with pytest.raises(UsageError, match="gen-mesh"):
+        TrainConfig(gen_mesh=False, gen_test_mesh=True)
+
+
+def test_devices_that_are_not_there(dataset, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA devices")
+    with pytest.raises(UsageError, match="0 CUDA devices"):
+        train_stage(tiny(dataset, tmp_path, gpu_ids="3"), NullProgress())
+    with pytest.raises(UsageError, match="16-mixed needs CUDA"):
+        train_stage(tiny(dataset, tmp_path, precision="16-mixed"), NullProgress())
+
+
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("stage", ["shape", "color_coarse", "color_fine"])
+def test_presets_fit_the_options(name, stage):
+    config = preset_config(name, stage, name="x")
+    assert config.stage == stage and config.name == "x"
+    assert preset_values(name, stage)
+
+
+def test_published_commands_are_the_paper_preset():
+    shape = preset_config("paper", "shape")
+    assert (shape.batch_size, shape.learning_rate, shape.sigma, shape.schedule) == (3, 1e-4, 3.5, (4,))
+    assert preset_config("paper", "color_fine").point_sigma == 0.1
+    with pytest.raises(ConfigError, match="no training preset 'x'"):
+        preset_values("x", "shape")
