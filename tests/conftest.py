@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TERMINAL_WIDTH", "200")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Several threads on few cores wait for each other: tests that take 5 s alone took 60 s beside another process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -32,4 +33,5 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def _seed_torch() -> None:
     import torch
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +23,6 @@ from jiff.inference.networks import NetworkFiles, find_checkpoints, load_network
 from jiff.inference.person import PersonOptions, canonical_bounds, reconstruct_person
 from jiff.pipelines.evaluate import EvalJiffConfig, EvalPifuConfig, run_eval_jiff, run_eval_pifu
 from jiff.progress import NullProgress
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from jiff.geometry.camera import Camera
-from jiff.geometry.closest import ClosestPointQuery
 from jiff.models.column_query import ColumnQuery
 from jiff.models.face_input import FaceInput
 from jiff.ops.mesh_distance import point_to_mesh_distance
@@ -85,17 +84,9 @@ class OccupancyField:
 
 def _face_distance(mesh: Mesh, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return the distance to the surface of a face model as a function of points [P, 3]."""
-    if device.type == "cuda":
-        vertices = torch.from_numpy(mesh.vertices.astype(np.float32)).to(device)
-        faces = torch.from_numpy(mesh.faces).to(device)
-        return lambda points: point_to_mesh_distance(points, vertices, faces).distance
-    surface = ClosestPointQuery(mesh.vertices, mesh.faces)
-
-    def distance(points: Tensor) -> Tensor:
-        found = surface.query(points.double().cpu().numpy()).distance
-        return torch.from_numpy(found.astype(np.float32)).to(points.device)
-
-    return distance
+    vertices = torch.from_numpy(mesh.vertices.astype(np.float32)).to(device)
+    faces = torch.from_numpy(np.ascontiguousarray(mesh.faces)).to(device)
+    return lambda points: point_to_mesh_distance(points, vertices, faces).distance
 
 
 class ColorField:

@@ -1,0 +1,227 @@
+"""``jiff eval metrics``: numbers of many reconstructions against their scans, with the protocol beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from jiff.config import option, to_plain
+from jiff.data.layout import ProcessedSet
+from jiff.errors import DatasetError, InputError
+from jiff.geometry.alignment import aligned
+from jiff.geometry.mesh_io import load_mesh
+from jiff.geometry.metrics import MetricOptions, measure
+from jiff.parallel import BatchReport, run_batch
+from jiff.pipelines.metric_tables import summarise, write_tables
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.progress import Progress
+
+_PRED_SUFFIXES = (".obj", ".ply", ".glb")
+_SAMPLING = "Sampling"
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """Options of ``run_metrics``.
+
+    Attributes:
+        pred: a mesh, or a folder of ``<name>.obj`` (or .ply, .glb).
+        gt: a mesh, a folder of meshes of the same names, or a processed set (which also knows the face boxes).
+        out: folder of the tables; beside the predictions when not given.
+        align: none, scale (height and centre) or icp (scale, then rigid).
+        face_regions: folder of ``<name>_region.txt`` where ``gt`` is no processed set.
+        samples: points per whole surface.
+        face_samples: points per surface near the face.
+        volume_spacing_cm: spacing of the volume samples.
+        all_surfaces: measure hidden surface too.
+        seed: of the samples.
+        jobs: processes, 0 = one per core.
+    """
+
+    pred: Path = option(help="Reconstructed mesh, or folder of <name>.obj, .ply or .glb.", positional=True)
+    gt: Path = option(help="Scan, folder of scans of the same names, or processed set.", positional=True)
+    out: Path | None = option(
+        None,
+        help="Folder for metrics.json, .csv, .md and .tex; the predictions' folder by default.",
+        flags=("-o",),
+    )
+    align: Literal["none", "scale", "icp"] = option(
+        "none", help="Alignment before measuring: none, scale (height and centre), icp (scale, then rigid)."
+    )
+    face_regions: Path | None = option(
+        None, help="Folder of <name>_region.txt; a processed set brings its own."
+    )
+    samples: int = option(50_000, help="Points on each surface.", min=100, panel=_SAMPLING)
+    face_samples: int = option(
+        20_000, help="Points on each surface around the face.", min=100, panel=_SAMPLING
+    )
+    volume_spacing_cm: float = option(
+        1.5, help="Spacing of the volume samples, cm; at most 2.", min=0.1, max=2.0, panel=_SAMPLING
+    )
+    all_surfaces: bool = option(
+        False, help="Measure surface that cannot be seen from outside too.", panel=_SAMPLING
+    )
+    seed: int = option(0, help="Seed of the samples.", min=0, panel=_SAMPLING)
+    jobs: int = option(0, help="Processes; 0 is one per core.", flags=("-j",), min=0)
+
+    @property
+    def metric_options(self) -> MetricOptions:
+        """The geometric part."""
+        return MetricOptions(
+            samples=self.samples,
+            face_samples=self.face_samples,
+            volume_spacing_cm=self.volume_spacing_cm,
+            outer_only=not self.all_surfaces,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One comparison, small enough to send to another process."""
+
+    name: str
+    pred: Path
+    truth: Path
+    face_box: NDArray[np.float64] | None
+    align: str
+    options: MetricOptions
+
+
+def _meshes(folder: Path) -> dict[str, Path]:
+    """Return name -> mesh of a folder, OBJ before PLY before GLB."""
+    found: dict[str, Path] = {}
+    for suffix in _PRED_SUFFIXES:
+        for path in sorted(folder.glob(f"*{suffix}")):
+            if not path.name.startswith("."):
+                found.setdefault(path.stem, path)
+    return found
+
+
+def _predictions(path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {path.stem: path}
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file or folder; give a reconstructed mesh or the folder of them.")
+    found = _meshes(path)
+    if not found:
+        raise InputError(f"{path}: holds no meshes; run `jiff eval pifu` or `jiff eval jiff` first.")
+    return found
+
+
+def _find_truth(config: MetricsConfig, name: str, single: bool) -> tuple[Path, NDArray[np.float64] | None]:
+    """Return the scan and the face box of a person.
+
+    Raises:
+        DatasetError: there is no scan of that name.
+    """
+    box = None
+    if config.face_regions is not None:
+        box = _box_of_file(config.face_regions / f"{name}_region.txt")
+    if config.gt.is_file():
+        if not single:
+            raise DatasetError(f"{config.gt}: is one scan, but there are several predictions; give a folder.")
+        return config.gt, box
+    dataset = ProcessedSet(config.gt)
+    if dataset.geometry(name).is_file():
+        from jiff.data.face_data import face_box_corners
+
+        return dataset.geometry(name), box if box is not None else face_box_corners(dataset, name)
+    candidates = [config.gt / f"{name}{suffix}" for suffix in _PRED_SUFFIXES]
+    candidates += [config.gt / name / f"{name}{suffix}" for suffix in _PRED_SUFFIXES]
+    for path in candidates:
+        if path.is_file():
+            return path, box
+    raise DatasetError(
+        f"{config.gt}: holds no scan of {name} (GEO/OBJ/{name}/{name}.obj, {name}.obj or {name}/{name}.obj);"
+        " give the folder whose names match the predictions."
+    )
+
+
+def _box_of_file(path: Path) -> NDArray[np.float64]:
+    from jiff.face.box import FaceBox
+    from jiff.geometry.camera import Camera
+
+    return FaceBox.from_region_file(path, Camera()).corners
+
+
+def _measure_pair(pair: _Pair) -> dict[str, Any]:
+    pred, truth = load_mesh(pair.pred, texture=False), load_mesh(pair.truth, texture=False)
+    heights = [float(np.ptp(mesh.bounds[:, 1])) for mesh in (pred, truth)]
+    if pair.align == "none" and not 1 / 3 < heights[0] / max(heights[1], 1e-12) < 3:
+        raise InputError(
+            f"{pair.pred}: is {heights[0]:.4g} units high but its scan {heights[1]:.4g}, so they are in different"
+            " units; compare the OBJ files or use --align scale."
+        )
+    found = measure(
+        aligned(pred, truth, pair.align, seed=pair.options.seed), truth, pair.face_box, pair.options
+    )
+    result: dict[str, Any] = {"notes": []}
+    for region, numbers in found.items():
+        if math.isnan(numbers.chamfer_cm) or math.isnan(numbers.iou):
+            result["notes"].append(f"no reconstructed surface near the {region}")
+        else:
+            result[region] = numbers.to_dict()
+    if pair.face_box is None:
+        result["notes"].append("no face box, so no face numbers")
+    return result
+
+
+def protocol(config: MetricsConfig) -> str:
+    """Return the sentences that say how the numbers were made."""
+    visible = (
+        "hidden surface included" if config.all_surfaces else "surface that can be seen from outside only"
+    )
+    return (
+        f"Units: centimetres for a person of 180 cm (the scans are scaled to 180 units). Alignment: {config.align}."
+        f" Distances are exact point-to-triangle distances of {config.samples} area-uniform samples per surface"
+        f" ({config.face_samples} around the face), {visible}, seed {config.seed}. Chamfer is the mean of the two"
+        " directed mean distances; P2S is the mean distance from the reconstruction to the scan; the normal error is"
+        " the mean angle between triangle normals at a sample and at its closest point, over both directions; IoU is"
+        f" that of the enclosed volumes on one random point per cell of {config.volume_spacing_cm:g} cm (0.5 cm in the"
+        " face box). Face: scan surface inside the face box, and reconstructed surface whose closest scan point lies"
+        " there. Intervals are 95 % of Student's t over people."
+    )
+
+
+def run_metrics(config: MetricsConfig, progress: Progress) -> BatchReport:
+    """Measure every prediction and write ``metrics.json``, ``.csv``, ``.md`` and ``.tex``.
+
+    ``metrics.json`` holds ``mean``, ``ci95`` (half widths) and ``subjects``, each ``{"body": {...}, "face": {...}}``.
+
+    Raises:
+        InputError: no predictions.
+    """
+    predictions = _predictions(config.pred)
+    if not config.gt.exists():
+        raise InputError(f"{config.gt}: no such file or folder; give the scans or the processed set.")
+    out = config.out or (config.pred if config.pred.is_dir() else config.pred.parent)
+    items: list[tuple[str, _Pair]] = []
+    missing: dict[str, str] = {}
+    for name, path in predictions.items():
+        try:
+            truth, box = _find_truth(config, name, len(predictions) == 1)
+        except (DatasetError, InputError) as error:
+            missing[name] = str(error)
+            progress.warn(f"{name}: {error}")
+            continue
+        items.append((name, _Pair(name, path, truth, box, config.align, config.metric_options)))
+    report = run_batch(_measure_pair, items, jobs=config.jobs, progress=progress, title="Measuring")
+    report.failures.update(missing)
+    if report.results:
+        for name, result in report.results.items():
+            for note in result["notes"]:
+                progress.warn(f"{name}: {note}")
+        summary = summarise(report.results)
+        text = protocol(config)
+        report.outputs = write_tables(out, summary, text, to_plain(config))
+        for line in summary.lines():
+            progress.info(line)
+    return report
