@@ -133,8 +133,8 @@ class HaarDetector:
         """Return the faces of [H, W, 3] RGB, those with most support first."""
         import cv2
 
-        gray = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
-        gray = cv2.createCLAHE(2.0, (8, 8)).apply(gray)
+        plain = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+        gray: NDArray[np.uint8] = np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(plain), dtype=np.uint8)
         found: list[Detection] = []
         for cascade in self._faces:
             boxes, _, weights = cascade.detectMultiScale3(
@@ -164,7 +164,9 @@ class HaarDetector:
         if min(part.shape) < 20:
             return None
         scale = max(1.0, 200 / part.shape[1])
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        part = np.asarray(
+            cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), dtype=np.uint8
+        )
         size = round(0.16 * part.shape[1])
         boxes = np.reshape(
             self._eyes.detectMultiScale(part, 1.05, 3, minSize=(size, size), maxSize=(3 * size, 3 * size)),

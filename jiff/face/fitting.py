@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,9 @@ class FitConfig:
         stride: every n-th model vertex is used in all rounds but the last.
         data_scale: number of independent measurements that all correspondences together count for.
         largest_coefficient: coefficients beyond are clamped.
+        landmark_axes: factor of ``landmark_noise`` along x, y and z (a photo's landmarks say little about z).
+        turn_deviation: expected turn away from the start, radians; infinite where the start is a mere guess.
+        scale_deviation: expected change of size against the start, natural logarithm.
     """
 
     reach: tuple[float, ...] = (3.0, 1.8, 1.0, 0.6, 0.4)
@@ -41,6 +44,9 @@ class FitConfig:
     stride: int = 4
     data_scale: float = 1500.0
     largest_coefficient: float = 3.5
+    landmark_axes: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    turn_deviation: float = float("inf")
+    scale_deviation: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,23 +150,36 @@ class FaceFitter:
         for number, (reach, iterations, prior, noise, mark_noise) in enumerate(chosen):
             subset = self._fine if number == len(chosen) - 1 else self._coarse
             for _ in range(iterations):
-                pose = self._step(
-                    pose, surface, subset, reach, prior, noise, mark_noise, five_world, five_weight
-                )
+                settings = (reach, prior, noise, mark_noise)
+                pose = self._step(pose, start, surface, subset, settings, five_world, five_weight)
+        return pose
+
+    def polish(
+        self, surface: FaceSurface, start: FacePose, *, tolerance: float = 1e-3, most_steps: int = 60
+    ) -> FacePose:
+        """Repeat the last round, without landmarks, until no vertex moves by more than ``tolerance`` per step."""
+        c = self.config
+        last = (c.reach[-1], c.prior[-1], c.noise[-1], float("inf"))
+        pose, vertices = start, start.vertices(self.model)
+        for _ in range(most_steps):
+            pose = self._step(pose, start, surface, self._fine, last, None, None)
+            moved = pose.vertices(self.model)
+            if float(np.abs(moved - vertices).max()) < tolerance:
+                break
+            vertices = moved
         return pose
 
     def _step(
         self,
         pose: FacePose,
+        start: FacePose,
         surface: FaceSurface,
         subset: NDArray[np.int64],
-        reach: float,
-        prior: float,
-        noise: float,
-        mark_noise: float,
+        settings: tuple[float, float, float, float],
         five_world: NDArray[np.float64] | None,
         five_weight: NDArray[np.float64] | None,
     ) -> FacePose:
+        reach, prior, noise, mark_noise = settings
         model = self.model
         vertices = pose.vertices(model)
         normals = vertex_normals(vertices, model.triangles)[subset]
@@ -192,6 +211,7 @@ class FaceFitter:
         diagonal = np.arange(7, len(right))
         normal_matrix[diagonal, diagonal] += prior
         right[7:] -= prior * coefficients
+        self._add_pose_prior(pose, start, normal_matrix, right)
         # A whisper of damping keeps the system solvable where few points are seen.
         normal_matrix[np.arange(7), np.arange(7)] += 1e-6 * np.trace(normal_matrix[:7, :7])
         change = np.linalg.solve(normal_matrix, right)
@@ -208,6 +228,23 @@ class FaceFitter:
             identity=coefficients[:count],
             expression=coefficients[count:],
         )
+
+    def _add_pose_prior(
+        self, pose: FacePose, start: FacePose, normal_matrix: NDArray[np.float64], right: NDArray[np.float64]
+    ) -> None:
+        """Pull turn and scale towards the start's, in place, as strongly as their deviations say."""
+        from scipy.spatial.transform import Rotation
+
+        c = self.config
+        if np.isfinite(c.turn_deviation):
+            weight = 0.1 * c.data_scale / c.turn_deviation**2
+            away = Rotation.from_matrix(pose.rotation @ start.rotation.T).as_rotvec()
+            normal_matrix[np.arange(3), np.arange(3)] += weight
+            right[:3] -= weight * away
+        if np.isfinite(c.scale_deviation):
+            weight = 0.1 * c.data_scale / c.scale_deviation**2
+            normal_matrix[6, 6] += weight
+            right[6] -= weight * float(np.log(pose.scale / start.scale))
 
     def _rows(
         self,
@@ -253,11 +290,7 @@ class FaceFitter:
             rows = (rows.reshape(5, 6, -1) * share[..., None]).sum(1)
             error = five_world[:, axis] - (vertices[index, axis] * share).sum(1)
             # Counted like correspondences: five landmarks weigh as 5 % of all of them.
-            w = trust * (0.01 * self.config.data_scale / mark_noise**2)
+            deviation = mark_noise * self.config.landmark_axes[axis]
+            w = trust * (0.01 * self.config.data_scale / deviation**2)
             normal_matrix += rows.T @ (w[:, None] * rows)
             right += rows.T @ (w * error)
-
-
-def turned(pose: FacePose, rotation: NDArray[np.float64]) -> FacePose:
-    """Return the pose in a world turned by ``rotation`` [3, 3]."""
-    return replace(pose, rotation=rotation @ pose.rotation, offset=rotation @ pose.offset)

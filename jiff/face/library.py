@@ -1,0 +1,38 @@
+"""Face models and detectors by name, loaded once per process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from jiff.face.detect import FaceDetector
+    from jiff.face.model import MorphableModel
+
+MODEL_NAMES = ("anny", "bfm", "flame")
+
+
+@lru_cache(maxsize=4)
+def load_face_model(name: str = "anny") -> MorphableModel:
+    """Return the face model called ``name``.
+
+    Raises:
+        UsageError: unknown name.
+        AssetError: its files are missing or damaged.
+    """
+    if name == "anny":
+        from jiff.face.anny_face import load_anny_face
+
+        return load_anny_face()
+    raise UsageError(f"--model {name}: is not a face model; choose from {', '.join(MODEL_NAMES)}.")
+
+
+@lru_cache(maxsize=4)
+def load_detector(path: Path | None = None) -> FaceDetector:
+    """Return the detector of a file, or the best one there is (see ``make_detector``)."""
+    from jiff.face.detect import make_detector
+
+    return make_detector(path)

@@ -1,0 +1,121 @@
+"""``fit.json``: everything a fit found, so that it can be judged, refined and repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff.errors import DatasetError
+from jiff.face.fitting import FacePose
+from jiff.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.face.quality import FitQuality
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FitRecord:
+    """One fit.
+
+    Attributes:
+        model: name of the face model.
+        evidence: what the fit rests on, e.g. "yunet on the frontal image".
+        pose: place, size and coefficients, None where no face was fitted.
+        quality: measurements as plain values.
+        refused: why the fit is not used, None when it is.
+        five_px: [5, 2] detected landmarks in pixels of ``image_size``, or None.
+        image_size: of the picture in which the landmarks were found.
+        view: [3, 3] rotation and [3] centre of the surface patch that the fit used, or None.
+        notes: further plain values.
+    """
+
+    model: str
+    evidence: str
+    pose: FacePose | None
+    quality: dict[str, Any]
+    refused: str | None = None
+    five_px: NDArray[np.float64] | None = None
+    image_size: int = 512
+    view: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    notes: dict[str, Any] | None = None
+
+    def save(self, path: Path | str) -> None:
+        """Write the record as JSON, atomically."""
+        content: dict[str, Any] = {
+            "format": FORMAT_VERSION,
+            "model": self.model,
+            "evidence": self.evidence,
+            "accepted": self.refused is None,
+            "refused": self.refused,
+            "quality": self.quality,
+        }
+        if self.five_px is not None:
+            content["landmarks_px"] = np.round(self.five_px, 3).tolist()
+            content["image_size"] = self.image_size
+        if self.pose is not None:
+            content["pose"] = {
+                "scale": float(self.pose.scale),
+                "rotation": np.asarray(self.pose.rotation).tolist(),
+                "offset": np.asarray(self.pose.offset).tolist(),
+                "identity": np.asarray(self.pose.identity).tolist(),
+                "expression": np.asarray(self.pose.expression).tolist(),
+            }
+        if self.view is not None:
+            content["view"] = {"rotation": self.view[0].tolist(), "center": self.view[1].tolist()}
+        content.update(self.notes or {})
+        write_json(path, content)
+
+
+def read_record(path: Path | str) -> FitRecord:
+    """Read ``fit.json``.
+
+    Raises:
+        DatasetError: the file is not such a record.
+        InputError: the file is missing or not JSON.
+    """
+    content = read_json(path)
+    try:
+        pose = None
+        if content.get("pose") is not None:
+            p = content["pose"]
+            pose = FacePose(
+                float(p["scale"]),
+                np.array(p["rotation"], dtype=np.float64).reshape(3, 3),
+                np.array(p["offset"], dtype=np.float64).reshape(3),
+                np.array(p["identity"], dtype=np.float64),
+                np.array(p["expression"], dtype=np.float64),
+            )
+        view = None
+        if content.get("view") is not None:
+            view = (
+                np.array(content["view"]["rotation"], dtype=np.float64).reshape(3, 3),
+                np.array(content["view"]["center"], dtype=np.float64).reshape(3),
+            )
+        five = content.get("landmarks_px")
+        return FitRecord(
+            model=str(content["model"]),
+            evidence=str(content["evidence"]),
+            pose=pose,
+            quality=dict(content.get("quality") or {}),
+            refused=content.get("refused"),
+            five_px=None if five is None else np.array(five, dtype=np.float64).reshape(5, 2),
+            image_size=int(content.get("image_size", 512)),
+            view=view,
+            notes={k: content[k] for k in ("method", "icp") if k in content},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"{path}: is not a fit written by `jiff data face` ({type(error).__name__}); run it again with --overwrite."
+        ) from error
+
+
+def quality_dict(quality: FitQuality | None) -> dict[str, Any]:
+    """Return plain values of a quality, {} where there is none."""
+    return {} if quality is None else quality.to_dict()
