@@ -1,0 +1,324 @@
+"""``jiff data face``: find faces and fit the face model, on a processed set or on a test folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.config import option
+from jiff.errors import DatasetError, FitError
+from jiff.parallel import BatchReport, default_jobs, run_batch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from jiff.data.layout import ProcessedSet
+    from jiff.data.test_folder import PersonFiles
+    from jiff.face.model import MorphableModel
+    from jiff.geometry.camera import Camera
+    from jiff.geometry.mesh import Mesh
+    from jiff.progress import Progress
+
+_FIT = "Fit"
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """Options of ``run_face``.
+
+    Attributes:
+        input: processed set, or test folder of images and masks.
+        model: face model.
+        detector_model: YuNet file.
+        face_mesh_dir: folder of ``<name>.obj|ply|glb`` that serve as prior instead of a model.
+        min_visible: share of the face that a yaw must show to be listed in FILE_NUMBER.
+        box_margin: border round the face in the box, as a share of the face's height.
+        overlays: write pictures of the fits.
+        jobs: processes, 0 = one per core.
+        overwrite: fit again what is complete.
+    """
+
+    input: Path = option(help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.")
+    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FIT)
+    detector_model: Path | None = option(
+        None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
+    )
+    face_mesh_dir: Path | None = option(
+        None, help="Folder with <name>.obj, .ply or .glb: use these faces (DECA, FLAME, a scan) instead of a model.",
+        flags=("--face-mesh",), panel=_FIT,
+    )  # fmt: skip
+    min_visible: float = option(
+        0.3, help="Share of the face that a yaw must show to be used in training.", min=0, max=1, panel=_FIT
+    )
+    box_margin: float = option(
+        0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1, panel=_FIT
+    )
+    overlays: bool = option(True, help="Write a picture of each fit.")
+    jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
+    overwrite: bool = option(False, help="Fit again what is complete.")
+
+
+def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
+    """Find and fit the faces of a processed set (it has GEO) or of a test folder.
+
+    A processed set gets, per subject, FACE_REGION, FACE_3DMM (mesh, fit.json, overlay.png) and FILE_NUMBER; a test folder
+    ``<name>_region.txt``, ``<name>_mesh.obj``, ``<name>_fit.json`` and ``overlays/<name>.png``. Subjects whose face is not found
+    or whose fit is refused are failures and get none of these but fit.json.
+
+    Raises:
+        DatasetError: the folder is missing or of neither kind.
+        AssetError: a face model or detector is missing.
+    """
+    from jiff.face.library import load_detector, load_face_model
+
+    if not config.input.is_dir():
+        raise DatasetError(f"{config.input}: no such folder; give a processed set or a test folder.")
+    # Load once here: missing files end the run at once, caches are built before the processes start.
+    load_face_model(config.model)
+    load_detector(config.detector_model)
+    if (config.input / "GEO").is_dir() or (config.input / "RENDER").is_dir():
+        return _run_processed_set(config, progress)
+    return _run_test_folder(config, progress)
+
+
+def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
+    from jiff.data.dataset_file import record_stage
+    from jiff.data.layout import ProcessedSet
+
+    dataset = ProcessedSet(config.input)
+    names = dataset.subjects()
+    jobs = config.jobs or default_jobs()
+    report = run_batch(
+        _fit_subject,
+        [(name, (name, config)) for name in names],
+        jobs=jobs,
+        progress=progress,
+        title="Fitting faces",
+        is_complete=_subject_complete,
+    )
+    record_stage(
+        dataset,
+        "face",
+        settings={"model": config.model, "min_visible": config.min_visible, "box_margin": config.box_margin},
+        subjects={**report.results, **{name: {"refused": why} for name, why in report.failures.items()}},
+    )
+    if report.results:
+        report.outputs += [str(config.input / part) for part in ("FACE_REGION", "FACE_3DMM", "FILE_NUMBER")]
+    return report
+
+
+def _subject_complete(item: tuple[str, FaceConfig]) -> bool:
+    from jiff.data.layout import ProcessedSet
+
+    name, config = item
+    dataset = ProcessedSet(config.input)
+    files = (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name))
+    return not config.overwrite and all(path.is_file() for path in files)
+
+
+def frontal_picture(
+    dataset: ProcessedSet, subject: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Return the frontal picture of a subject, the larger one where there is one, and its mask; None if not rendered."""
+    import numpy as np
+
+    from jiff.data.images import read_image, read_mask
+
+    frontal = [v for v in dataset.views(subject) if v.startswith("0_0_")]
+    for render, mask in ((dataset.render_hi, dataset.mask_hi), (dataset.render, dataset.mask)):
+        for view in frontal:
+            if render(subject, view).is_file() and mask(subject, view).is_file():
+                picture = np.ascontiguousarray(read_image(render(subject, view))[..., :3])
+                return picture, read_mask(mask(subject, view), (picture.shape[0], picture.shape[1]))
+    return None
+
+
+def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
+    """Fit one subject and write its files; return a plain summary."""
+    from jiff.data.face_data import frontal_camera
+    from jiff.data.layout import ProcessedSet, parse_view_name
+    from jiff.data.mesh_cache import cached_mesh
+    from jiff.face.appearance import face_colors, visible_share
+    from jiff.face.library import load_detector
+    from jiff.face.record import FitRecord
+    from jiff.face.scan_fit import fit_scan
+    from jiff.face.surface import FaceScene
+    from jiff.files import write_text
+    from jiff.geometry.mesh import Mesh
+    from jiff.render.gbuffer import render_gbuffer
+
+    name, config = item
+    dataset = ProcessedSet(config.input)
+    camera = frontal_camera(dataset, name)
+    scan = cached_mesh(dataset, name)
+    scene = FaceScene(scan)
+    frontal = frontal_picture(dataset, name)
+    picture: NDArray[np.uint8] | None = None
+    if frontal is not None:
+        picture, mask = frontal
+    else:
+        mask = (render_gbuffer(scan, camera, 1, scene=scene.rays).coverage() * 255).astype("uint8")
+    fitter = fitter_for(config, name)
+    model = fitter.model
+    try:
+        fit = fit_scan(fitter, scene, camera, picture, mask, load_detector(config.detector_model))
+    except FitError as error:
+        for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
+            path.unlink(missing_ok=True)
+        FitRecord(model.name, "none", None, {}, refused=str(error)).save(dataset.face_report(name))
+        raise FitError(f"{name}: {error}") from error
+    vertices = fit.pose.vertices(model)
+    if picture is None:
+        colors = model.texture()
+    else:
+        colors = face_colors(model, vertices, picture, mask, camera, scene)
+    face = Mesh(vertices, model.triangles, colors=colors)
+    yaws = sorted({parse_view_name(v)[0] for v in dataset.views(name)})
+    shares = visible_share(model, vertices, scene, yaws)
+    usable = [yaw for yaw, share in zip(yaws, shares) if share >= config.min_visible]
+    detection = fit.evidence.detection
+    in_picture = picture is not None and fit.evidence.source == "the frontal image"
+    record = FitRecord(
+        model=model.name,
+        evidence=f"{detection.evidence} on {fit.evidence.source}",
+        pose=fit.pose,
+        quality=fit.quality.to_dict(),
+        five_px=detection.points_px if in_picture else None,
+        image_size=fit.evidence.camera.size,
+        view=fit.view,
+    )
+    write_face(face, dataset.face_mesh(name), dataset.face_region(name), camera, config.box_margin)
+    write_text(dataset.file_number(name), "".join(f"{yaw}\n" for yaw in usable))
+    record.save(dataset.face_report(name))
+    if config.overlays and picture is not None:
+        from jiff.face.overlay import overlay_picture
+        from jiff.geometry.mesh_io import save_image
+
+        overlay = overlay_picture(picture, camera, face, record.five_px)
+        save_image(dataset.face_report(name).with_name("overlay.png"), overlay)
+    return {
+        "median_cm": round(fit.quality.median, 3),
+        "p90_cm": round(fit.quality.p90, 3),
+        "overlap": round(fit.quality.overlap, 3),
+        "evidence": record.evidence,
+        "yaws": len(usable),
+    }
+
+
+def fitter_for(config: FaceConfig, name: str) -> Any:
+    """Return the ``FaceFitter`` of a subject: of the face model, or of its own external mesh."""
+    from jiff.face.fitting import FaceFitter
+    from jiff.face.library import load_face_model
+
+    return FaceFitter(load_face_model(config.model))
+
+
+def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, margin: float) -> None:
+    """Write a fitted face and its box."""
+    from jiff.face.box import FaceBox
+    from jiff.geometry.mesh_io import save_mesh
+
+    save_mesh(face, mesh_path)
+    FaceBox.around(face.vertices, margin).to_region_file(region_path, camera)
+
+
+def _run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
+    from jiff.data.test_folder import list_people
+
+    people = list_people(config.input)
+    report = run_batch(
+        _fit_person,
+        [(person.name, (person, config)) for person in people],
+        jobs=config.jobs or default_jobs(),
+        progress=progress,
+        title="Fitting faces",
+        is_complete=_person_complete,
+    )
+    if report.results:
+        report.outputs.append(str(config.input))
+    return report
+
+
+def _person_complete(item: tuple[PersonFiles, FaceConfig]) -> bool:
+    person, config = item
+    return person.has_face and not config.overwrite
+
+
+def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
+    """Find the face of one photo, place the model by its landmarks, write its files; return a plain summary."""
+    import numpy as np
+
+    from jiff.data.test_folder import read_person
+    from jiff.face.appearance import face_colors
+    from jiff.face.detect import Detection
+    from jiff.face.landmarks import check_five, five_of, read_landmarks
+    from jiff.face.library import load_detector
+    from jiff.face.locate import locate_face
+    from jiff.face.overlay import overlay_picture
+    from jiff.face.photo_fit import fit_landmarks
+    from jiff.face.quality import FitLimits, refusal
+    from jiff.face.record import FitRecord
+    from jiff.geometry.camera import Camera
+    from jiff.geometry.mesh import Mesh
+    from jiff.geometry.mesh_io import save_image
+
+    person, config = item
+    pixels = read_person(person)
+    size = pixels.rgb.shape[0]
+    camera = Camera(size=size)
+    model: MorphableModel = fitter_for(config, person.name).model
+    stem = person.image.with_name
+    try:
+        given = stem(f"{person.name}_landmarks.txt")
+        if given.is_file():
+            points = read_landmarks(given)
+            five = five_of(points)
+            wrong = check_five(five)
+            if wrong is not None:
+                raise FitError(f"{given}: {wrong}; mend the landmarks or delete the file.")
+            box = np.concatenate([points.min(0), points.max(0)])
+            detection = Detection(box, five, 1.0, "given")
+        else:
+            detection = locate_face(pixels.rgb, pixels.mask, load_detector(config.detector_model))
+            points = detection.points_px
+        trust = None
+        if detection.evidence.startswith("haar"):
+            trust = np.array([1.0, 1.0, 0.4, 0.4, 0.4])
+        pose, quality = fit_landmarks(model, camera, points, trust=trust)
+        why = refusal(quality, FitLimits(landmark_relative=0.35))
+        if why is not None:
+            raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
+    except FitError as error:
+        person.region.unlink(missing_ok=True)
+        person.face_mesh.unlink(missing_ok=True)
+        FitRecord(model.name, "none", None, {}, refused=str(error)).save(stem(f"{person.name}_fit.json"))
+        raise FitError(f"{person.image}: {error}") from error
+    vertices = pose.vertices(model)
+    colors = face_colors(model, vertices, pixels.rgb, pixels.mask, camera)
+    face = Mesh(vertices, model.triangles, colors=colors)
+    stem(f"{person.name}_mesh_unaligned.obj").unlink(missing_ok=True)
+    write_face(face, person.face_mesh, person.region, camera, config.box_margin)
+    measured = {
+        k: v
+        for k, v in quality.to_dict().items()
+        if k not in ("median", "p90", "features_p90", "overlap", "inliers")
+    }
+    FitRecord(
+        model.name, f"{detection.evidence} landmarks of the photo", pose, measured,
+        five_px=detection.points_px, image_size=size, notes={"method": "landmarks"},
+    ).save(stem(f"{person.name}_fit.json"))  # fmt: skip
+    if config.overlays:
+        picture = overlay_picture(pixels.rgb, camera, face, detection.points_px)
+        save_image(_overlay_path(person), picture)
+    return {
+        "evidence": detection.evidence,
+        "landmark_px": measured["landmark_px"],
+        "yaw_deg": measured["yaw_deg"],
+    }
+
+
+def _overlay_path(person: PersonFiles) -> Path:
+    # Not beside the photo: every image of a test folder counts as a person.
+    return person.image.parent / "overlays" / f"{person.name}.png"

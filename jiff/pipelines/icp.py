@@ -1,0 +1,155 @@
+"""``jiff data icp``: refine the fitted faces of a processed set against the scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.config import option
+from jiff.errors import DatasetError, FitError
+from jiff.parallel import BatchReport, default_jobs, run_batch
+
+if TYPE_CHECKING:
+    from jiff.progress import Progress
+
+
+@dataclass(frozen=True)
+class IcpConfig:
+    """Options of ``run_icp``.
+
+    Attributes:
+        input: processed set with FACE_3DMM.
+        box_margin: border round the face in the box, as a share of the face's height.
+        jobs: processes, 0 = one per core.
+        overwrite: refine again what was refined.
+    """
+
+    input: Path = option(help="Processed set whose faces were fitted.")
+    box_margin: float = option(
+        0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
+    )
+    jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
+    overwrite: bool = option(False, help="Refine again what was refined.")
+
+
+def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
+    """Refine FACE_3DMM against GEO/OBJ: trimmed point-to-plane, similarity and coefficients; colours are kept.
+
+    Meshes without a fit of jiff's own beside them (published data, external faces) are moved, turned and scaled only.
+
+    Raises:
+        DatasetError: no processed set, or none of its subjects has a face mesh.
+    """
+    from jiff.data.dataset_file import record_stage
+    from jiff.data.layout import ProcessedSet
+
+    dataset = ProcessedSet(config.input)
+    names = [name for name in dataset.subjects() if dataset.face_mesh(name).is_file()]
+    if not names:
+        raise DatasetError(
+            f"{config.input}: no subject has a face mesh; run `jiff data face -i {config.input}` first."
+        )
+    report = run_batch(
+        _refine_subject,
+        [(name, (name, config)) for name in names],
+        jobs=config.jobs or default_jobs(),
+        progress=progress,
+        title="Refining faces",
+        is_complete=_is_refined,
+    )
+    record_stage(dataset, "icp", settings={"box_margin": config.box_margin}, subjects=report.results)
+    report.outputs.append(str(config.input / "FACE_3DMM"))
+    return report
+
+
+def _stamp(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _is_refined(item: tuple[str, IcpConfig]) -> bool:
+    """Whether the mesh on disk is the one that an earlier run left."""
+    from jiff.data.layout import ProcessedSet
+    from jiff.face.record import read_record
+
+    name, config = item
+    dataset = ProcessedSet(config.input)
+    if config.overwrite or not dataset.face_report(name).is_file() or not dataset.face_region(name).is_file():
+        return False
+    notes = read_record(dataset.face_report(name)).notes or {}
+    return bool(notes.get("icp")) and notes["icp"].get("mesh") == _stamp(dataset.face_mesh(name))
+
+
+def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
+    """Refine one subject; return a plain summary."""
+    import numpy as np
+
+    from jiff.data.face_data import frontal_camera
+    from jiff.data.layout import ProcessedSet
+    from jiff.data.mesh_cache import cached_mesh
+    from jiff.face.external import model_of_mesh
+    from jiff.face.fitting import FaceFitter, FacePose
+    from jiff.face.library import load_face_model
+    from jiff.face.quality import FitLimits, measure_fit, refusal
+    from jiff.face.record import FitRecord, read_record
+    from jiff.face.surface import FaceScene
+    from jiff.geometry.mesh_io import load_mesh
+    from jiff.pipelines.face import write_face
+
+    name, config = item
+    dataset = ProcessedSet(config.input)
+    mesh = load_mesh(dataset.face_mesh(name), texture=False)
+    report_path = dataset.face_report(name)
+    record = read_record(report_path) if report_path.is_file() else None
+    model = None
+    pose = record.pose if record is not None else None
+    if record is not None and pose is not None and record.model in ("anny", "bfm", "flame"):
+        model = load_face_model(record.model)
+        fits = len(model.mean) == len(mesh.vertices) and len(pose.identity) == len(model.identity)
+        if not fits or float(np.abs(pose.vertices(model) - mesh.vertices).max()) > 0.01:
+            # Someone replaced the mesh; it is refined as it stands.
+            model = None
+    if model is None or pose is None:
+        model = model_of_mesh(mesh, "external")
+        pose = FacePose(1.0, np.eye(3), mesh.vertices.mean(0), np.zeros(0), np.zeros(0))
+        record = None
+    scene = FaceScene(cached_mesh(dataset, name))
+    view = record.view if record is not None and record.view is not None else (pose.rotation, pose.offset)
+    surface = scene.around(view[1], view[0])
+    if len(surface.points_world) < 200:
+        raise FitError(
+            f"{dataset.face_mesh(name)}: lies away from the scan; run `jiff data face --overwrite`."
+        )
+    refined = FaceFitter(model).polish(surface, pose)
+    quality = measure_fit(model, refined, surface)
+    vertices = refined.vertices(model)
+    moved = float(np.linalg.norm(vertices - mesh.vertices, axis=1).max())
+    limits = (
+        FitLimits() if record is not None else FitLimits(median=0.4, p90=1.2, features_p90=1.2, overlap=0.6)
+    )
+    why = refusal(quality, replace(limits, scale=(0.5, 2.0)))
+    if why is not None:
+        raise FitError(
+            f"{dataset.face_mesh(name)}: was left as it is because {why}; look at its overlay.png."
+        )
+    camera = frontal_camera(dataset, name)
+    write_face(
+        replace(mesh, vertices=vertices, normals=None), dataset.face_mesh(name), dataset.face_region(name), camera,
+        config.box_margin,
+    )  # fmt: skip
+    notes = {"icp": {"moved_cm": round(moved, 5), "mesh": _stamp(dataset.face_mesh(name))}}
+    if record is not None:
+        replace(record, pose=refined, quality={**record.quality, **quality.to_dict()}, notes=notes).save(
+            report_path
+        )
+    else:
+        FitRecord("external", "the mesh that was there", None, quality.to_dict(), notes=notes).save(
+            report_path
+        )
+    return {
+        "moved_cm": round(moved, 4),
+        "median_cm": round(quality.median, 3),
+        "p90_cm": round(quality.p90, 3),
+    }
