@@ -51,3 +51,15 @@ def closest_points(points: ArrayLike, vertices: ArrayLike, faces: ArrayLike) -> 
     face = found.face_index.numpy()
     nearest = np.einsum("nk,nkd->nd", found.barycentric.numpy(), vertices[faces[face]])
     return ClosestPoints(found.distance.numpy(), nearest, face)
+
+
+class ClosestPointQuery:
+    """One mesh, asked several times."""
+
+    def __init__(self, vertices: ArrayLike, faces: ArrayLike) -> None:
+        """Args: vertices: [V, 3], any unit; faces: [F, 3] indices."""
+        self._vertices, self._faces = np.asarray(vertices), np.asarray(faces)
+
+    def query(self, points: ArrayLike) -> ClosestPoints:
+        """Return the closest points to [N, 3] points."""
+        return closest_points(points, self._vertices, self._faces)

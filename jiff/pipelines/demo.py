@@ -134,19 +134,19 @@ def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     from jiff.pipelines.metrics import MetricsConfig, run_metrics
 
     shared: dict[str, Any] = {
-        "test": paths.test,
+        "test_folder_path": paths.test,
         "checkpoint": paths.run,
         "resolution": config.resolution,
         "device": config.device,
     }
     stages = [
-        Stage("eval_pifu", "Reconstruct: PIFu", "eval pifu", EvalPifuConfig(out=paths.pifu, **shared), run_eval_pifu),
+        Stage("eval_pifu", "Reconstruct: PIFu", "eval pifu", EvalPifuConfig(results_path=paths.pifu, **shared), run_eval_pifu),
         Stage(
             "test_face", "Faces of the test images", "data face",
             FaceConfig(input=paths.test, detector_model=config.detector_model, jobs=config.jobs), run_face,
         ),
         Stage("align", "Align the faces", "eval align", AlignConfig(pifu=paths.pifu, test=paths.test), run_align),
-        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(out=paths.jiff, **shared), run_eval_jiff),
+        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(results_path=paths.jiff, **shared), run_eval_jiff),
     ]  # fmt: skip
     for method, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
         settings = MetricsConfig(pred=folder, gt=paths.data, out=paths.measured(method), seed=config.seed)
