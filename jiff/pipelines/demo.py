@@ -46,7 +46,9 @@ class Stage:
 
 def held_out_names(config: DemoConfig) -> tuple[str, ...]:
     """Return the names of the people kept for the test: the last ones."""
-    return tuple(f"{index:04d}" for index in range(config.people - config.held_out, config.people))
+    from jiff.pipelines.synth import subject_name
+
+    return tuple(subject_name(index) for index in range(config.people - config.held_out, config.people))
 
 
 def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
