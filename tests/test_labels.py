@@ -135,7 +135,7 @@ def test_pool_travels_between_processes_by_path(tmp_path: Path):
     pool.sample(np.random.default_rng(0), 10)
     blob = pickle.dumps(pool)
     assert len(blob) < 2000
-    np.testing.assert_array_equal(pickle.loads(blob).points_world[:9], pool.points_world[:9])
+    np.testing.assert_array_equal(pickle.loads(blob).points_world[:9], pool.points_world[:9])  # noqa: S301
     assert len(pool.total) == len(CATEGORIES)
 
 

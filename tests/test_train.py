@@ -25,19 +25,19 @@ def dataset(tmp_path_factory):
 
 
 def tiny(dataset, folder: Path, stage: str = "shape", **changes) -> TrainConfig:
-    values = dict(
-        dataroot=dataset.root,
-        checkpoints_path=folder / "checkpoints",
-        results_path=folder / "results",
-        name="run",
-        gpu_ids="-1",
-        precision="32",
-        jobs=1,
-        torch_threads=1,
-        random_flip=True,
-        random_scale=True,
-        tensorboard=False,
-    )
+    values = {
+        "dataroot": dataset.root,
+        "checkpoints_path": folder / "checkpoints",
+        "results_path": folder / "results",
+        "name": "run",
+        "gpu_ids": "-1",
+        "precision": "32",
+        "jobs": 1,
+        "torch_threads": 1,
+        "random_flip": True,
+        "random_scale": True,
+        "tensorboard": False,
+    }
     return preset_config("tiny", stage, **{**values, **changes})
 
 
@@ -86,7 +86,7 @@ def test_losses_have_body_and_face_parts(three_stages):
 
 
 def test_frozen_networks_stay_as_they_were(three_stages, dataset, tmp_path):
-    folder, reports = three_stages
+    _folder, reports = three_stages
     before = load_network(reports["shape"].best).state_dict()
     config = tiny(dataset, tmp_path, "color_coarse", load_netg_checkpoint_path=str(reports["shape"].best))
     report = train_stage(config, NullProgress())
@@ -124,7 +124,7 @@ def test_global_random_state_is_left_alone(dataset, tmp_path):
 
 
 def test_accumulated_halves_equal_one_batch(dataset, tmp_path):
-    changes = dict(max_steps=2, num_eval=False, optimizer="adamw", random_flip=False)
+    changes = {"max_steps": 2, "num_eval": False, "optimizer": "adamw", "random_flip": False}
     whole = train_stage(tiny(dataset, tmp_path, name="whole", batch_size=2, **changes), NullProgress())
     parts = train_stage(
         tiny(dataset, tmp_path, name="parts", batch_size=1, accumulate=2, **changes), NullProgress()
