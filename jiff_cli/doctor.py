@@ -79,6 +79,16 @@ def _show(found: dict[str, Any], console: Console) -> None:
         for part in found["optional"]
     ]
     console.table(rows)
+    console.out("\nOptional files ('jiff assets list' says where to get them)")
+    rows = [
+        [
+            f"  {asset['name']}",
+            "found" if asset["found"] else "not found",
+            asset["for"] if asset["found"] else f"without it: {asset['without']}",
+        ]
+        for asset in found["assets"]
+    ]
+    console.table(rows)
     console.out("\nFolders")
     rows = [
         [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jiff import __version__
+from jiff.asset_registry import ASSETS
 from jiff.assets import assets_dir, cache_dir
 from jiff.parallel import default_jobs
 
@@ -214,6 +215,19 @@ def _can_write(folder: Path) -> bool:
     return True
 
 
+def assets() -> list[dict[str, Any]]:
+    """Return for each optional file whether it is there, and what its absence costs."""
+    return [
+        {
+            "name": asset.name,
+            "found": asset.find() is not None,
+            "for": asset.purpose,
+            "without": asset.without,
+        }
+        for asset in ASSETS
+    ]
+
+
 def inspect_all() -> dict[str, Any]:
     """Return everything as plain values."""
     return {
@@ -221,5 +235,6 @@ def inspect_all() -> dict[str, Any]:
         "executable": sys.executable,
         "devices": devices(),
         "optional": optional_parts(),
+        "assets": assets(),
         "folders": folders(),
     }

@@ -38,13 +38,23 @@ def test_json_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "pytorch3d",
     }
     assert found["problems"] == []
+    assert not any(asset["found"] for asset in found["assets"])
     assert sorted(path.name for path in cache.iterdir()) == ["deep"]
 
 
 def test_text_names_costs_and_the_next_command() -> None:
     result = runner.invoke(app, ["doctor"])
     assert result.exit_code == 0
-    for words in ("Versions", "Devices", "Optional parts", "Folders", "cores", "Next: jiff demo"):
+    for words in (
+        "Versions",
+        "Devices",
+        "Optional parts",
+        "Optional files",
+        "yunet",
+        "Folders",
+        "cores",
+        "Next: jiff demo",
+    ):
         assert words in result.stdout
     for part in inspection.optional_parts():
         assert part["found"] or part["without"] in result.stdout

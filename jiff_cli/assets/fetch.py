@@ -1,0 +1,46 @@
+"""``jiff assets fetch``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jiff.config import option
+from jiff.errors import JiffError
+from jiff.parallel import BatchReport
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """Options of ``jiff assets fetch``."""
+
+    names: tuple[str, ...] = option(
+        (), help="Names from 'jiff assets list'; all that may be fetched when left out.", positional=True
+    )
+    overwrite: bool = option(False, help="Fetch again what is there.")
+
+
+@config_command(FetchConfig)
+def command(config: FetchConfig, console: Console) -> None:
+    """Download the optional files whose licence lets anybody do so; resumed and verified.
+
+    For the others it says where to ask.
+    """
+    from jiff.asset_fetch import fetch_asset
+    from jiff.asset_registry import ASSETS, get_asset
+
+    chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.url]
+    report = BatchReport()
+    for asset in chosen:
+        try:
+            path, fetched = fetch_asset(asset, console.progress, overwrite=config.overwrite)
+        except JiffError as error:
+            report.failures[asset.name] = str(error)
+            continue
+        if fetched:
+            report.results[asset.name] = path
+            report.outputs.append(str(path))
+        else:
+            report.skipped.append(asset.name)
+    console.finish(report, what="files", next_command=["jiff", "assets", "list"])

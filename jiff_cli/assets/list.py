@@ -1,0 +1,57 @@
+"""``jiff assets list``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from jiff.config import option
+from jiff_cli.command import config_command
+from jiff_cli.console import Console
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Options of ``jiff assets list``."""
+
+    json: bool = option(False, help="Print everything as JSON.")
+    missing: bool = option(False, help="Show the missing files only.")
+
+
+@config_command(ListConfig)
+def command(config: ListConfig, console: Console) -> None:
+    """List every optional file: there or not, what it is for, its licence, where to get it.
+
+    jiff works without any of them.
+    """
+    from jiff.asset_registry import ASSETS
+    from jiff.assets import assets_dir
+
+    found = [(asset, asset.find()) for asset in ASSETS]
+    shown = [(asset, path) for asset, path in found if not (config.missing and path)]
+    if config.json:
+        rows = [
+            {
+                "name": asset.name,
+                "path": str(path) if path else None,
+                "belongs": str(assets_dir() / asset.pattern),
+                "purpose": asset.purpose,
+                "without": asset.without,
+                "licence": asset.licence,
+                "source": asset.source,
+                "fetchable": asset.url is not None,
+            }
+            for asset, path in shown
+        ]
+        console.out(json.dumps(rows, indent=2))
+        return
+    for asset, path in shown:
+        how = "jiff assets fetch " + asset.name if asset.url else asset.source
+        console.out(
+            f"{asset.name}: {'found' if path else 'missing'} ({asset.purpose}; licence: {asset.licence})"
+        )
+        if path:
+            console.out(f"    {path}")
+        else:
+            console.out(f"    belongs at {assets_dir() / asset.pattern}")
+            console.out(f"    from {how}; without it {asset.without}")
