@@ -155,7 +155,7 @@ class FaceFitter:
         return pose
 
     def polish(
-        self, surface: FaceSurface, start: FacePose, *, tolerance: float = 1e-3, most_steps: int = 60
+        self, surface: FaceSurface, start: FacePose, *, tolerance: float = 1e-3, most_steps: int = 30
     ) -> FacePose:
         """Repeat the last round, without landmarks, until no vertex moves by more than ``tolerance`` per step."""
         c = self.config
