@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -202,9 +202,12 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
     if not dress and rng.random() < 0.28:
         jacket = Garment(
             "jacket", _cloth(rng, {"plain": 0.8, "checks": 0.2}), 0.013, 0.007, 60, sleeve=1.9,
-            hem_y=float(rng.uniform(0.06, 0.17)), neck=str(rng.choice(["v", "hood", "collar"])),
+            hem_y=float(rng.uniform(0.115, 0.18)), neck=str(rng.choice(["v", "hood", "collar"])),
             detail=str(rng.choice(["zip", "placket"])),
         )  # fmt: skip
+    if jacket is not None:
+        # Two hems at one height would fight; the shirt ends out of sight.
+        top = replace(top, hem_y=max(top.hem_y, jacket.hem_y + 0.055))
     if skirt:
         cloth = top.cloth if dress else _cloth(rng, {"plain": 0.6, "checks": 0.2, "dots": 0.1, "print": 0.1})
         bottom = Garment(
