@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jiff.config import save_resolved
 from jiff.errors import TrainingError, UsageError
 from jiff.files import make_folder
+from jiff.progress import NullProgress
 from jiff.training.config import TrainConfig, parse_gpu_ids
 
 if TYPE_CHECKING:
@@ -60,6 +62,15 @@ def _bf16_is_fast() -> bool:
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
 
 
+def _launched_processes() -> tuple[int, int] | None:
+    """Return (processes per machine, machines) where torchrun has started this process, else None."""
+    words = [os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "LOCAL_WORLD_SIZE", "WORLD_SIZE")]
+    if not all(words):
+        return None
+    local, world = int(words[1]), int(words[2])
+    return local, max(1, world // local)
+
+
 def make_fabric(config: TrainConfig) -> Fabric:
     """Return Fabric for the devices and precision that the options ask for.
 
@@ -70,6 +81,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     from lightning_fabric import Fabric
 
     numbers = parse_gpu_ids(config.gpu_ids)
+    launched = _launched_processes()
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if numbers and max(numbers) >= available:
         raise UsageError(
@@ -77,18 +89,19 @@ def make_fabric(config: TrainConfig) -> Fabric:
         )
     precision: Any = config.precision
     if numbers or (numbers is None and available):
-        accelerator, devices = "cuda", numbers or [0]
+        accelerator, devices = "cuda", numbers or list(range(launched[0] if launched else 1))
         if precision == "auto":
             precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "32"
     elif numbers is None and torch.backends.mps.is_available():
         accelerator, devices, precision = "mps", [0], "32" if precision == "auto" else precision
     else:
-        accelerator, devices = "cpu", [0]
+        accelerator, devices = "cpu", list(range(launched[0] if launched else 1))
         if precision == "auto":
             precision = "bf16-mixed" if _bf16_is_fast() else "32"
         if precision == "16-mixed":
             raise UsageError("--precision 16-mixed needs CUDA; use bf16-mixed or 32 on the processor.")
-    world = len(devices) * config.num_nodes
+    nodes = launched[1] if launched else config.num_nodes
+    world = len(devices) * nodes
     if config.batch_size % world:
         raise UsageError(
             f"--batch-size {config.batch_size} must be a multiple of the {world} devices that share it."
@@ -96,7 +109,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     return Fabric(
         accelerator=accelerator,
         devices=len(devices) if accelerator == "cpu" else devices,
-        num_nodes=config.num_nodes,
+        num_nodes=nodes,
         precision=precision,
         strategy="ddp" if world > 1 else "auto",
     )

@@ -135,7 +135,7 @@ class Trainer:
                 meters.add(values, waited, spent)
                 bar.advance()
                 if self.step % config.freq_plot == 0 or self.step == self.total_steps:
-                    row = {**meters.means(), "learning_rate": self._rate(self.step - 1)}
+                    row = {**self._over_processes(meters.means()), "learning_rate": self._rate(self.step - 1)}
                     bar.describe(_words(row, self.metrics))
                     if log is not None:
                         log.add(self.step, row)
@@ -163,6 +163,13 @@ class Trainer:
             return stop
         wanting: Any = self.fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum")
         return bool(wanting > 0)
+
+    def _over_processes(self, row: dict[str, float]) -> dict[str, float]:
+        """Return the mean of a row over all processes."""
+        if self.fabric.world_size == 1:
+            return row
+        values: Any = self.fabric.all_reduce(torch.tensor(list(row.values())), reduce_op="mean")
+        return dict(zip(row, values.tolist()))
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.config, step, self.steps_per_epoch, self.total_steps)
