@@ -188,7 +188,7 @@ def test_bad_scans_are_named_and_the_others_go_on(scans: Path, tmp_path: Path) -
     assert set(report.results) == {"anna", "Jürg B"} and not report.details
     words = {
         "plain": "no texture coordinates", "small": "run `jiff data rescale`", "noprt": "jiff data prt",
-        "broken": "vertex", "notexture": "neither texture nor vertex colours",
+        "broken": "export it again", "notexture": "neither texture nor vertex colours",
     }  # fmt: skip
     assert set(report.failures) == set(words)
     for name, phrase in words.items():

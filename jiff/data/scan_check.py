@@ -93,7 +93,8 @@ def _surface_facts(item: CheckItem, mesh: Mesh) -> None:
     if len(faces) == 0:
         item.reject("All its triangles are flat; export it again.")
         return
-    share = open_edge_share(faces)
+    # Welding joins layers that touch, and not welding opens seams: the better of the two is the surface's own.
+    share = min(open_edge_share(faces), open_edge_share(mesh.faces))
     count = int(faces.max()) + 1
     links = coo_matrix(
         (np.ones(2 * len(faces), bool), (faces[:, [0, 1]].ravel(), faces[:, [1, 2]].ravel())), (count, count)

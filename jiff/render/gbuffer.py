@@ -44,10 +44,11 @@ class GBuffer:
         ``interpolate(mesh.vertices, mesh.faces)`` gives the seen points in the world frame.
         """
         values = np.ascontiguousarray(values, np.float32)
-        corner = faces[self.face]
-        out: NDArray[np.float32] = values[corner[:, 0]] * self.weights[:, :1]
-        out += values[corner[:, 1]] * self.weights[:, 1:2]
-        out += values[corner[:, 2]] * self.weights[:, 2:]
+        # take() gathers rows two to three times faster than indexing does.
+        corner = faces.take(self.face, axis=0)
+        out: NDArray[np.float32] = values.take(corner[:, 0], axis=0) * self.weights[:, :1]
+        out += values.take(corner[:, 1], axis=0) * self.weights[:, 1:2]
+        out += values.take(corner[:, 2], axis=0) * self.weights[:, 2:]
         return out
 
     def resolve(self, values: NDArray[np.float32], background: ArrayLike = 0.0) -> NDArray[np.float32]:

@@ -81,9 +81,10 @@ class ShadedScan:
         self._scene = None if caster is not None else RayScene(mesh.vertices, mesh.faces)
         self._caster = caster
         self.texture: MipTexture | None = None
-        self._density: NDArray[np.float32] | None = None
+        self._density = self._uv = np.zeros(0, np.float32)
         if mesh.texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
             self.texture = MipTexture(mesh.texture)
+            self._uv = np.ascontiguousarray(mesh.uv, np.float32)
             self._density = texels_per_world(
                 mesh.vertices[mesh.faces], mesh.uv[mesh.faces_uv], mesh.texture.shape[:2]
             )
@@ -97,15 +98,10 @@ class ShadedScan:
     def albedo(self, gbuffer: GBuffer, camera: Camera) -> NDArray[np.float32]:
         """Return [S, 3] filtered colours of the seen points, in [0, 1]."""
         mesh = self.mesh
-        if (
-            self.texture is not None
-            and self._density is not None
-            and mesh.uv is not None
-            and mesh.faces_uv is not None
-        ):
+        if self.texture is not None and mesh.faces_uv is not None:
             pixel_world = 2 * camera.half_width_world / camera.zoom / camera.size / gbuffer.samples**0.5
-            level = pyramid_level(self._density[gbuffer.face], pixel_world)
-            return self.texture.sample(gbuffer.interpolate(mesh.uv, mesh.faces_uv), level)
+            level = pyramid_level(self._density.take(gbuffer.face), pixel_world)
+            return self.texture.sample(gbuffer.interpolate(self._uv, mesh.faces_uv), level)
         if mesh.colors is not None:
             return gbuffer.interpolate(mesh.colors, mesh.faces)
         return np.ones((len(gbuffer.face), 3), np.float32)
