@@ -81,7 +81,7 @@ ASSETS: tuple[Asset, ...] = (
         "bfm/BFM_model_front.mat",
         "Basel Face Model, front (--model bfm)",
         _BFM_WITHOUT + " unless it is built from bfm2009 and exp-pca",
-        "BFM licence, ask",
+        "BFM, ask",
         _DEEP3D,
     ),
     Asset(
@@ -89,7 +89,7 @@ ASSETS: tuple[Asset, ...] = (
         "bfm/01_MorphableModel.mat",
         "Basel Face Model 2009, to build bfm-front",
         _BFM_WITHOUT,
-        "BFM licence, ask",
+        "BFM, ask",
         "https://faces.dmi.unibas.ch/bfm/",
     ),
     Asset(
@@ -126,7 +126,7 @@ ASSETS: tuple[Asset, ...] = (
         "flame/generic_model.pkl",
         "FLAME face model (--model flame)",
         "--model flame is not available",
-        "FLAME licence, register",
+        "FLAME, register",
         "https://flame.is.tue.mpg.de",
     ),
     Asset(

@@ -108,12 +108,11 @@ EVAL: dict[str, Retired] = {
     **{name: Retired(_TRAINING, takes_value=False) for name in _TRAINING_SWITCHES},
 }
 
-FACE: dict[str, Retired] = {
-    "log_path": Retired(
-        "failures are listed at the end and set the exit status; redirect stderr to keep them."
-    ),
-    "output_dir": Retired("face data are written into the set that -i names; leave it out."),
-}
+_LOG = Retired("failures are listed at the end and set the exit status; redirect stderr to keep them.")
+# Face data always go into the set that -i names, which is what the published -o named.
+_SET = Retired("face data are written into the set that -i names.", None)
+
+FACE: dict[str, Retired] = {"log_path": _LOG, "-l": _LOG, "output_dir": _SET, "-o": _SET}
 
 RETIRED: dict[str, dict[str, Retired]] = {"train": TRAIN, "eval": EVAL, "face": FACE}
 """Table by the key that ``config_command(published=...)`` takes."""

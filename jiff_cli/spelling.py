@@ -58,7 +58,7 @@ class Speller:
             for spelling in item.spellings
             if spelling.startswith("--") or len(spelling) > 2
         }
-        self._retired = {canonical(name): (name, item) for name, item in retired.items()}
+        self._retired = {self._key(name): (name, item) for name, item in retired.items()}
 
     def rewrite(self, words: list[str]) -> list[str]:
         """Return ``words`` with every option in its declared spelling; values and what follows ``--`` stay.
@@ -86,13 +86,18 @@ class Speller:
                     out.extend(self._value(item, rest))
                 elif item.takes_value and item.numbers and self._gather(rest):
                     out[-1] = ",".join([out[-1], *self._take(rest)])
-            elif long_form and canonical(name) in self._retired:
+            elif self._key(name) in self._retired:
                 self._retire(name, value if equals else None, rest)
             elif not long_form and self._cluster_takes_value(name) and rest:
                 out += [word, rest.pop(0)]
             else:
                 out.append(word)
         return out
+
+    @staticmethod
+    def _key(name: str) -> str:
+        """Return what retired options are found by: short ones as they are, long ones however they are spelled."""
+        return name if len(name) == 2 and name[0] == "-" else canonical(name)
 
     @staticmethod
     def _gather(rest: list[str]) -> bool:
@@ -110,13 +115,14 @@ class Speller:
         return [rest.pop(0)] if rest else []
 
     def _retire(self, name: str, value: str | None, rest: list[str]) -> None:
-        published, item = self._retired[canonical(name)]
+        published, item = self._retired[self._key(name)]
         if item.takes_value and value is None:
             values = self._take(rest) or ([rest.pop(0)] if rest else [])
             value = ",".join(values)
         if item.accepts is None or (value is not None and value in item.accepts):
             return
-        raise UsageError(f"--{published.replace('_', '-')}: {item.reason}")
+        shown = published if published.startswith("-") else "--" + published.replace("_", "-")
+        raise UsageError(f"{shown}: {item.reason}")
 
     def _cluster_takes_value(self, word: str) -> bool:
         for index, letter in enumerate(word[1:], start=1):

@@ -24,6 +24,8 @@ SPELLER = Speller(
         "batch_size": Retired("only 1 makes sense.", ("1",)),
         "mlp_dim": Retired("comes with the checkpoint.", ("257,1024,1",)),
         "skip_hourglass": Retired("is never read.", takes_value=False),
+        "-l": Retired("keep stderr."),
+        "-x": Retired("goes with -i.", None),
         "use_tanh": Retired("always on.", None, takes_value=False),
     },
 )
@@ -63,6 +65,7 @@ SPELLER = Speller(
         ("--mlp_dim 257 1024 1 x", "x"),
         ("--use_tanh x", "x"),
         ("--num_stack", "--num-stack"),
+        ("-x some --egl", "--egl"),
     ],
 )
 def test_spellings(line: str, expected: str) -> None:
@@ -75,6 +78,7 @@ def test_spellings(line: str, expected: str) -> None:
         ("--batch_size 2", ["--batch-size", "only 1 makes sense"]),
         ("--batch_size", ["--batch-size"]),
         ("--mlp_dim 1 2", ["--mlp-dim", "checkpoint"]),
+        ("-l log.txt", ["-l: keep stderr"]),
         ("--skip_hourglass", ["--skip-hourglass", "never read"]),
     ],
 )

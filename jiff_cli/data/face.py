@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jiff.pipelines.face import FaceConfig
 from jiff_cli.command import config_command
 from jiff_cli.console import Console
@@ -16,8 +18,11 @@ def command(config: FaceConfig, console: Console) -> None:
     """
     from jiff.pipelines.face import run_face
 
+    if config.input.name == "RENDER":
+        # The published command names the images; everything else of the set lies beside them.
+        config = replace(config, input=config.input.parent)
     report = run_face(config, console.progress)
-    processed = (config.input / "GEO").is_dir()
+    processed = (config.input / "GEO").is_dir() or (config.input / "RENDER").is_dir()
     following = ["jiff", "data", "icp", "-i", config.input]
     if not processed:
         following = ["jiff", "eval", "align", "--pifu", "RESULTS", "--test", config.input]
