@@ -143,7 +143,7 @@ def find_scans(root: Path) -> dict[str, Path]:
     """Return subject name -> mesh file of a folder of raw scans.
 
     Accepted: ``ROOT/<subject>/<subject>.obj`` (THuman2.0), ``ROOT/<name>_OBJ/*.obj`` (RenderPeople, subject is
-    ``<name>``), ``ROOT/<subject>/`` with a single OBJ, PLY or GLB, and mesh files directly in ROOT.
+    ``<name>``, the largest file named after it), ``ROOT/<subject>/`` with a single OBJ, PLY or GLB, and mesh files directly in ROOT.
 
     Raises:
         DatasetError: missing or empty folder.
@@ -160,10 +160,16 @@ def find_scans(root: Path) -> dict[str, Path]:
             found.setdefault(entry.stem, entry)
         elif entry.is_dir():
             name = entry.name.removesuffix("_OBJ")
-            meshes = sorted(p for p in entry.iterdir() if p.is_file() and p.suffix.lower() in suffixes)
+            meshes = [p for p in entry.iterdir() if p.is_file() and p.suffix.lower() in suffixes]
+            # OBJ first: that is what `jiff data rescale` leaves beside a PLY or GLB.
+            meshes.sort(key=lambda p: (p.suffix.lower() != ".obj", p.name))
             preferred = [p for p in meshes if p.stem in (entry.name, name)]
+            variants = [p for p in meshes if p.stem.startswith(name)]
             if preferred or len(meshes) == 1:
                 found[name] = (preferred or meshes)[0]
+            elif variants:
+                # RenderPeople: the same scan at several resolutions.
+                found[name] = max(variants, key=lambda p: (p.suffix.lower() == ".obj", p.stat().st_size))
     if not found:
         raise DatasetError(
             f"{root}: holds no scans; expected <subject>/<subject>.obj folders or OBJ, PLY or GLB files directly inside."

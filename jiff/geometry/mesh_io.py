@@ -11,35 +11,29 @@ import numpy as np
 from jiff.errors import ImageError, MeshError
 from jiff.files import atomic_path, write_text
 from jiff.geometry.mesh import Mesh, check_mesh
-from jiff.geometry.obj_io import read_obj, write_obj
+from jiff.geometry.mtl_io import find_texture, read_materials
+from jiff.geometry.obj_io import mesh_of, write_obj
+from jiff.geometry.obj_surface import Surface, colored_surface
+from jiff.geometry.obj_text import parse_obj
+from jiff.geometry.texture_file import load_texture
+from jiff.geometry.trimesh_reader import read_with_trimesh
 
 if TYPE_CHECKING:
     import trimesh
     from numpy.typing import NDArray
 
+__all__ = [
+    "MESH_SUFFIXES",
+    "load_mesh",
+    "load_texture",
+    "read_surface",
+    "save_image",
+    "save_mesh",
+    "texture_path_of",
+    "to_trimesh",
+]
+
 MESH_SUFFIXES = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
-
-
-def load_texture(path: Path | str) -> NDArray[np.uint8]:
-    """Return the [H, W, 3] RGB of an image file.
-
-    Raises:
-        ImageError: missing or unreadable.
-    """
-    import cv2
-
-    try:
-        blob = np.fromfile(str(path), dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(
-            f"{path}: the texture cannot be read ({error.strerror}); put it back beside its MTL file."
-        ) from error
-    image = cv2.imdecode(blob, cv2.IMREAD_COLOR) if blob.size else None
-    if image is None:
-        raise ImageError(
-            f"{path}: is not an image that can be decoded; export the texture again as JPEG or PNG."
-        )
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def texture_path_of(libraries: list[Path]) -> Path | None:
@@ -47,57 +41,19 @@ def texture_path_of(libraries: list[Path]) -> Path | None:
 
     Raises:
         MeshError: the MTL points outside the scan's folder.
+        ImageError: the texture is not there.
     """
-    for library in libraries:
-        if not library.is_file():
-            continue
-        for line in library.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = line.split(maxsplit=1)
-            if len(words) == 2 and words[0].lower() == "map_kd":
-                name = words[1].strip().replace("\\", "/")
-                candidate = library.parent / name
-                folder = library.parent.resolve()
-                if not candidate.resolve().is_relative_to(folder.parent):
-                    raise MeshError(
-                        f"{library}: its texture path {name} leads out of the scan's folder; copy the texture beside it."
-                    )
-                return candidate
+    for material in read_materials(libraries).values():
+        if material.texture is not None:
+            return find_texture(material)
     return None
-
-
-def _from_trimesh(loaded: Any, path: Path) -> Mesh:
-    import trimesh
-
-    if isinstance(loaded, trimesh.Scene):
-        loaded = loaded.to_mesh()
-    if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
-        raise MeshError(f"{path}: holds no triangles; export the scan again as a surface mesh.")
-    faces = np.asarray(loaded.faces, dtype=np.int64)
-    uv = texture = colors = None
-    visual: Any = loaded.visual
-    if visual.kind == "texture" and visual.uv is not None:
-        uv = np.asarray(visual.uv, dtype=np.float64)[:, :2]
-        material = visual.material
-        image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-        if image is not None:
-            texture = np.asarray(image.convert("RGB"))
-    elif visual.kind in ("vertex", "face"):
-        colors = np.asarray(visual.vertex_colors, dtype=np.float64)[:, :3] / 255.0
-    return Mesh(
-        vertices=np.asarray(loaded.vertices, dtype=np.float64),
-        faces=faces,
-        uv=uv,
-        faces_uv=faces if uv is not None else None,
-        colors=colors,
-        texture=texture,
-    )
 
 
 def load_mesh(path: Path | str, *, texture: bool = True) -> Mesh:
     """Read a mesh of any supported format (``MESH_SUFFIXES``).
 
     Args:
-        path: the file; OBJ textures are found through its MTL.
+        path: the file; OBJ textures are found through its MTL, several are merged into one.
         texture: False leaves the texture image unread.
 
     Raises:
@@ -105,6 +61,18 @@ def load_mesh(path: Path | str, *, texture: bool = True) -> Mesh:
         ImageError: the texture is missing or unreadable.
     """
     path = Path(path)
+    surface = read_surface(path, texture=texture)
+    mesh = mesh_of(surface.data)
+    return replace(mesh, texture=surface.texture) if mesh.uv is not None else mesh
+
+
+def read_surface(path: Path, *, texture: bool = True) -> Surface:
+    """Read a mesh as OBJ data with its one texture, keeping what ``Mesh`` has no room for (materials, split normals).
+
+    Raises:
+        MeshError: missing, empty, damaged or of an unknown format.
+        ImageError: the texture is missing or unreadable.
+    """
     if not path.is_file():
         raise MeshError(f"{path}: no such file; check the path.")
     suffix = path.suffix.lower()
@@ -113,21 +81,12 @@ def load_mesh(path: Path | str, *, texture: bool = True) -> Mesh:
             f"{path}: is not a mesh file ({', '.join(MESH_SUFFIXES)}); export the scan in one of these formats."
         )
     if suffix == ".obj":
-        mesh, libraries = read_obj(path)
-        image_path = texture_path_of(libraries) if texture and mesh.uv is not None else None
-        return replace(mesh, texture=load_texture(image_path)) if image_path is not None else mesh
-    import trimesh
-
-    try:
-        loaded = trimesh.load(path, process=False)
-        mesh = _from_trimesh(loaded, path)
-    except MeshError:
-        raise
-    except Exception as error:  # noqa: BLE001 - third-party parsers raise whatever they meet
-        raise MeshError(
-            f"{path}: cannot be read ({type(error).__name__}: {error}); export the scan again."
-        ) from error
-    return check_mesh(mesh, str(path))
+        data = parse_obj(path)
+        check_mesh(mesh_of(data), str(path))
+        return colored_surface(data, path) if texture else Surface(data)
+    surface = read_with_trimesh(path)
+    check_mesh(mesh_of(surface.data), str(path))
+    return surface
 
 
 def to_trimesh(mesh: Mesh, *, material_name: str = "material0") -> trimesh.Trimesh:
@@ -136,9 +95,10 @@ def to_trimesh(mesh: Mesh, *, material_name: str = "material0") -> trimesh.Trime
     from PIL import Image
 
     visual: Any = None
-    if mesh.uv is not None and mesh.texture is not None:
+    texture = mesh.texture
+    if mesh.uv is not None and texture is not None:
         mesh, _ = mesh.split_at_seams()
-        image = Image.fromarray(mesh.texture)
+        image = Image.fromarray(texture)
         material = trimesh.visual.material.PBRMaterial(
             name=material_name, baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0
         )

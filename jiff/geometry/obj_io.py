@@ -1,162 +1,156 @@
-"""Wavefront OBJ with MTL: a vectorised reader for scans of a million lines, and a writer."""
+"""Wavefront OBJ to and from ``Mesh``."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import MeshError
 from jiff.files import atomic_path
 from jiff.geometry.mesh import Mesh, check_mesh
+from jiff.geometry.obj_text import ObjData, parse_obj
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 
-def _numbers(lines: list[bytes], path: Path, what: str) -> NDArray[np.float64]:
-    """Return the [N, K] floats of lines that must all have the same count."""
-    try:
-        counts = {len(lines[0].split()), len(lines[-1].split())}
-        values = np.array(b" ".join(lines).split(), dtype=np.float64)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise MeshError(
-            f"{path}: a {what} line holds something that is not a number ({error}); export it again."
-        ) from error
-    width = counts.pop()
-    if counts or width == 0 or values.size != width * len(lines):
-        raise MeshError(f"{path}: its {what} lines differ in length; the file is damaged, export it again.")
-    return values.reshape(len(lines), width)
-
-
-def _resolve(
-    indices: NDArray[np.int64], count: int, seen: NDArray[np.int64] | None = None
-) -> NDArray[np.int64]:
-    """Turn 1-based (or negative, relative) OBJ indices into 0-based ones; 0 becomes out of range."""
-    base = count if seen is None else seen[:, None]
-    return np.where(indices > 0, indices - 1, np.where(indices < 0, base + indices, np.iinfo(np.int64).max))
-
-
-def _uniform_faces(lines: list[bytes]) -> tuple[NDArray[np.int64], int] | None:
-    """Return ([F, corners * fields] indices, fields) when every face line has the shape of the first, else None."""
-    first = lines[0].split()
-    fields = first[0].count(b"/") + 1
-    if any(b"//" in token or token.count(b"/") + 1 != fields for token in first) or not 3 <= len(first) <= 4:
+def vertex_normals_of(data: ObjData) -> NDArray[np.float64] | None:
+    """Return [V, 3] unit normals when each vertex of the file has one and the same normal in all its faces, else None."""
+    if data.normals is None or data.corners_normal is None or (data.corners_normal < 0).any():
         return None
-    blob = b" ".join(lines)
-    if b"//" in blob:
+    used = np.full(len(data.positions), -1)
+    used[data.corners.ravel()] = data.corners_normal.ravel()
+    if not np.array_equal(data.normals[used[data.corners]], data.normals[data.corners_normal]):
         return None
-    tokens = blob.replace(b"/", b" ").split()
-    width = len(first) * fields
-    if len(tokens) != width * len(lines) or blob.count(b"/") != len(first) * (fields - 1) * len(lines):
+    normals = np.where(used[:, None] >= 0, data.normals[used], 0.0)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    if not np.isfinite(normals).all() or (length[used >= 0] < 1e-6).any():
         return None
-    # Equal totals can hide lines of different lengths; the last check costs one pass.
-    if any(line.count(b"/") != len(first) * (fields - 1) for line in lines) or (
-        fields == 1 and any(len(line.split()) != len(first) for line in lines)
-    ):
-        return None
-    return np.array(tokens, dtype=np.int64).reshape(len(lines), width), fields
+    return np.asarray(normals / np.where(length > 0, length, 1.0))
 
 
-def _mixed_faces(lines: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return triangles and their uv corners (1-based, 0 = none) of faces of any shape, fanned from the first corner."""
-    corners: list[tuple[int, int]] = []
-    for line in lines:
-        tokens = [token.split(b"/") for token in line.split()]
-        pairs = [(int(t[0]), int(t[1]) if len(t) > 1 and t[1] else 0) for t in tokens]
-        for k in range(1, len(pairs) - 1):
-            corners += [pairs[0], pairs[k], pairs[k + 1]]
-    array = np.array(corners, dtype=np.int64).reshape(-1, 3, 2)
-    with_uv = bool(len(array)) and bool((array[..., 1] != 0).all())
-    return array[..., 0], array[..., 1] if with_uv else None
+def mesh_of(data: ObjData) -> Mesh:
+    """Return the mesh of a parsed OBJ: ``uv`` when every face has it, normals when they are one per vertex."""
+    with_uv = data.uv is not None and data.corners_uv is not None and bool((data.corners_uv >= 0).all())
+    return Mesh(
+        vertices=data.positions,
+        faces=data.corners,
+        uv=data.uv if with_uv else None,
+        faces_uv=data.corners_uv if with_uv else None,
+        normals=vertex_normals_of(data),
+        colors=data.colors,
+    )
 
 
-def _read_lines(path: Path) -> dict[bytes, list[bytes]]:
-    try:
-        blob = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MeshError(f"{path}: no such file; check the path.") from error
-    except OSError as error:
-        raise MeshError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from error
-    groups: dict[bytes, list[bytes]] = {
-        b"v": [],
-        b"vt": [],
-        b"vn": [],
-        b"f": [],
-        b"mtllib": [],
-        b"usemtl": [],
-    }
-    blob = blob.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
-    for line in blob.splitlines():
-        key, _, rest = line.strip().partition(b" ")
-        if key in groups:
-            groups[key].append(rest)
-    return groups
+def library_paths(data: ObjData, path: Path) -> list[Path]:
+    """Return the MTL files that the OBJ at ``path`` names; one line may name several, and names may hold blanks."""
+    found: list[Path] = []
+    for text in data.libraries:
+        whole = path.parent / text
+        found += [whole] if whole.is_file() else [path.parent / name for name in text.split()]
+    return found
 
 
 def read_obj(path: Path | str) -> tuple[Mesh, list[Path]]:
     """Read an OBJ file without its textures.
 
     Args:
-        path: the file; polygons are fanned into triangles, negative indices are relative to the end.
+        path: the file; polygons are fanned into triangles, negative indices are relative to the lines above.
 
     Returns:
-        The mesh (with ``uv``, per-vertex normals when they share the vertex indices, and colours from
+        The mesh (with ``uv``, per-vertex normals when each vertex has one only, and colours from
         ``v x y z r g b``), and the MTL files it names.
 
     Raises:
         MeshError: unreadable, empty or damaged file.
     """
     path = Path(path)
-    groups = _read_lines(path)
-    if not groups[b"v"] or not groups[b"f"]:
-        raise MeshError(f"{path}: holds no triangles; export the scan again as a surface mesh.")
-    positions = _numbers(groups[b"v"], path, "vertex")
-    if positions.shape[1] < 3:
-        raise MeshError(
-            f"{path}: a vertex has fewer than three coordinates; the file is damaged, export it again."
-        )
-    colors = np.clip(positions[:, 3:6], 0, 1) if positions.shape[1] >= 6 else None
-    uv = _numbers(groups[b"vt"], path, "texture coordinate")[:, :2] if groups[b"vt"] else None
-    normals: NDArray[np.float64] | None = None
-    faces_uv: NDArray[np.int64] | None
-    try:
-        uniform = _uniform_faces(groups[b"f"])
-        if uniform is not None:
-            table, fields = uniform
-            corners = table.reshape(len(table), -1, fields)
-            if corners.shape[1] == 4:
-                corners = np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
-            faces, faces_uv = corners[..., 0], corners[..., 1] if fields > 1 else None
-            if fields == 3 and groups[b"vn"] and len(groups[b"vn"]) == len(positions):
-                if np.array_equal(corners[..., 0], corners[..., 2]):
-                    normals = _numbers(groups[b"vn"], path, "normal")[:, :3]
-        else:
-            faces, faces_uv = _mixed_faces(groups[b"f"])
-    except (ValueError, OverflowError, IndexError) as error:
-        raise MeshError(
-            f"{path}: a face line cannot be read ({error}); the file is damaged, export it again."
-        ) from error
-    faces = _resolve(faces, len(positions))
-    faces_uv = _resolve(faces_uv, len(uv)) if faces_uv is not None and uv is not None else None
-    mesh = Mesh(
-        vertices=np.ascontiguousarray(positions[:, :3]),
-        faces=faces,
-        uv=uv if faces_uv is not None else None,
-        faces_uv=faces_uv,
-        normals=normals,
-        colors=colors,
-    )
-    libraries = [path.parent / name.decode("utf-8", "replace").strip() for name in groups[b"mtllib"]]
-    return check_mesh(mesh, str(path)), libraries
+    data = parse_obj(path)
+    return check_mesh(mesh_of(data), str(path)), library_paths(data, path)
 
 
 def _rows(prefix: str, values: NDArray[np.float64], digits: int) -> str:
     pattern = prefix + " %.{0}f" * values.shape[1] + "\n"
     return (pattern.format(digits) * len(values)) % tuple(values.ravel().tolist())
+
+
+def _face_rows(columns: Sequence[NDArray[np.int64] | None]) -> str:
+    """Return face lines from (v, vt, vn) row numbers [F, 3] each; None leaves a column out."""
+    _, vt, vn = columns
+    if vn is not None:
+        corner = "%d/%d/%d" if vt is not None else "%d//%d"
+    else:
+        corner = "%d/%d" if vt is not None else "%d"
+    table = np.stack([column for column in columns if column is not None], axis=-1) + 1
+    return (f"f {corner} {corner} {corner}\n" * len(table)) % tuple(table.ravel().tolist())
+
+
+def obj_text(data: ObjData, *, header: str = "", library: str | None = None, digits: int = 6) -> str:
+    """Return the text of an OBJ file.
+
+    Args:
+        data: faces keep their order; their materials become ``usemtl`` lines.
+        header: comment lines to begin with, without "#".
+        library: name of the MTL file, or None for none.
+        digits: decimals of coordinates.
+    """
+    parts = [f"# {line}\n" for line in header.splitlines()]
+    material = np.full(len(data.corners), -1) if library is None else data.material
+    if library is not None:
+        parts.append(f"mtllib {library}\n")
+    # The first material goes before the vertices, where the published writer puts it.
+    current = -1 if len(material) == 0 else int(material[0])
+    if current >= 0:
+        parts.append(f"usemtl {data.materials[current]}\n")
+    positions = data.positions
+    if data.colors is not None:
+        positions = np.concatenate([positions, data.colors], axis=1)
+    parts.append(_rows("v", positions, digits))
+    if data.uv is not None:
+        parts.append(_rows("vt", data.uv, 6))
+    if data.normals is not None:
+        parts.append(_rows("vn", data.normals, 4))
+    columns = (data.corners, data.corners_uv, data.corners_normal)
+    complete: list[NDArray[np.bool_]] = [
+        np.zeros(len(material), bool) if column is None else np.asarray((column >= 0).all(axis=1))
+        for column in columns
+    ]
+    # Faces are written in runs of one material and one form of line.
+    key = (material * 2 + complete[1]) * 2 + complete[2]
+    cuts = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)]
+    for start, stop in pairwise(cuts):
+        if int(material[start]) != current:
+            current = int(material[start])
+            parts.append(f"usemtl {data.materials[current]}\n")
+        parts.append(
+            _face_rows(
+                [
+                    column[start:stop] if column is not None and whole[start] else None
+                    for column, whole in zip(columns, complete)
+                ]
+            )
+        )
+    return "".join(parts)
+
+
+def data_of(mesh: Mesh, material: str | None = None) -> ObjData:
+    """Return a mesh as OBJ data with one material (or none)."""
+    with_uv = mesh.uv is not None and mesh.faces_uv is not None
+    return ObjData(
+        positions=mesh.vertices,
+        corners=mesh.faces,
+        colors=mesh.colors,
+        uv=mesh.uv if with_uv else None,
+        normals=mesh.normals,
+        corners_uv=mesh.faces_uv if with_uv else None,
+        corners_normal=None if mesh.normals is None else mesh.faces,
+        material=np.full(len(mesh.faces), -1 if material is None else 0),
+        materials=() if material is None else (material,),
+    )
 
 
 def write_obj(mesh: Mesh, path: Path | str, *, material: str | None = None, digits: int = 6) -> None:
@@ -168,23 +162,7 @@ def write_obj(mesh: Mesh, path: Path | str, *, material: str | None = None, digi
         material: name of an MTL file beside it; its material has the file's stem as name.
         digits: decimals of coordinates.
     """
-    parts: Iterable[str]
-    positions = mesh.vertices if mesh.colors is None else np.concatenate([mesh.vertices, mesh.colors], axis=1)
-    parts = [f"mtllib {material}\nusemtl {Path(material).stem}\n"] if material else []
-    parts.append(_rows("v", positions, digits))
-    if mesh.uv is not None:
-        parts.append(_rows("vt", mesh.uv, 6))
-    if mesh.normals is not None:
-        parts.append(_rows("vn", mesh.normals, 4))
-    columns = [mesh.faces + 1]
-    if mesh.uv is not None and mesh.faces_uv is not None:
-        columns.append(mesh.faces_uv + 1)
-        corner = "%d/%d/%d" if mesh.normals is not None else "%d/%d"
-    else:
-        corner = "%d//%d" if mesh.normals is not None else "%d"
-    if mesh.normals is not None:
-        columns.append(mesh.faces + 1)
-    table = np.stack(columns, axis=-1).reshape(len(mesh.faces), -1)
-    parts.append((f"f {corner} {corner} {corner}\n" * len(table)) % tuple(table.ravel().tolist()))
+    data = data_of(mesh, None if material is None else Path(material).stem)
+    text = obj_text(data, library=material, digits=digits)
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(parts), encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,265 @@
+"""``jiff data rescale``: scans of any unit, axis and format to the frame of training."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jiff.errors import DatasetError, ImageError, MeshError, UsageError
+from jiff.parallel import run_batch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from jiff.geometry.obj_surface import Surface
+    from jiff.parallel import BatchReport
+    from jiff.progress import Progress
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RescaleConfig:
+    """Options of ``run_rescale``.
+
+    Attributes:
+        input: folder of scans (THuman2.0, RenderPeople, or any OBJ, PLY and GLB).
+        out: folder for the results; None changes the scans in place.
+        jobs: processes, 0 = one per core.
+        overwrite: do again what is done.
+        yaw_deg: turn about the vertical axis after standing the scan upright, degrees from +z towards +x.
+        frontal: turn each scan so that it faces +z, by the direction of its feet, before ``yaw_deg``.
+    """
+
+    input: Path
+    out: Path | None = None
+    jobs: int = 0
+    overwrite: bool = False
+    yaw_deg: float = 0.0
+    frontal: bool = False
+
+
+@dataclass(frozen=True)
+class RescaleTask:
+    """One scan to bring to the frame of training."""
+
+    subject: str
+    source: Path
+    target: Path
+    yaw_deg: float
+    frontal: bool
+
+
+@dataclass(frozen=True)
+class RescaleResult:
+    """What was done to a scan.
+
+    Attributes:
+        height: of the scan in its own unit.
+        up: its vertical axis, "y" or "z".
+        turned_deg: by how much it was turned about the vertical axis.
+        facing_deg: where it faced before (from +z towards +x), None when that was not asked.
+        texture: file name of its texture, None when vertex colours alone colour it.
+        baked: whether the texture was put together from several or from colours.
+    """
+
+    height: float
+    up: str
+    turned_deg: float
+    facing_deg: float | None
+    texture: str | None
+    baked: bool
+
+
+def scan_frame(
+    vertices: NDArray[np.float64], up: str, yaw_deg: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rotation [3, 3] and the similarity [3, 4] that bring a scan to the frame of training.
+
+    World frame: y up, feet at y = 0, 180 units tall, x and z centred at the mean of the vertices.
+
+    Args:
+        vertices: [V, 3] in the scan's own frame.
+        up: "y" or "z".
+        yaw_deg: turn about the vertical axis, from +z towards +x.
+
+    Raises:
+        MeshError: the scan has no height.
+    """
+    import numpy as np
+
+    from jiff.geometry.camera import BODY_HEIGHT_WORLD, rotation_x, rotation_y
+
+    upright = rotation_x(-math.pi / 2) if up == "z" else np.eye(3)
+    rotation = rotation_y(math.radians(yaw_deg)) @ upright
+    turned = vertices @ rotation.T
+    height = float(np.ptp(turned[:, 1]))
+    if not height > 1e-9 * max(1.0, float(np.abs(turned).max())):
+        raise MeshError("has no height; see that it is a standing person.")
+    scale = BODY_HEIGHT_WORLD / height
+    center = turned.mean(axis=0)
+    center[1] = turned[:, 1].min()
+    return rotation, np.column_stack([scale * rotation, -scale * center])
+
+
+def _colored(surface: Surface, path: Path) -> Surface:
+    """Return the scan with a texture, baked from vertex colours where it has none.
+
+    Raises:
+        ImageError: it has neither.
+    """
+    from jiff.geometry.obj_surface import baked_colors
+
+    if surface.texture is not None:
+        return surface
+    if surface.data.colors is None:
+        raise ImageError(
+            f"{path}: has neither texture nor vertex colours; put its MTL and texture back beside it."
+        )
+    return baked_colors(surface.data, surface.data.colors[surface.data.corners])
+
+
+def rescale_scan(task: RescaleTask) -> RescaleResult:
+    """Bring one scan to the frame of training and write it with its texture.
+
+    Raises:
+        MeshError, ImageError: the scan or its texture cannot be read.
+        OutputError: the target cannot be written.
+    """
+    import numpy as np
+
+    from jiff.data.scan_check import facing_yaw, up_axis
+    from jiff.geometry.mesh_io import read_surface
+    from jiff.geometry.obj_io import mesh_of
+    from jiff.geometry.scan_writer import read_record, texture_name, write_scan
+    from jiff.render.prt_io import bounce_folder
+
+    surface = _colored(read_surface(task.source), task.source)
+    data = surface.data
+    earlier = read_record(task.source) or {}
+    used = np.zeros(len(data.positions), bool)
+    used[data.corners.ravel()] = True
+    up = "y" if earlier else up_axis(mesh_of(data))
+    # A scan that was rescaled before is turned by what is still missing.
+    yaw = task.yaw_deg - float(earlier.get("yaw_deg", 0.0))
+    facing = None
+    try:
+        rotation, matrix = scan_frame(data.positions[used], up, 0.0)
+        if task.frontal:
+            facing = facing_yaw(data.positions[used] @ matrix[:, :3].T + matrix[:, 3])
+            if facing is None:
+                raise MeshError("its feet do not tell which way it faces; give --yaw instead of --frontal.")
+            yaw = task.yaw_deg - facing
+        if yaw:
+            rotation, matrix = scan_frame(data.positions[used], up, yaw)
+    except MeshError as error:
+        raise MeshError(f"{task.source}: {error}") from error
+    height = float(np.ptp(data.positions[used] @ rotation[1]))
+    whole = np.vstack([matrix, [0, 0, 0, 1]]) @ _square(earlier.get("world_from_scan"))
+    data = replace(
+        data,
+        positions=data.positions @ matrix[:, :3].T + matrix[:, 3],
+        normals=None if data.normals is None else data.normals @ rotation.T,
+    )
+    record = {
+        "version": _VERSION,
+        "yaw_deg": float(earlier.get("yaw_deg", 0.0)) + yaw,
+        "asked_yaw_deg": task.yaw_deg,
+        "frontal": task.frontal,
+        "world_from_scan": whole[:3].tolist(),
+    }
+    surface = replace(surface, data=data)
+    if yaw or up == "z":
+        # Radiance transfer of the scan as it stood before would light it from the wrong side.
+        shutil.rmtree(bounce_folder(task.target), ignore_errors=True)
+    write_scan(surface, task.target, record, task.source)
+    return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked=surface.source is None)
+
+
+def _square(matrix: Any) -> NDArray[np.float64]:
+    import numpy as np
+
+    result = np.eye(4)
+    if matrix is not None:
+        result[:3] = np.asarray(matrix, dtype=np.float64).reshape(3, 4)
+    return result
+
+
+def is_rescaled(task: RescaleTask) -> bool:
+    """Tell whether the target is there, with its companions, as the options ask."""
+    from jiff.geometry.scan_writer import STEM, read_record
+
+    record = read_record(task.target)
+    if record is None or record.get("version") != _VERSION:
+        return False
+    same = record.get("asked_yaw_deg") == task.yaw_deg and record.get("frontal") == task.frontal
+    textures = [p for p in task.target.parent.glob(f"{STEM}.*") if p.suffix != ".mtl"]
+    return same and bool(textures) and task.target.with_name(f"{STEM}.mtl").is_file()
+
+
+def _tasks(config: RescaleConfig) -> list[tuple[str, RescaleTask]]:
+    from jiff.data.layout import find_scans
+
+    tasks = []
+    for subject, source in find_scans(config.input).items():
+        if config.out is not None:
+            folder = config.out / subject
+        else:
+            # Files that lie side by side would share one texture name: each gets a folder of its own.
+            folder = config.input / subject if source.parent == config.input else source.parent
+        target = folder / f"{subject}.obj"
+        tasks.append((subject, RescaleTask(subject, source, target, config.yaw_deg, config.frontal)))
+    return tasks
+
+
+def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
+    """Bring every scan of a folder to the frame of training (``scan_frame``), colours included.
+
+    Writes ``<subject>/<subject>.obj``, ``material0.mtl`` and the texture; a single texture is copied byte for byte,
+    several materials or plain vertex colours are baked into one.
+
+    Returns:
+        The report; its results are ``RescaleResult``.
+
+    Raises:
+        DatasetError: the folder holds no scans.
+        UsageError: the yaw is not a number.
+    """
+    if config.out is not None and config.out.resolve() == config.input.resolve():
+        config = replace(config, out=None)
+    if not math.isfinite(config.yaw_deg):
+        raise UsageError(f"--yaw is {config.yaw_deg}; give it in degrees.")
+    tasks = _tasks(config)
+    if len({task.target for _, task in tasks}) != len(tasks):
+        raise DatasetError(f"{config.input}: two scans have the same name; rename one of them.")
+    report = run_batch(
+        rescale_scan,
+        tasks,
+        jobs=config.jobs,
+        progress=progress,
+        title="Rescaling",
+        is_complete=None if config.overwrite else is_rescaled,
+    )
+    for name, result in report.results.items():
+        for line in _remarks(result):
+            progress.info(f"{name}: {line}")
+    report.outputs = [str(config.out or config.input)]
+    return report
+
+
+def _remarks(result: RescaleResult) -> list[str]:
+    """Return what a user should know was decided for a scan."""
+    lines = []
+    if result.up == "z":
+        lines.append("z was up; it now stands along y.")
+    if result.facing_deg is not None:
+        lines.append(
+            f"faced {result.facing_deg:.0f} degrees from +z; turned by {result.turned_deg:.0f} degrees."
+        )
+    if result.baked:
+        lines.append(f"its colours were baked into {result.texture}.")
+    return lines
