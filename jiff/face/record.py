@@ -15,8 +15,6 @@ from jiff.files import read_json, write_json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.face.quality import FitQuality
-
 FORMAT_VERSION = 1
 
 
@@ -33,6 +31,7 @@ class FitRecord:
         five_px: [5, 2] detected landmarks in pixels of ``image_size``, or None.
         image_size: of the picture in which the landmarks were found.
         view: [3, 3] rotation and [3] centre of the surface patch that the fit used, or None.
+        start: the pose before it was aligned or refined, or None.
         notes: further plain values.
     """
 
@@ -44,6 +43,7 @@ class FitRecord:
     five_px: NDArray[np.float64] | None = None
     image_size: int = 512
     view: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    start: FacePose | None = None
     notes: dict[str, Any] | None = None
 
     def save(self, path: Path | str) -> None:
@@ -59,18 +59,35 @@ class FitRecord:
         if self.five_px is not None:
             content["landmarks_px"] = np.round(self.five_px, 3).tolist()
             content["image_size"] = self.image_size
-        if self.pose is not None:
-            content["pose"] = {
-                "scale": float(self.pose.scale),
-                "rotation": np.asarray(self.pose.rotation).tolist(),
-                "offset": np.asarray(self.pose.offset).tolist(),
-                "identity": np.asarray(self.pose.identity).tolist(),
-                "expression": np.asarray(self.pose.expression).tolist(),
-            }
+        for key, pose in (("pose", self.pose), ("start", self.start)):
+            if pose is not None:
+                content[key] = _plain(pose)
         if self.view is not None:
             content["view"] = {"rotation": self.view[0].tolist(), "center": self.view[1].tolist()}
         content.update(self.notes or {})
         write_json(path, content)
+
+
+def _plain(pose: FacePose) -> dict[str, Any]:
+    return {
+        "scale": float(pose.scale),
+        "rotation": np.asarray(pose.rotation).tolist(),
+        "offset": np.asarray(pose.offset).tolist(),
+        "identity": np.asarray(pose.identity).tolist(),
+        "expression": np.asarray(pose.expression).tolist(),
+    }
+
+
+def _pose(plain: dict[str, Any] | None) -> FacePose | None:
+    if plain is None:
+        return None
+    return FacePose(
+        float(plain["scale"]),
+        np.array(plain["rotation"], dtype=np.float64).reshape(3, 3),
+        np.array(plain["offset"], dtype=np.float64).reshape(3),
+        np.array(plain["identity"], dtype=np.float64),
+        np.array(plain["expression"], dtype=np.float64),
+    )
 
 
 def read_record(path: Path | str) -> FitRecord:
@@ -82,16 +99,6 @@ def read_record(path: Path | str) -> FitRecord:
     """
     content = read_json(path)
     try:
-        pose = None
-        if content.get("pose") is not None:
-            p = content["pose"]
-            pose = FacePose(
-                float(p["scale"]),
-                np.array(p["rotation"], dtype=np.float64).reshape(3, 3),
-                np.array(p["offset"], dtype=np.float64).reshape(3),
-                np.array(p["identity"], dtype=np.float64),
-                np.array(p["expression"], dtype=np.float64),
-            )
         view = None
         if content.get("view") is not None:
             view = (
@@ -102,20 +109,16 @@ def read_record(path: Path | str) -> FitRecord:
         return FitRecord(
             model=str(content["model"]),
             evidence=str(content["evidence"]),
-            pose=pose,
+            pose=_pose(content.get("pose")),
             quality=dict(content.get("quality") or {}),
             refused=content.get("refused"),
             five_px=None if five is None else np.array(five, dtype=np.float64).reshape(5, 2),
             image_size=int(content.get("image_size", 512)),
             view=view,
-            notes={k: content[k] for k in ("method", "icp") if k in content},
+            start=_pose(content.get("start")),
+            notes={k: content[k] for k in ("method", "icp", "align") if k in content},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
             f"{path}: is not a fit written by `jiff data face` ({type(error).__name__}); run it again with --overwrite."
         ) from error
-
-
-def quality_dict(quality: FitQuality | None) -> dict[str, Any]:
-    """Return plain values of a quality, {} where there is none."""
-    return {} if quality is None else quality.to_dict()

@@ -307,11 +307,12 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     }
     FitRecord(
         model.name, f"{detection.evidence} landmarks of the photo", pose, measured,
-        five_px=detection.points_px, image_size=size, notes={"method": "landmarks"},
+        five_px=detection.points_px, image_size=size, start=pose,
+        notes={"method": "landmarks"},
     ).save(stem(f"{person.name}_fit.json"))  # fmt: skip
     if config.overlays:
         picture = overlay_picture(pixels.rgb, camera, face, detection.points_px)
-        save_image(_overlay_path(person), picture)
+        save_image(overlay_path(person.image), picture)
     return {
         "evidence": detection.evidence,
         "landmark_px": measured["landmark_px"],
@@ -319,6 +320,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     }
 
 
-def _overlay_path(person: PersonFiles) -> Path:
+def overlay_path(image: Path) -> Path:
+    """Return where the overlay picture of a photo goes."""
     # Not beside the photo: every image of a test folder counts as a person.
-    return person.image.parent / "overlays" / f"{person.name}.png"
+    return image.parent / "overlays" / f"{image.stem}.png"
