@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jiff.config import option
 from jiff.errors import DatasetError, ImageError, MeshError, UsageError
 from jiff.parallel import run_batch
 
@@ -35,12 +36,23 @@ class RescaleConfig:
         frontal: turn each scan so that it faces +z, by the direction of its feet, before ``yaw_deg``.
     """
 
-    input: Path
-    out: Path | None = None
-    jobs: int = 0
-    overwrite: bool = False
-    yaw_deg: float = 0.0
-    frontal: bool = False
+    input: Path = option(
+        help="Folder of scans: THuman2.0, RenderPeople, or any OBJ, PLY and GLB.", flags=("-i",)
+    )
+    out: Path | None = option(
+        None, help="Folder for the results; without it the scans are changed in place.", flags=("-o",)
+    )
+    jobs: int = option(0, help="Processes; 0 means one per core.", flags=("-j",), min=0)
+    overwrite: bool = option(False, help="Do again what is done.")
+    yaw_deg: float = option(
+        0.0,
+        help="Turn about the vertical axis, degrees from +z towards +x.",
+        flags=("--yaw",),
+        panel="Facing",
+    )
+    frontal: bool = option(
+        False, help="First turn each scan to face +z, by the direction of its feet.", panel="Facing"
+    )
 
 
 @dataclass(frozen=True)
