@@ -16,7 +16,7 @@ def command(config: CheckConfig, console: Console) -> None:
     from jiff.pipelines.check import is_processed_set, run_check
 
     report = run_check(config, console.progress)
-    following: list[object] = ["jiff", "data", "rescale", "-i", config.root, "-o", "RESCALED"]
+    following: list[object] = ["jiff", "data", "rescale", "-i", config.root, "-o", f"{config.root}-rescaled"]
     if is_processed_set(config.root):
         following = ["jiff", "train", "shape", "--dataroot", config.root]
     console.finish(report, what="subjects", next_command=following)

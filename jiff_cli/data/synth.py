@@ -17,5 +17,8 @@ def command(config: SynthConfig, console: Console) -> None:
 
     report = run_synth(config, console.progress)
     console.finish(
-        report, what="scans", wrote=[config.out], next_command=["jiff", "data", "rescale", "-i", config.out]
+        report,
+        what="scans",
+        wrote=[config.out],
+        next_command=["jiff", "data", "rescale", "-i", config.out, "-o", f"{config.out}-rescaled"],
     )
