@@ -21,9 +21,12 @@ from jiff.data.layout import ProcessedSet
 from jiff.data.param_io import read_param
 from jiff.errors import JiffError, UsageError
 from jiff.geometry.camera import Camera
+from jiff.geometry.mesh_io import load_mesh, save_mesh
 from jiff.pipelines.render import RenderConfig, choose_validation, run_render
+from jiff.pipelines.render_subject import RenderTask, view_light
 from jiff.progress import NullProgress
 from jiff.render.environments import generate_environments, irradiance
+from jiff.render.prt_io import write_prt
 from jiff.render.shading import ShadedScan
 
 
@@ -285,3 +288,36 @@ def test_published_pictures_are_met(shared: Path, tmp_path: Path) -> None:
 
     cosine = (normals(ours.uv_normal("0001")) * normals(expected.uv_normal("0001"))).sum(1)
     assert np.degrees(np.arccos(np.median(np.clip(cosine, -1, 1)))) <= 2
+
+
+def test_light_depends_on_seed_subject_and_view_alone(tmp_path: Path) -> None:
+    environments = generate_environments(16, 0)
+
+    def light(subject: str = "a", view: str = "0_0_00", **kwargs) -> np.ndarray:
+        options = config(tmp_path, tmp_path, **kwargs)
+        return view_light(RenderTask(subject, tmp_path, tmp_path, (view,), options, environments), view)
+
+    assert np.array_equal(light(), light())
+    others = [light("b"), light(view="1_0_00"), light(view="0_0_01"), light(view="0_5_00"), light(seed=4)]
+    assert all(np.abs(other - light()).max() > 1e-3 for other in others)
+    still = light(light_rotation=0.0)
+    assert min(np.abs(environments - still).max((1, 2))) == 0
+    # A turn about y leaves the mean and the vertical of the light alone.
+    turned = light(light_rotation=90.0)
+    assert np.allclose(turned[[0, 1]], still[[0, 1]]) and not np.allclose(turned, still)
+    many = np.stack([light(view=f"{yaw}_0_00") for yaw in range(100)])
+    assert len(np.unique(many[:, 0, 0].round(9))) > 10
+
+
+def test_scans_in_other_formats_and_unusual_names(tmp_path: Path) -> None:
+    mesh = egg()
+    scan = tmp_path / "scans" / "wide name ü" / "wide name ü.glb"
+    save_mesh(mesh, scan)
+    split = load_mesh(scan)
+    prt = unoccluded(split)
+    write_prt(scan.parent / "bounce", prt.coefficients, prt.faces)
+    report = run_render(config(tmp_path / "scans", tmp_path / "out", yaws=(0,)), NullProgress())
+    assert report.ok, report.failures
+    dataset = ProcessedSet(tmp_path / "out")
+    stored = load_mesh(dataset.geometry("wide name ü"))
+    assert stored.texture is not None and np.allclose(stored.bounds, mesh.bounds, atol=1e-3)
