@@ -219,7 +219,7 @@ def parse_obj(path: Path | str) -> ObjData:
     if len(positions) == 0 or len(selected) == 0:
         raise MeshError(f"{path}: holds no triangles; export the scan again as a surface mesh.")
     uv = _float_rows(lines, b"vt", 1, path, "texture coordinate")
-    normals = _float_rows(lines, b"vn", 3, path, "normal")
+    normals = _float_rows(lines, b"vn", 3, path, "vertex normal")
     table, counts = _face_table(lines, selected, path)
     corner_line = np.repeat(selected, counts)
     try:
