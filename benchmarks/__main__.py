@@ -7,15 +7,11 @@ process of its own, so that peak memory is its own.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import os
 import platform
-import resource
 import sys
-import time
-from dataclasses import asdict
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -23,20 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.process import run_named
+
 
 def _names() -> list[str]:
     return sorted(p.stem.removeprefix("bench_") for p in Path(__file__).parent.glob("bench_*.py"))
-
-
-def _run(name: str, quick: bool, queue: Any) -> None:
-    started = time.perf_counter()
-    try:
-        rows = importlib.import_module(f"benchmarks.bench_{name}").run(quick)
-        outcome: dict[str, Any] = {"rows": [asdict(row) for row in rows]}
-    except Exception as error:  # noqa: BLE001 - one broken benchmark must not hide the others
-        outcome = {"error": f"{type(error).__name__}: {error}"}
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put(outcome | {"seconds": time.perf_counter() - started, "peak_mib": peak_kib / 1024})
 
 
 def _await(process: Any, queue: Any) -> dict[str, Any]:
@@ -72,7 +59,7 @@ def main() -> int:
     for name in options.names or _names():
         console.print(f"[bold]{name}[/] ...")
         queue = context.Queue()
-        process = context.Process(target=_run, args=(name, options.quick, queue))
+        process = context.Process(target=run_named, args=(name, options.quick, queue))
         process.start()
         outcome = _await(process, queue)
         results[name] = outcome
