@@ -118,10 +118,17 @@ def _stamp(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-class _Evaluation:
+class Evaluation:
     """One run: settings, networks (loaded when the first person needs them) and the folder."""
 
-    def __init__(self, config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> None:
+    def __init__(
+        self,
+        config: EvalPifuConfig,
+        progress: Progress,
+        method: Literal["pifu", "jiff"],
+        networks: Networks | None = None,
+    ) -> None:
+        """Args: config: options; progress: of the run; method: with face or without; networks: already loaded."""
         self.config, self.progress, self.method = config, progress, method
         self.formats = check_formats(config.format)
         self.folder = config.results_folder
@@ -133,9 +140,10 @@ class _Evaluation:
         self.fingerprints = self.files.fingerprints()
         if method == "pifu":
             self.fingerprints.pop("color_fine", None)
-        self._networks: Networks | None = None
+        self._networks = networks
 
     def networks(self) -> Networks:
+        """Return the networks, loaded on the first call."""
         if self._networks is None:
             loaded = load_networks(self.files, self.device, fine=self.method == "jiff")
             if self.method == "jiff" and not loaded.shape.config.face_branch:
@@ -165,11 +173,13 @@ class _Evaluation:
         }
 
     def is_complete(self, person: PersonFiles) -> bool:
+        """Tell whether a person's result is there and was made with these settings."""
         if self.config.overwrite:
             return False
         return is_complete(self.folder, person.name, self.formats, self.settings(person))
 
     def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
+        """Reconstruct one person, write the files and return a plain summary."""
         from jiff.inference.person import PersonOptions, reconstruct_person
 
         pixels = read_person(person)
@@ -207,20 +217,27 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> BatchReport:
-    people = list_people(config.test_folder_path)
-    evaluation = _Evaluation(config, progress, method)
+def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str) -> BatchReport:
+    """Reconstruct the people that are not complete yet, one after the other."""
     make_folder(evaluation.folder)
     if not all(evaluation.is_complete(person) for person in people):
         # A bad checkpoint is the whole run's failure, not that of each photo.
         evaluation.networks()
-    report = run_batch(
+    return run_batch(
         evaluation.reconstruct,
         [(person.name, person) for person in people],
         jobs=1,
-        progress=progress,
-        title="Reconstructing" if method == "pifu" else "Reconstructing with face",
+        progress=evaluation.progress,
+        title=title,
         is_complete=evaluation.is_complete,
+    )
+
+
+def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> BatchReport:
+    people = list_people(config.test_folder_path)
+    evaluation = Evaluation(config, progress, method)
+    report = run_evaluation(
+        evaluation, people, "Reconstructing" if method == "pifu" else "Reconstructing with face"
     )
     write_summary(evaluation.folder, config, evaluation.fingerprints, report)
     report.outputs = [str(evaluation.folder)]
@@ -238,7 +255,11 @@ def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], repor
             "notes": stored.get("notes", []),
         }
     people.update({name: {"status": "done", **result} for name, result in report.results.items()})
-    people.update({name: {"status": "failed", "reason": reason} for name, reason in report.failures.items()})
+    for name, reason in report.failures.items():
+        if name in people:
+            people[name].update(status="done with a fallback", reason=reason)
+        else:
+            people[name] = {"status": "failed", "reason": reason}
     write_json(
         folder / "summary.json",
         {"options": to_plain(config), "networks": fingerprints, "people": dict(sorted(people.items()))},

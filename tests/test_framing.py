@@ -1,0 +1,166 @@
+"""Framing of people, refusals, mask finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_person
+from PIL import Image
+
+from jiff.data.framing import BODY_SHARE, choose_person, frame_person, people_of
+from jiff.data.matting import given_matte, grabcut_matte
+from jiff.errors import ImageError
+from jiff.face.detect import Detection, make_detector
+from jiff.geometry.camera import Camera
+
+
+def _mask(
+    height: int = 400, width: int = 300, top: int = 40, bottom: int = 360, left: int = 100, right: int = 180
+) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    mask[top:bottom, left:right] = 255
+    return mask
+
+
+@pytest.mark.parametrize("size", [512, 1024, None])
+@pytest.mark.parametrize("factor", [1, 5])
+def test_person_stands_where_the_camera_expects(size: int | None, factor: int) -> None:
+    mask = np.kron(_mask(), np.ones((factor, factor), np.uint8))
+    framing = frame_person(mask, "a.jpg", size=size)
+    assert framing.size == (size or (512 if factor == 1 else 1024))
+    framed = framing.apply(mask)
+    rows, columns = np.flatnonzero((framed >= 128).any(1)), np.flatnonzero((framed >= 128).any(0))
+    camera = Camera(size=framing.size)
+    top, feet = camera.world_to_pixel([[0, 180, 0], [0, 0, 0]])[:, 1]
+    assert rows[0] == pytest.approx(top, abs=1.5)
+    assert rows[-1] + 1 == pytest.approx(feet, abs=1.5)
+    assert (columns[0] + columns[-1] + 1) / 2 == pytest.approx(framing.size / 2, abs=1)
+    assert (rows[-1] + 1 - rows[0]) == pytest.approx(BODY_SHARE * framing.size, abs=2)
+
+
+def test_pixels_map_back_to_the_photo(rng: np.random.Generator) -> None:
+    framing = frame_person(_mask(), "a.jpg")
+    points = rng.uniform(0, 400, (10, 2))
+    forward, back = framing.photo_to_frame, framing.frame_to_photo
+    there = points @ forward[:, :2].T + forward[:, 2]
+    np.testing.assert_allclose(there @ back[:, :2].T + back[:, 2], points)
+    np.testing.assert_allclose(forward[:, :2] @ [140, 200] + forward[:, 2], [256, 256])
+
+
+def test_framing_a_framed_picture_changes_nothing(rng: np.random.Generator) -> None:
+    mask = np.zeros((512, 512), np.uint8)
+    mask[31:481, 200:312] = 255
+    picture = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    framing = frame_person(mask, "a.jpg")
+    assert framing.scale == 1.0
+    np.testing.assert_array_equal(framing.apply(picture), picture)
+
+
+@pytest.mark.parametrize(
+    "mask, reason",
+    [
+        (np.zeros((200, 200), np.uint8), "no person"),
+        (np.full((200, 200), 255, np.uint8), "covers the whole picture"),
+        (_mask(top=150, bottom=200), "only 50 pixels high"),
+        (_mask(top=0), "the head is cut off"),
+        (_mask(bottom=400), "the feet are outside"),
+        (_mask(top=200, bottom=300, left=10, right=290), "wider than high"),
+    ],
+)
+def test_refusals_name_the_reason(mask: np.ndarray, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason) as caught:
+        frame_person(mask, "a b.jpg")
+    assert str(caught.value).startswith("a b.jpg: ")
+
+
+def test_tightly_cut_people_are_not_refused() -> None:
+    mask = np.zeros((300, 120), np.uint8)
+    mask[:, 50:60] = 255
+    mask[20:270, 30:80] = 255
+    assert frame_person(mask, "a.png").notes == ()
+
+
+def test_several_people_need_a_choice() -> None:
+    mask = _mask() | _mask(left=220, right=280)
+    mask[5:8, 5:8] = 255
+    assert len(people_of(mask)) == 2
+    with pytest.raises(ImageError, match="2 people are in the picture"):
+        choose_person(mask, None, "a.jpg")
+    with pytest.raises(ImageError, match="not a number 3"):
+        choose_person(mask, 3, "a.jpg")
+    np.testing.assert_array_equal(choose_person(mask, 2, "a.jpg"), _mask(left=220, right=280))
+    np.testing.assert_array_equal(
+        choose_person(mask, None if len(people_of(mask)) == 1 else 1, "a.jpg"), _mask()
+    )
+
+
+class _Faces:
+    name = "given"
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self.boxes = boxes
+
+    def detect(self, image_rgb: np.ndarray) -> list[Detection]:
+        return [Detection(np.array(box), np.zeros((5, 2)), 1.0, "yunet") for box in self.boxes]
+
+
+def _scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float, float]]:
+    """The figure before a noisy green wall, with its mask and face."""
+    person = tiny_person.photo(256)
+    photo = rng.integers(90, 140, (300, 360, 3)).astype(np.uint8)
+    photo[..., 1] += 60
+    mask = np.zeros((300, 360), np.uint8)
+    mask[20:276, 60:316] = person.mask
+    photo[mask > 0] = person.rgb[person.mask > 0]
+    x, y = Camera(size=256).world_to_pixel(tiny_person.HEAD_WORLD)
+    return photo, mask, (x + 60 - 11, y + 20 - 12, x + 60 + 11, y + 20 + 14)
+
+
+def test_grabcut_finds_the_body_below_the_face(rng: np.random.Generator) -> None:
+    photo, mask, face = _scene(rng)
+    matte = grabcut_matte(photo, _Faces(face), "a.jpg")
+    inside, truth = matte.mask >= 128, mask > 0
+    assert (inside & truth).sum() / (inside | truth).sum() > 0.9
+    assert matte.source == "GrabCut"
+    np.testing.assert_array_equal(grabcut_matte(photo, _Faces(face), "a.jpg").mask, matte.mask)
+
+
+def test_grabcut_refuses_without_one_face(rng: np.random.Generator) -> None:
+    photo, _, face = _scene(rng)
+    with pytest.raises(ImageError, match=r"no person was found; give a_mask\.png"):
+        grabcut_matte(photo, _Faces(), "a.jpg")
+    with pytest.raises(ImageError, match="2 people"):
+        grabcut_matte(photo, _Faces(face, (5, 5, 30, 30)), "a.jpg")
+    with pytest.raises(ImageError, match="not a number 4"):
+        grabcut_matte(photo, _Faces(face, (5, 5, 30, 30)), "a.jpg", person=4)
+
+
+def test_mask_file_comes_before_alpha(tmp_path: Path) -> None:
+    rgba = np.zeros((40, 30, 4), np.uint8)
+    rgba[10:20, 5:9, 3] = 255
+    path = tmp_path / "a.png"
+    Image.fromarray(rgba).save(path)
+    matte = given_matte(path, rgba)
+    assert matte is not None and matte.source == "alpha"
+    np.testing.assert_array_equal(matte.mask, rgba[..., 3])
+    Image.fromarray(np.full((40, 30), 255, np.uint8)).save(tmp_path / "a_mask.png")
+    matte = given_matte(path, rgba)
+    assert matte is not None and matte.source == "mask file" and (matte.mask == 255).all()
+    assert given_matte(tmp_path / "b.png", rgba[..., :3]) is None
+    with pytest.raises(ImageError, match="fully transparent"):
+        given_matte(tmp_path / "b.png", rgba * np.uint8(0))
+
+
+def test_real_photos_are_found_and_framed(shared: Path) -> None:
+    from jiff.data.images import read_image, read_mask
+
+    for name in ("ryota.png", "sample.jpg"):
+        photo = np.ascontiguousarray(read_image(shared / "photos" / name)[..., :3])
+        mask = read_mask(shared / "photos" / f"{name[:-4]}_mask.png")
+        framing = frame_person(choose_person(mask, None, name), name)
+        assert 0.95 < framing.scale < 1.1
+        # The backgrounds are black and so are some clothes: only the placement can be asked of a guess here.
+        guess = frame_person(grabcut_matte(photo + np.uint8(0), make_detector(None), name).mask, name)
+        assert abs(guess.center_px[0] - framing.center_px[0]) < 40

@@ -1,0 +1,141 @@
+"""reconstruct: photos of any kind to meshes in one run, with refusals, fallbacks and restarts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_person
+from PIL import Image
+
+from jiff.errors import InputError, UsageError
+from jiff.geometry.mesh_io import load_mesh
+from jiff.pipelines.frame_photos import find_photos
+from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
+from jiff.progress import NullProgress
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_person.train_networks(tmp_path_factory.mktemp("run"), steps=40)
+
+
+def _photo(path: Path, orientation: int | None = None) -> None:
+    """The figure, larger and off-centre on a gray wall, with alpha; stored turned where asked."""
+    person = tiny_person.photo(256)
+    canvas = np.full((330, 290, 4), (120, 125, 118, 0), np.uint8)
+    canvas[40:296, 30:286, :3] = np.where(person.mask[..., None] > 0, person.rgb, canvas[40:296, 30:286, :3])
+    canvas[40:296, 30:286, 3] = person.mask
+    exif = Image.Exif()
+    stored = canvas
+    if orientation is not None:
+        exif[0x0112] = orientation
+        stored = {3: canvas[::-1, ::-1], 6: np.rot90(canvas, 1), 8: np.rot90(canvas, -1)}[orientation]
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+
+
+def _config(run: Path, source: Path, out: Path) -> ReconstructConfig:
+    return ReconstructConfig(
+        source, out, checkpoint=run, resolution=48, format=("obj",), no_face=True, device="cpu"
+    )
+
+
+def test_orientations_give_identical_meshes(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for orientation in (None, 3, 6, 8):
+        _photo(folder / f"ö {orientation}.png", orientation)
+    report = run_reconstruct(_config(run, folder, tmp_path / "out"), NullProgress())
+    assert report.ok and len(report.results) == 4
+    files = [(tmp_path / "out" / f"ö {k}.obj").read_bytes() for k in (None, 3, 6, 8)]
+    assert files[0] == files[1] == files[2] == files[3]
+    bounds = load_mesh(tmp_path / "out" / "ö None.obj").bounds
+    assert 120 < bounds[1, 1] - bounds[0, 1] < 204
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    framing = summary["people"]["ö 6"]["framing"]
+    assert framing["mask"] == "alpha" and framing["photo_size"] == [330, 290]
+    back = np.array(framing["frame_to_photo"])
+    np.testing.assert_allclose(back[:, :2] @ [256, 256] + back[:, 2], [158, 168], atol=4)
+
+
+def test_refused_photos_do_not_stop_the_rest_and_a_restart_goes_on(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    _photo(folder / "good.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    Image.fromarray(np.full((1, 1, 3), 9, np.uint8)).save(folder / "dot.png")
+    Image.fromarray(np.full((300, 200, 3), 128, np.uint8)).save(folder / "wall.png")
+    cut = np.full((300, 200, 4), 90, np.uint8)
+    cut[..., 3] = 0
+    cut[20:300, 60:140, 3] = 255
+    Image.fromarray(cut).save(folder / "cut.png")
+    config = _config(run, folder, tmp_path / "out")
+    report = run_reconstruct(config, NullProgress())
+    assert list(report.results) == ["good"]
+    assert set(report.failures) == {"broken", "dot", "wall", "cut"}
+    assert "the feet are outside" in report.failures["cut"]
+    assert "no person was found" in report.failures["wall"]
+    assert not report.details
+    assert all(str(folder) in text for text in report.failures.values())
+    first = (tmp_path / "out" / "good.obj").stat().st_mtime_ns
+    shutil.copy(folder / "good.png", folder / "later.png")
+    (folder / "wall.png").unlink()
+    again = run_reconstruct(config, NullProgress())
+    assert again.skipped == ["good"] and list(again.results) == ["later"]
+    assert (tmp_path / "out" / "good.obj").stat().st_mtime_ns == first
+    people = json.loads((tmp_path / "out" / "summary.json").read_text())["people"]
+    assert people["good"]["status"] == "complete before" and people["cut"]["status"] == "failed"
+    (tmp_path / "out" / "later.json").unlink()
+    assert list(run_reconstruct(config, NullProgress()).results) == ["later"]
+
+
+def test_face_without_features_falls_back_and_says_so(run: Path, tmp_path: Path) -> None:
+    _photo(tmp_path / "a.png")
+    config = replace(_config(run, tmp_path / "a.png", tmp_path / "out"), no_face=False)
+    report = run_reconstruct(config, NullProgress())
+    assert (tmp_path / "out" / "a.obj").is_file()
+    assert report.failures["a"].startswith("Reconstructed without the face prior (plain PIFu), because ")
+    people = json.loads((tmp_path / "out" / "summary.json").read_text())["people"]
+    assert people["a"]["status"] == "done with a fallback"
+    plain = run_reconstruct(_config(run, tmp_path / "a.png", tmp_path / "plain"), NullProgress())
+    assert plain.ok
+    np.testing.assert_array_equal(
+        load_mesh(tmp_path / "out" / "a.obj").vertices, load_mesh(tmp_path / "plain" / "a.obj").vertices
+    )
+
+
+def test_real_photo_goes_through_all_steps(run: Path, shared: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("ryota.png", "ryota_mask.png"):
+        shutil.copy(shared / "photos" / name, folder / name)
+    config = replace(_config(run, folder, tmp_path / "out"), no_face=False)
+    progress = NullProgress()
+    report = run_reconstruct(config, progress)
+    assert list(report.results) == ["ryota"], report.failures
+    crops = tmp_path / "out" / "crops"
+    assert {p.name for p in crops.glob("ryota_*")} >= {"ryota_mask.png", "ryota_mesh.obj", "ryota_region.txt"}
+    face = load_mesh(crops / "ryota_mesh.obj").bounds
+    assert 130 < face[0, 1] < face[1, 1] < 185
+    again = run_reconstruct(config, NullProgress())
+    assert again.skipped == ["ryota"] and again.ok == report.ok
+
+
+def test_bad_calls(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_photos(tmp_path / "x", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no photos"):
+        find_photos(tmp_path / "empty", tmp_path)
+    _photo(tmp_path / "empty" / "a.png")
+    with pytest.raises(UsageError, match="No checkpoint is given"):
+        run_reconstruct(ReconstructConfig(tmp_path / "empty", tmp_path / "out"), NullProgress())
+    crops = tmp_path / "out" / "crops"
+    crops.mkdir(parents=True)
+    _photo(crops / "a.png")
+    with pytest.raises(UsageError, match="choose another --out"):
+        run_reconstruct(_config(run, crops, tmp_path / "out"), NullProgress())
