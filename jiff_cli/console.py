@@ -89,7 +89,8 @@ class Console:
             typer.Exit: status 1, when items failed.
         """
         if report is not None:
-            counts = [f"{len(report.results)} {what} done"]
+            number = len(report.results)
+            counts = [f"{number} {what.removesuffix('s') if number == 1 else what} done"]
             if report.skipped:
                 counts.append(f"{len(report.skipped)} complete before")
             if report.failures:

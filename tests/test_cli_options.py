@@ -363,7 +363,7 @@ def test_failed_items_set_the_status_and_are_listed() -> None:
 
     result = command_result(batch, "x")
     assert result.exit_code == 1
-    assert result.stdout == "1 scans done, 1 complete before, 2 failed.\nWrote out\n"
+    assert result.stdout == "1 scan done, 1 complete before, 2 failed.\nWrote out\n"
     assert "  c: c.obj: empty; replace it.\n" in result.stderr
     assert "Trace of d" not in result.stderr
     assert "Trace of d" in command_result(batch, "x", "--debug").stderr
@@ -378,7 +378,7 @@ def test_a_good_batch_names_output_and_next_command() -> None:
 
     result = command_result(batch, "x")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "1 items done.\nWrote o.glb\nNext: jiff view 'a b'\n"
+    assert result.stdout == "1 item done.\nWrote o.glb\nNext: jiff view 'a b'\n"
 
 
 def test_only_the_first_process_of_a_launcher_talks(monkeypatch: pytest.MonkeyPatch) -> None:
