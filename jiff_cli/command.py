@@ -92,7 +92,8 @@ def config_command(
 
     def decorate(function: Callable[[C, Console], None]) -> JiffCommand:
         def run(context: typer.Context, debug: bool, quiet: bool, config: Path | None, **given: Any) -> None:
-            given.pop("preset", None)
+            if presets is not None:
+                given.pop("preset", None)
             console = console_of(context)
             console.debug = console.debug or debug
             console.quiet = console.quiet or quiet

@@ -62,7 +62,7 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     from jiff.pipelines.synth import SynthConfig, run_synth
 
     jobs = config.jobs
-    tiny = config.preset == "tiny"
+    tiny = config.network == "tiny"
     return [
         Stage(
             "synth", "Synthetic scans", "data synth",
@@ -81,7 +81,7 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
             "render", "Render", "data render",
             RenderConfig(
                 input=paths.rescaled, out=paths.data, yaw_step=config.yaw_step, high_size=0 if tiny else 1024,
-                val_subjects=held_out_names(config), uv_render=False, seed=config.seed, jobs=jobs,
+                val_subjects=held_out_names(config), seed=config.seed, jobs=jobs,
             ),
             run_render,
         ),
@@ -112,7 +112,7 @@ def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     stages = []
     for stage, count in steps.items():
         settings = preset_config(
-            config.preset,
+            config.network,
             stage=stage,
             dataroot=paths.data,
             checkpoints_path=paths.checkpoints,

@@ -25,7 +25,7 @@ class DemoConfig:
         min=1,
         panel="Size",
     )
-    preset: Literal["demo", "tiny"] = option(
+    network: Literal["demo", "tiny"] = option(
         "demo", help="Size of the networks and images; tiny only proves that everything runs.", panel="Size"
     )
     yaw_step: int = option(
