@@ -201,8 +201,10 @@ def test_existing_run_is_not_overwritten_unasked(dataset, tmp_path):
     train_stage(config, NullProgress())
     with pytest.raises(UsageError, match="--continue-train"):
         train_stage(config, NullProgress())
+    best = config.folder / "best.safetensors"
+    best.write_bytes(b"of an earlier run")
     report = train_stage(dataclasses.replace(config, overwrite=True), NullProgress())
-    assert report.steps == 1
+    assert report.steps == 1 and not best.exists() and report.best == report.latest
 
 
 def test_val_txt_must_name_subjects_that_exist(tmp_path):

@@ -103,10 +103,12 @@ def jitter_colors(
     rgb: NDArray[np.uint8],  # [H, W, 3]
     config: AugmentConfig,
     rng: np.random.Generator,
+    blur_scale: float = 1.0,
 ) -> NDArray[np.uint8]:
     """Return the image with random brightness, contrast, saturation, hue, lighting and blur, in random order.
 
-    The factors mean what torchvision's ``ColorJitter`` means by them, which the published code uses.
+    The factors mean what torchvision's ``ColorJitter`` means by them, which the published code uses. ``blur_scale``
+    is the image's size over the one that ``aug_blur`` counts pixels of.
     """
     if not config.changes_colors:
         return rgb
@@ -139,7 +141,7 @@ def jitter_colors(
         alpha = rng.normal(scale=config.aug_alstd, size=3)
         image = image + (_PCA_AXES @ (alpha * _PCA_SCALE)).astype(np.float32)
     if config.aug_blur:
-        sigma = float(rng.uniform(0.0, config.aug_blur))
+        sigma = float(rng.uniform(0.0, config.aug_blur)) * blur_scale
         if sigma > 1e-3:
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)
     return np.rint(np.clip(image, 0.0, 1.0) * 255).astype(np.uint8)

@@ -347,9 +347,9 @@ class TrainingSet(Dataset[Sample]):
         rgb = rgba[..., :3]
         if self.train and self.config.augment.changes_colors:
             # The small and the large image of a view take the same change.
-            rgb = jitter_colors(
-                np.ascontiguousarray(rgb), self.config.augment, np.random.default_rng(int(color_seed))
-            )
+            draw = np.random.default_rng(int(color_seed))
+            scale = camera.size / self.config.load_size
+            rgb = jitter_colors(np.ascontiguousarray(rgb), self.config.augment, draw, scale)
         return network_image(rgb, rgba[..., 3])
 
     def _points(

@@ -149,7 +149,7 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
     """
     from jiff.training.data import open_sets
     from jiff.training.loop import Trainer
-    from jiff.training.run_state import STATE_NAME
+    from jiff.training.run_state import STATE_NAME, remove_run
     from jiff.training.stages import build_stage
 
     if (config.folder / STATE_NAME).is_file() and not (config.continue_train or config.overwrite):
@@ -158,15 +158,21 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             "choose another --name."
         )
     with _torch_state(config):
+        if fabric is None:
+            fabric = make_fabric(config)
+            fabric.launch()
+        if not fabric.is_global_zero:
+            # One process speaks for all.
+            progress = NullProgress()
+        elif config.overwrite:
+            remove_run(config.folder)
         module = build_stage(config)
-        items, held_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
+        with fabric.rank_zero_first(local=True):
+            items, held_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
         if held_out is None and config.num_eval:
             progress.warn(
                 f"{config.dataroot}: val.txt holds nobody out, so validation is on training subjects."
             )
-        if fabric is None:
-            fabric = make_fabric(config)
-            fabric.launch()
         if fabric.is_global_zero:
             make_folder(config.folder)
             _save_run(config, module.network.config, items, held_out, fabric)

@@ -90,6 +90,13 @@ def save_epoch(folder: Path, epoch: int, network: Network, state: dict[str, Any]
             path.unlink(missing_ok=True)
 
 
+def remove_run(folder: Path) -> None:
+    """Delete what an earlier run left in ``folder``: its best network must not pass for the new run's."""
+    names = [STATE_NAME, LATEST_NAME, BEST_NAME, "log.csv", "run.yaml"]
+    for path in [*(folder / name for name in names), *folder.glob("epoch_*"), *folder.glob("tb/events*")]:
+        path.unlink(missing_ok=True)
+
+
 def state_to_resume(folder: Path, resume_epoch: int) -> Path | None:
     """Return the state file to go on from, None when the run has not begun.
 
