@@ -116,18 +116,23 @@ def run_batch(
                 min(jobs, len(todo)), mp_context=context, initializer=_limit_threads
             ) as pool:
                 futures = {pool.submit(_guarded, function, item): name for name, item in todo}
-                for future in as_completed(futures):
-                    try:
-                        note(futures[future], future.result())
-                    except BrokenProcessPool:
-                        note(
-                            futures[future],
-                            (
-                                None,
-                                "its worker process was killed (out of memory?); run again with fewer -j.",
-                                None,
-                            ),
-                        )
+                try:
+                    for future in as_completed(futures):
+                        try:
+                            note(futures[future], future.result())
+                        except BrokenProcessPool:
+                            note(
+                                futures[future],
+                                (
+                                    None,
+                                    "its worker process was killed (out of memory?); run again with fewer -j.",
+                                    None,
+                                ),
+                            )
+                except BaseException:
+                    # Ctrl-C must not wait for the items that nobody has begun.
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
     for name, _ in todo:
         result, failure, detail = outcomes[name]
         if failure is None:

@@ -13,4 +13,5 @@ def command(config: ReconstructConfig, console: Console) -> None:
     from jiff.pipelines.reconstruct import run_reconstruct
 
     report = run_reconstruct(config, console.progress)
-    console.finish(report, what="photos")
+    meshes = sorted(path for path in report.outputs if path.endswith(".glb"))
+    console.finish(report, what="photos", next_command=["jiff", "view", *meshes[:4]] if meshes else None)

@@ -1,0 +1,42 @@
+"""Ctrl-C ends a parallel batch soon: items that nobody has begun are dropped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jiff.parallel import run_batch
+from jiff.progress import NullProgress, Task
+
+
+def slow(path: Path) -> None:
+    """Leave a file after a moment."""
+    time.sleep(0.1)
+    path.write_text("done")
+
+
+class _InterruptedTask:
+    def advance(self, steps: float = 1) -> None:
+        raise KeyboardInterrupt
+
+    def describe(self, text: str) -> None:
+        return None
+
+
+class InterruptedProgress(NullProgress):
+    """Stands for a user who presses Ctrl-C when the first item is done."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None) -> Iterator[Task]:
+        yield _InterruptedTask()
+
+
+def test_items_not_begun_are_dropped(tmp_path: Path) -> None:
+    items = [(f"{index}", tmp_path / f"{index}.txt") for index in range(40)]
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(slow, items, jobs=2, progress=InterruptedProgress(), title="Slow")
+    assert 1 <= len(list(tmp_path.iterdir())) <= 20
