@@ -20,11 +20,12 @@ from jiff.errors import AssetError
 from jiff.face.anny_paint import paint_face
 from jiff.face.landmarks import MIRROR_68, similarity
 from jiff.face.model import MorphableModel, load_model, save_model
+from jiff.face.regions import face_regions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SEED = 68
 PEOPLE = 1200
 COMPONENTS = 80
@@ -181,7 +182,7 @@ def build_anny_face() -> MorphableModel:
     vertices = (mean - mean.mean(0)) * to_world
     group = np.isin(face_vertices, np.unique(refined.faces[len(skin) * 4 :]))
     texture_mean, texture_basis = paint_face(vertices, vertices[marks], group)
-    fit_weight, core = _trust(vertices, vertices[marks], group)
+    fit_weight, core = face_regions(vertices, vertices[marks], group)
     return MorphableModel(
         name="anny",
         mean=vertices.astype(np.float32),
@@ -195,22 +196,6 @@ def build_anny_face() -> MorphableModel:
         core=core,
         expression_names=tuple(actions),
     )
-
-
-def _trust(
-    vertices: NDArray[np.float64], marks: NDArray[np.float64], eyeball: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return the weight of each vertex in a fit and the core of the face (see ``MorphableModel``)."""
-    nose = marks[30]
-    half_width = 0.5 * float(np.ptp(marks[:17, 0]))
-    brows_y, chin_y = float(marks[17:27, 1].mean()), float(marks[8, 1])
-    across = np.abs(vertices[:, 0] - nose[0]) / half_width
-    # Hair covers foreheads and temples, beards and collars the jaw; trust falls off towards them.
-    above = np.clip((vertices[:, 1] - brows_y) / 5.0, 0, 1)
-    weight = 1.0 - 0.75 * np.maximum(above, np.clip((across - 0.7) / 0.5, 0, 1))
-    weight = np.where(eyeball, 0.3, weight)
-    core = (across < 0.72) & (vertices[:, 1] < brows_y + 0.3) & (vertices[:, 1] > chin_y + 1.0) & ~eyeball
-    return weight.astype(np.float32), core
 
 
 def cache_file() -> Path:

@@ -26,7 +26,8 @@ COARSE_FIT = FitConfig(
     landmark_noise=(0.5, 0.35, 0.25, 0.25),
     landmark_axes=(1.0, 1.0, 4.0),
     least_cosine=0.4,
-    stride=6,
+    coarse_vertices=1300,
+    fine_vertices=2000,
     turn_deviation=0.12,
     scale_deviation=0.04,
 )

@@ -27,7 +27,8 @@ class FitConfig:
         noise: expected deviation of the surface from the model, per round.
         landmark_noise: expected error of a landmark, per round; infinite switches landmarks off.
         least_cosine: of the angle between the normals of a correspondence.
-        stride: every n-th model vertex is used in all rounds but the last.
+        coarse_vertices: about how many model vertices all rounds but the last use.
+        fine_vertices: about how many the last round uses.
         data_scale: number of independent measurements that all correspondences together count for.
         largest_coefficient: coefficients beyond are clamped.
         landmark_axes: factor of ``landmark_noise`` along x, y and z (a photo's landmarks say little about z).
@@ -41,7 +42,8 @@ class FitConfig:
     noise: tuple[float, ...] = (0.6, 0.4, 0.2, 0.12, 0.08)
     landmark_noise: tuple[float, ...] = (0.4, 0.6, 1.0, 3.0, 10.0)
     least_cosine: float = 0.6
-    stride: int = 4
+    coarse_vertices: int = 2000
+    fine_vertices: int = 4000
     data_scale: float = 1500.0
     largest_coefficient: float = 3.5
     landmark_axes: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -116,11 +118,9 @@ class FaceFitter:
         basis = np.concatenate([model.identity, model.expression]).astype(np.float32)
         # [3, V, C]: a row of the linear system is a sum of three contiguous products.
         self._basis = np.ascontiguousarray(basis.transpose(2, 1, 0))
-        count = len(model.mean)
-        used = np.zeros(count, dtype=bool)
-        used[:: self.config.stride] = True
-        self._coarse = np.flatnonzero(used & (model.fit_weight > 0))
-        self._fine = np.flatnonzero((np.arange(count) % 2 == 0) & (model.fit_weight > 0))
+        trusted = np.flatnonzero(model.fit_weight > 0)
+        self._coarse = trusted[:: max(1, len(trusted) // self.config.coarse_vertices)]
+        self._fine = trusted[:: max(1, len(trusted) // self.config.fine_vertices)]
 
     def fit(
         self,

@@ -27,6 +27,14 @@ def load_face_model(name: str = "anny") -> MorphableModel:
         from jiff.face.anny_face import load_anny_face
 
         return load_anny_face()
+    if name == "bfm":
+        from jiff.face.bfm import load_basel, morphable
+
+        return morphable(load_basel())
+    if name == "flame":
+        from jiff.face.flame import load_flame
+
+        return load_flame()
     raise UsageError(f"--model {name}: is not a face model; choose from {', '.join(MODEL_NAMES)}.")
 
 
