@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,4 +40,6 @@ def test_items_not_begun_are_dropped(tmp_path: Path) -> None:
     items = [(f"{index}", tmp_path / f"{index}.txt") for index in range(40)]
     with pytest.raises(KeyboardInterrupt):
         run_batch(slow, items, jobs=2, progress=InterruptedProgress(), title="Slow")
+    for worker in multiprocessing.active_children():
+        worker.join(timeout=60)
     assert 1 <= len(list(tmp_path.iterdir())) <= 20
