@@ -10,6 +10,7 @@ import pytest
 from jiff.errors import InputError
 from jiff.render.environments import (
     cap_sh,
+    damped,
     generate_environments,
     irradiance,
     load_environments,
@@ -39,6 +40,17 @@ def test_generated_light_is_plausible() -> None:
         balance = irradiance(environment, front).mean(0)
         assert balance.max() / balance.min() < 1.35
     assert environments.std(0).min() > 0.01  # they differ in every coefficient
+
+
+def test_ringing_of_a_small_light_is_damped() -> None:
+    normals = sphere_directions(2000)
+    lamp = np.repeat(cap_sh([0.0, 0.6, 0.8], 0.1)[:, None], 3, axis=1)
+    assert irradiance(lamp, normals).min() < 0
+    tamed = damped(lamp, normals)
+    assert irradiance(tamed, normals).min() > 0.05 * irradiance(tamed, normals).mean()
+    np.testing.assert_array_equal(tamed[0], lamp[0])
+    room = np.repeat(cap_sh([0.0, 1.0, 0.0], 3.0)[:, None], 3, axis=1)
+    np.testing.assert_array_equal(damped(room, normals), room)
 
 
 def test_seeds() -> None:

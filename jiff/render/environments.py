@@ -89,10 +89,14 @@ def _mixture(rng: np.random.Generator) -> NDArray[np.float64]:
     return environment
 
 
-def _tamed(environment: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.float64]:
+def damped(environment: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the environment with bands 1-2 damped until no direction is darker than ``_DARKEST`` of the mean.
 
     Three bands of a small light ring below zero; damping keeps the mean, hue and direction.
+
+    Args:
+        environment: [9, 3].
+        normals: [N, 3] directions that are looked at.
     """
     mean = irradiance(environment, normals).mean(0)
     swing = irradiance(environment, normals) - mean
@@ -128,7 +132,7 @@ def generate_environments(count: int, seed: int = 0) -> NDArray[np.float64]:
     result = np.empty((count, SH_COUNT, 3))
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        result[k] = _exposed(_tamed(_mixture(rng), normals), normals, rng.uniform(*_FRONTAL_MEAN))
+        result[k] = _exposed(damped(_mixture(rng), normals), normals, rng.uniform(*_FRONTAL_MEAN))
     return result
 
 
