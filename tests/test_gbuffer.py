@@ -111,3 +111,10 @@ def test_offsets_are_spread(samples: int) -> None:
     assert offsets.shape == (samples, 2) and (offsets > 0).all() and (offsets < 1).all()
     assert offsets.mean(0) == pytest.approx(0.5, abs=0.5 / samples)
     assert samples > 1 or np.array_equal(offsets, [[0.5, 0.5]])
+
+
+def test_mask_takes_pixels_that_are_half_covered() -> None:
+    camera = Camera(center_world=np.zeros(3), half_width_world=2, size=4)
+    for share, wanted in ((0.3, 0), (0.7, 255)):
+        seen = render_gbuffer(quad(-share, 1.0, -1.0, 1.0), camera, samples=64)
+        assert (seen.mask()[1:3, 1] == wanted).all() and (seen.mask()[1:3, 2] == 255).all()

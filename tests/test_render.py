@@ -235,6 +235,8 @@ def test_held_out_subjects() -> None:
     assert chosen != choose_validation(names, 0.1, seed=1)
     grown = choose_validation([*names, *(f"t{k}" for k in range(100))], 0.1, 0, kept=chosen)
     assert len(grown) == 20 and set(chosen) < set(grown)
+    odd = [name for name in names if name not in chosen][:3]
+    assert set(odd) < set(choose_validation(names, 0.1, 0, kept=[*odd, "gone"])) < set(names)
     assert choose_validation(["a", "b"], 0.01, 0) != [] and choose_validation(["a"], 0.5, 0) == []
     assert choose_validation(names, 0.0, 0) == []
     assert len(choose_validation(["a", "b"], 1.0, 0)) == 1

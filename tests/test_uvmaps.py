@@ -76,3 +76,13 @@ def test_meshes_without_usable_uv_are_refused() -> None:
         build_uv_maps(replace(mesh, uv=None, faces_uv=None), unoccluded(mesh), SIZE)
     with pytest.raises(MeshError, match="outside the unit square"):
         build_uv_maps(replace(mesh, uv=mesh.uv + 5), unoccluded(mesh), SIZE)
+
+
+def test_texture_is_filtered_to_the_size_of_the_maps(rng: np.random.Generator) -> None:
+    mesh = egg()
+    fine = rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    same = build_uv_maps(replace(mesh, texture=fine), unoccluded(mesh), SIZE)
+    assert np.abs(same.albedo * 255 - fine.reshape(-1, 3)[same.texel]).max() < 12  # 1/32 texel of noise
+    half = build_uv_maps(replace(mesh, texture=fine), unoccluded(mesh), SIZE // 2)
+    boxes = fine.reshape(SIZE // 2, 2, SIZE // 2, 2, 3).mean((1, 3))
+    assert np.abs(half.albedo * 255 - boxes.reshape(-1, 3)[half.texel]).max() < 8
