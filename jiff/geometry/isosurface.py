@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 LEVEL = 0.5
 """Occupancy of the surface."""
 
-_DILATED_STRIDE = 4
-"""Cells of this edge and larger are refined together with their neighbours; below, following the surface suffices."""
+_DILATED_STRIDE = 8
+"""Cells of this edge and larger (and those of the first level) are refined together with their neighbours; below,
+following the surface suffices."""
+
+_BOXED_STRIDE = 4
+"""Cells of this edge and larger are refined wherever they meet a seed box."""
 
 
 @runtime_checkable
@@ -302,7 +306,7 @@ def _finest_cells(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the cells of edge 1 that the surface passes through, sorted, and their corner values."""
     lattice, options = sampler.lattice, sampler.options
-    stride = _first_stride(options)
+    stride = first = _first_stride(options)
     search = min(options.search_stride, stride // 2)
     candidates = lattice.all_cells(stride)
     columns = _silhouette_columns(lattice, seeds)
@@ -315,15 +319,17 @@ def _finest_cells(
         sampler.stats.cells[stride] = len(cells)
         if stride == 1:
             return cells, values
-        if stride >= _DILATED_STRIDE:
+        boxed = np.zeros(0, dtype=np.int64)
+        if stride >= _BOXED_STRIDE:
+            boxed = _boxed_cells(lattice, seeds.boxes_world, stride)
+        if stride == first or stride >= _DILATED_STRIDE:
             near = candidates[_near(store.of_cells(lattice, candidates, stride), options.level)]
-            cells = lattice.dilated(_union(cells, near), stride)
-            cells = _union(cells, _boxed_cells(lattice, seeds.boxes_world, stride))
-            candidates = lattice.children(cells, stride)
+            whole = _union(lattice.dilated(_union(cells, near), stride), boxed)
+            candidates = lattice.children(whole, stride)
         else:
-            specks = lattice.children(_specks(store, lattice, candidates, stride, options.level), stride)
+            specks = _specks(store, lattice, candidates, stride, options.level)
             predicted = lattice.children(cells, stride, _predicted_children(values, options.level))
-            candidates = _union(predicted, specks)
+            candidates = _union(predicted, lattice.children(_union(specks, boxed), stride))
         stride //= 2
 
 
