@@ -37,9 +37,9 @@ class InterruptedProgress(NullProgress):
 
 
 def test_items_not_begun_are_dropped(tmp_path: Path) -> None:
-    items = [(f"{index}", tmp_path / f"{index}.txt") for index in range(40)]
+    items = [(f"{index}", tmp_path / f"{index}.txt") for index in range(300)]
     with pytest.raises(KeyboardInterrupt):
         run_batch(slow, items, jobs=2, progress=InterruptedProgress(), title="Slow")
     for worker in multiprocessing.active_children():
         worker.join(timeout=60)
-    assert 1 <= len(list(tmp_path.iterdir())) <= 20
+    assert 1 <= len(list(tmp_path.iterdir())) < 200
