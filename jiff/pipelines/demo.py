@@ -30,6 +30,7 @@ class Stage:
         command: words after ``jiff``.
         config: the command's configuration.
         run: the command's function.
+        essential: whether the demo stops when nothing of the stage comes through.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Stage:
     command: str
     config: Any
     run: Callable[[Any, Progress], Any]
+    essential: bool = True
 
     @property
     def line(self) -> str:
@@ -146,14 +148,25 @@ def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
         Stage(
             "test_face", "Faces of the test images", "data face",
             FaceConfig(input=paths.test, detector_model=config.detector_model, jobs=config.jobs), run_face,
+            essential=False,
         ),
-        Stage("align", "Align the faces", "eval align", AlignConfig(pifu=paths.pifu, test=paths.test), run_align),
-        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(results_path=paths.jiff, **shared), run_eval_jiff),
+        Stage(
+            "align", "Align the faces", "eval align", AlignConfig(pifu=paths.pifu, test=paths.test), run_align,
+            essential=False,
+        ),
+        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(results_path=paths.jiff, **shared), run_eval_jiff, essential=False),
     ]  # fmt: skip
     for method, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
         settings = MetricsConfig(pred=folder, gt=paths.data, out=paths.measured(method), seed=config.seed)
         stages.append(
-            Stage(f"metrics_{method}", f"Measure {method.upper()}", "eval metrics", settings, run_metrics)
+            Stage(
+                f"metrics_{method}",
+                f"Measure {method.upper()}",
+                "eval metrics",
+                settings,
+                run_metrics,
+                essential=False,
+            )
         )
     return stages
 
@@ -224,14 +237,21 @@ def _run_stage(stage: Stage, clock: _Clock, progress: Progress, total: BatchRepo
         total.skipped.append(stage.key)
         return
     started = time.perf_counter()
+    outcome: Any = None
     done, failures = False, {}
     try:
         outcome = stage.run(stage.config, progress)
         failures = dict(getattr(outcome, "failures", {}))
         done = True
+    except JiffError as error:
+        if stage.essential:
+            raise
+        failures = {"all": str(error)}
+        progress.warn(f"{stage.title}: {error}")
     finally:
         clock.note(stage, time.perf_counter() - started, done, failures)
-    if isinstance(outcome, BatchReport) and failures and not outcome.results and not outcome.skipped:
+    nothing = isinstance(outcome, BatchReport) and not outcome.results and not outcome.skipped
+    if stage.essential and failures and nothing:
         name, reason = next(iter(failures.items()))
         raise JiffError(f"`{stage.line}`: nothing came through ({name}: {reason}).")
     total.results[stage.key] = stage.title

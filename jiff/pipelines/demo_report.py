@@ -125,14 +125,16 @@ def _charts(paths: DemoPaths) -> str:
 
 
 def read_measurements(paths: DemoPaths) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (method -> mean numbers, method -> person -> numbers).
+    """Return (method -> mean numbers, method -> person -> numbers); a method that was not measured is left out.
 
     Raises:
-        JiffError: a measurement is missing.
+        JiffError: a measurement is damaged.
     """
     means: dict[str, Any] = {}
     people: dict[str, Any] = {}
     for method in METHODS:
+        if not (paths.measured(method) / "metrics.json").is_file():
+            continue
         record = read_json(paths.measured(method) / "metrics.json")
         try:
             means[method], people[method] = record["mean"], record["subjects"]
@@ -145,7 +147,7 @@ def read_measurements(paths: DemoPaths) -> tuple[dict[str, Any], dict[str, Any]]
 
 def verdict(means: dict[str, Any]) -> str:
     """Return one honest sentence on whether the face prior helped the face."""
-    if not all("face" in means[m] for m in METHODS):
+    if not all("face" in means.get(m, {}) for m in METHODS):
         return "No face was measured, so this run says nothing about the face prior."
     old, new = means["pifu"]["face"]["chamfer_cm"], means["jiff"]["face"]["chamfer_cm"]
     old_deg, new_deg = means["pifu"]["face"]["normal_deg"], means["jiff"]["face"]["normal_deg"]
@@ -161,14 +163,14 @@ def _metric_table(means: dict[str, Any]) -> str:
     rows, best = [], []
     for region in ("body", "face"):
         for key, label, lower in _MEASURES:
-            if any(key not in means[m].get(region, {}) for m in METHODS):
+            values = [float(means[m][region][key]) for m in means if key in means[m].get(region, {})]
+            if len(values) < len(means) or not values:
                 continue
-            values = [float(means[m][region][key]) for m in METHODS]
             winner = int(np.argmin(values) if lower else np.argmax(values))
-            if values[0] != values[1]:
+            if len(set(values)) > 1:
                 best.append((len(rows), winner + 1))
             rows.append([f"{region}: {label}", *(f"{v:.3f}" for v in values)])
-    return table(["held-out people, mean", *METHODS.values()], rows, best)
+    return table(["held-out people, mean", *(METHODS[m] for m in means)], rows, best)
 
 
 def _minutes(seconds: float) -> str:
@@ -189,7 +191,7 @@ def write_report(config: DemoConfig, paths: DemoPaths, record: dict[str, Any], l
     """
     means, people = read_measurements(paths)
     write_json(paths.metrics, means)
-    names = sorted(set(people["pifu"]) | set(people["jiff"]))
+    names = sorted(path.stem for path in paths.test.glob("*.jpg"))
     total = sum(entry["seconds"] for entry in record["stages"].values())
     peak = record.get("peak_memory_mib")
     summary = [
@@ -197,7 +199,7 @@ def write_report(config: DemoConfig, paths: DemoPaths, record: dict[str, Any], l
         *(
             f"{METHODS[m]}: body IoU {means[m]['body']['iou']:.3f}, body Chamfer {means[m]['body']['chamfer_cm']:.2f} cm"
             + (f", face Chamfer {means[m]['face']['chamfer_cm']:.2f} cm" if "face" in means[m] else "")
-            for m in METHODS
+            for m in means
         ),
         f"All stages took {_minutes(total)}"
         + (f"; peak memory at most {peak / 1024:.1f} GiB." if peak else "."),
