@@ -202,13 +202,16 @@ def test_verdicts_on_scans(tmp_path: Path) -> None:
     write(tmp_path, "coarse", egg(12, 6))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/broken.obj").write_text("v 1 2 nan\nf 1 1 1\n")
-    results, failures, infos = check(tmp_path, contact_sheet=tmp_path / "sheet.png")
-    verdicts = {name: item.verdict for name, item in results.items()}
+    results, failures, infos = check(tmp_path, contact_sheet=tmp_path / "sheet.png", json=tmp_path / "r.json")
+    verdicts = {
+        name: item["verdict"] for name, item in json.loads((tmp_path / "r.json").read_text())["items"].items()
+    }
     assert verdicts == {
         "ready": "pass", "metres": "fix", "millimetres": "fix", "zup": "fix", "coloured": "fix",
         "inward": "reject", "holes": "reject", "plain": "reject", "coarse": "reject", "broken": "reject",
     }  # fmt: skip
     assert set(failures) == {name for name, verdict in verdicts.items() if verdict == "reject"}
+    assert set(results) == set(verdicts) - set(failures)
     assert (
         results["metres"].facts["units"] == "metres"
         and results["millimetres"].facts["units"] == "millimetres"

@@ -121,8 +121,9 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     """Check a folder of scans or a processed set, whichever it is.
 
     Returns:
-        The report; its results are ``CheckItem``, its failures the rejected scans or faulty subjects, each with
-        what to do. Scans that a command can mend are results with verdict "fix", and are told to ``progress``.
+        The report; its results are the ``CheckItem`` of sound items, its failures the rejected scans or faulty
+        subjects, each with what to do. Scans that a command can mend are results with verdict "fix", and are told to
+        ``progress``. The JSON file holds every item.
 
     Raises:
         DatasetError: missing or empty folder.
@@ -150,6 +151,7 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     for item in checked:
         if item.verdict == REJECT:
             report.failures[item.name] = item.sentence()
+            del report.results[item.name]
         elif item.verdict == FIX:
             progress.info(f"{item.name}: {item.sentence()}")
     if processed:
