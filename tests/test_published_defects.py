@@ -90,12 +90,13 @@ def _write_face(mesh_path: Path, region_path: Path, factor: float) -> np.ndarray
     return np.stack([ramp, ramp / 2, np.zeros(30)], axis=1)
 
 
-def test_face_colours_are_the_same_in_training_and_evaluation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("brightest", [1.0, 255.0])
+def test_face_colours_are_the_same_in_training_and_evaluation(tmp_path: Path, brightest: float) -> None:
     """Published: 0-1 in training, 0-255 in evaluation."""
     dataset = ProcessedSet(tmp_path / "set")
-    expected = _write_face(dataset.face_mesh("a"), dataset.face_region("a"), 1.0)
+    expected = _write_face(dataset.face_mesh("a"), dataset.face_region("a"), brightest)
     folder = tmp_path / "test"
-    _write_face(folder / "a_mesh.obj", folder / "a_region.txt", 1.0)
+    _write_face(folder / "a_mesh.obj", folder / "a_region.txt", brightest)
     save_image(folder / "a.png", np.full((64, 64, 3), 90, np.uint8))
     save_image(folder / "a_mask.png", np.full((64, 64), 255, np.uint8))
     training = face_data(dataset, "a")

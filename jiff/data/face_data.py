@@ -119,9 +119,6 @@ def _read_face(dataset: ProcessedSet, subject: str) -> FaceData:
         return no_face_data()
     # Gray stands in for the colours that an external mesh may lack.
     colors = np.full_like(mesh.vertices, 0.5) if mesh.colors is None else mesh.colors
-    if colors.max(initial=0.0) > 1.5:
-        # Some exporters write 0-255 where the OBJ convention is 0-1.
-        colors = colors / 255.0
     box = [corners[0, 0], corners[1, 0], corners[0, 1], corners[1, 1]]
     return FaceData(
         mesh.vertices.astype(np.float32), colors.astype(np.float32), np.asarray(box, dtype=np.float32)

@@ -22,6 +22,7 @@ _BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
 _NUMBER_BYTE = np.isin(np.arange(256), np.frombuffer(b"0123456789-+", np.uint8))
 _FACE_BYTE = _NUMBER_BYTE | np.isin(np.arange(256), [_SPACE, _SLASH, _NEWLINE])
 _LONGEST_KEY = 8
+_BRIGHTEST = 1.5
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def parse_obj(path: Path | str) -> ObjData:
     material, materials = _materials(lines, selected)
     return ObjData(
         positions=np.ascontiguousarray(positions[:, :3]),
-        colors=np.clip(positions[:, 3:6], 0.0, 1.0) if positions.shape[1] >= 6 else None,
+        colors=_colors(positions[:, 3:6]) if positions.shape[1] >= 6 else None,
         uv=_two_columns(uv) if len(uv) else None,
         normals=normals[:, :3] if len(normals) else None,
         corners=rows[0][corner],
@@ -248,6 +249,12 @@ def parse_obj(path: Path | str) -> ObjData:
         materials=materials,
         libraries=tuple(name for _, name in lines.words(b"mtllib") if name),
     )
+
+
+def _colors(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Some exporters write 0-255 where the convention is 0-1.
+    scale = 255.0 if values.max(initial=0.0) > _BRIGHTEST else 1.0
+    return np.clip(values / scale, 0.0, 1.0)
 
 
 def _two_columns(uv: NDArray[np.float64]) -> NDArray[np.float64]:
