@@ -130,8 +130,9 @@ def run_batch(
                                 ),
                             )
                 except BaseException:
-                    # Ctrl-C must not wait for the items that nobody has begun.
-                    pool.shutdown(wait=False, cancel_futures=True)
+                    # Ctrl-C must not wait for the items that nobody has begun. Waiting here for the begun ones keeps
+                    # the end of the block from taking the cancellation back before the pool has seen it.
+                    pool.shutdown(wait=True, cancel_futures=True)
                     raise
     for name, _ in todo:
         result, failure, detail = outcomes[name]
