@@ -118,12 +118,13 @@ def fit_landmarks(
         identity=coefficients[:count],
         expression=coefficients[count:],
     )
-    return pose, _quality(model, pose, camera, points_px)
+    return pose, landmark_quality(model, pose, camera, points_px)
 
 
-def _quality(
+def landmark_quality(
     model: MorphableModel, pose: FacePose, camera: Camera, points_px: NDArray[np.float64]
 ) -> FitQuality:
+    """Return what a picture alone can tell of a fit: angles, size, landmark error against [5, 2] or [68, 2] detected."""
     projected = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
     detected = five_of(points_px)
     error = float(np.linalg.norm(projected - detected, axis=1).mean())

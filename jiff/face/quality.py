@@ -87,6 +87,10 @@ COARSE_LIMITS = FitLimits(median=1.0, p90=2.5, features_p90=2.5, overlap=0.5, la
 """For reconstructions, whose faces are blurred by a centimetre."""
 
 
+RIGID_LIMITS = FitLimits(median=0.4, p90=1.3, features_p90=1.3, overlap=0.6, scale=(0.4, 2.5))
+"""For faces of somebody's own making, which are moved and scaled but not bent."""
+
+
 def head_angles_deg(rotation: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return (yaw, pitch, roll) of a face whose model axes are the columns of ``rotation`` [3, 3]."""
     ahead, right = rotation[:, 2], rotation[:, 0]

