@@ -152,7 +152,7 @@ def run(quick: bool) -> list[Row]:
             module = accelerator(case.operation, device.type == "cuda")
             by = "plain" if module is None else module.__name__
             ours, twin = timed(case.ours), timed(case.twin)
-            row = Row(f"{case.what} [{by}, {device.type}]", ours, "s", twin, twin / ours)
+            row = Row(f"{case.what} ({by}, {device.type})", ours, "s", twin, twin / ours)
             if case.operation == "point_to_mesh_distance":
                 # The twin is too slow for all points, so both count per point.
                 ours, twin = ours / (20_000 if quick else 200_000) * 1e6, twin / 50 * 1e6
