@@ -30,6 +30,14 @@ _MEASURES = (
     ("iou", "IoU", False),
 )
 _TRAIN_TITLES = {"shape": "Shape", "color_coarse": "Coarse colour", "color_fine": "Fine colour"}
+_HELD_OUT = {
+    "val_iou": "IoU",
+    "val_precision": "precision",
+    "val_recall": "recall",
+    "val_face_iou": "face IoU",
+    "val_color_l1": "colour error",
+    "val_face_color_l1": "face colour error",
+}
 _VIEW_PX = 300
 
 
@@ -52,6 +60,22 @@ def _face_center(paths: DemoPaths, name: str) -> NDArray[np.float64] | None:
         return None
     low, high = load_mesh(path, texture=False).bounds
     return np.asarray((low + high) / 2)
+
+
+def _write_viewer(paths: DemoPaths, name: str) -> str:
+    """Write the page that shows a person's meshes side by side; return its path relative to the report."""
+    from jiff.pipelines.view import ViewConfig, run_view
+    from jiff.progress import NullProgress
+
+    shown = [(METHODS["pifu"], paths.pifu / f"{name}.obj"), (METHODS["jiff"], paths.jiff / f"{name}.obj")]
+    shown.append(("Scan", ProcessedSet(paths.data).geometry(name)))
+    shown = [(label, path) for label, path in shown if path.is_file()]
+    target = paths.root / "view" / f"{name}.html"
+    settings = ViewConfig(
+        mesh=tuple(path for _, path in shown), label=tuple(label for label, _ in shown), out=target
+    )
+    run_view(settings, NullProgress())
+    return f"view/{name}.html"
 
 
 def _person(paths: DemoPaths, name: str, per_person: dict[str, Any]) -> str:
@@ -77,7 +101,8 @@ def _person(paths: DemoPaths, name: str, per_person: dict[str, Any]) -> str:
     truth = load_mesh(ProcessedSet(paths.data).geometry(name))
     parts.append(strip(_views(truth, center), "Scan (ground truth)"))
     photo = read_image(paths.test / f"{name}.jpg")[..., :3]
-    left = f"<div><h3>{html.escape(name)}</h3>{image_tag(photo, f'input image of {name}')}</div>"
+    turn = f'<p><a href="{_write_viewer(paths, name)}">Turn the meshes in 3D</a></p>'
+    left = f"<div><h3>{html.escape(name)}</h3>{image_tag(photo, f'input image of {name}')}{turn}</div>"
     return card(f'<div class="person">{left}<div>{"".join(parts)}</div></div>')
 
 
@@ -110,16 +135,12 @@ def _charts(paths: DemoPaths) -> str:
     for stage, title in _TRAIN_TITLES.items():
         columns = _history(paths.run / stage / "log.csv")
         losses = [
-            Series(name.removeprefix("loss/").removeprefix("train/"), steps, _smooth(values))
+            Series(name.replace("loss_", ""), steps, _smooth(values))
             for name, (steps, values) in columns.items()
-            if "loss" in name and not name.startswith("val")
+            if name.startswith("loss")
         ]
         charts.append(line_chart(losses, title=f"{title}: training loss", x_label="step"))
-        held_out = [
-            Series(name.removeprefix("val/").removeprefix("val_"), steps, values)
-            for name, (steps, values) in columns.items()
-            if name.startswith("val") and "loss" not in name
-        ]
+        held_out = [Series(label, *columns[name]) for name, label in _HELD_OUT.items() if name in columns]
         charts.append(line_chart(held_out, title=f"{title}: held-out people", x_label="step"))
     return f'<div class="charts">{"".join(card(c) for c in charts)}</div>'
 
@@ -160,7 +181,8 @@ def verdict(means: dict[str, Any]) -> str:
 
 
 def _metric_table(means: dict[str, Any]) -> str:
-    rows, best = [], []
+    rows: list[list[str]] = []
+    best: list[tuple[int, int]] = []
     for region in ("body", "face"):
         for key, label, lower in _MEASURES:
             values = [float(means[m][region][key]) for m in means if key in means[m].get(region, {})]
