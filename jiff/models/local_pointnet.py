@@ -39,7 +39,8 @@ def scatter_to_grid(features: Tensor, index: Tensor, batch: int, resolution: int
     filled, inverse = torch.unique(index, return_inverse=True)
     grid = features.new_zeros(batch * cells, features.shape[1])
     grid = grid.index_copy(0, filled, scatter_mean(features, inverse, filled.shape[0]))
-    return grid.reshape(batch, resolution, resolution, resolution, -1).permute(0, 4, 1, 2, 3)
+    # Channels-first in memory, too: group norm in 3D is several times slower channels-last on the CPU.
+    return grid.reshape(batch, resolution, resolution, resolution, -1).permute(0, 4, 1, 2, 3).contiguous()
 
 
 class LocalPoolPointnet(nn.Module):

