@@ -18,7 +18,7 @@ from jiff.errors import CheckpointError, InputError, ReconstructionError, UsageE
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
-from jiff.inference.fields import FacePrior, encode_person
+from jiff.inference.fields import FacePrior, choose_dtype, encode_person
 from jiff.inference.networks import NetworkFiles, find_checkpoints, load_networks, pick_device
 from jiff.inference.person import PersonOptions, canonical_bounds, reconstruct_person
 from jiff.pipelines.evaluate import EvalJiffConfig, EvalPifuConfig, run_eval_jiff, run_eval_pifu
@@ -208,6 +208,21 @@ def test_fields_equal_the_networks(run: Path) -> None:
     difference = np.abs(fields.color(points.numpy()) - body_only.color(points.numpy())).max(axis=1)
     assert inside.sum() > 300 and (difference[inside] > 1e-4).mean() > 0.9
     assert fields.color(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_half_precision_changes_no_mesh(run: Path) -> None:
+    networks = load_networks(find_checkpoints(run), torch.device("cpu"))
+    person = tiny_person.photo()
+    meshes = [
+        reconstruct_person(networks, person, _prior(), PersonOptions(resolution=64, precision=precision)).mesh
+        for precision in ("float32", "bfloat16")
+    ]
+    np.testing.assert_array_equal(meshes[0].faces, meshes[1].faces)
+    np.testing.assert_allclose(meshes[0].vertices, meshes[1].vertices, atol=1e-4)
+    assert choose_dtype("auto", torch.device("cpu"), 64) == torch.float32
+    assert choose_dtype("auto", torch.device("cuda"), 1024) == torch.float16
+    with pytest.raises(UsageError, match="choose auto, float32"):
+        choose_dtype("int8", torch.device("cpu"), 64)
 
 
 def test_no_surface_names_the_photo(run: Path, people: Path, tmp_path: Path) -> None:

@@ -242,6 +242,30 @@ def test_points_come_by_column_and_within_the_budget() -> None:
     np.testing.assert_allclose(small.vertices, whole.vertices, atol=1e-5)
 
 
+def test_draft_steers_but_the_mesh_is_the_fields() -> None:
+    class Drafted:
+        def __init__(self) -> None:
+            self.counts = [0, 0]
+
+        def __call__(self, points_world: torch.Tensor) -> torch.Tensor:
+            self.counts[1] += len(points_world)
+            return _capsules(points_world)
+
+        def draft(self, points_world: torch.Tensor) -> torch.Tensor:
+            self.counts[0] += len(points_world)
+            noise = torch.sin(points_world.sum(dim=1) * 97.0) * 0.03
+            return _capsules(points_world) + noise
+
+    field = Drafted()
+    options = SurfaceOptions(resolution=96, coarse_resolution=16)
+    mesh, stats = extract_surface_with_stats(field, BOUNDS, options)
+    exact = extract_surface(_capsules, BOUNDS, options)
+    np.testing.assert_array_equal(mesh.faces, exact.faces)
+    np.testing.assert_allclose(mesh.vertices, exact.vertices, atol=1e-5)
+    assert min(field.counts) > 1000
+    assert sum(field.counts) == stats.points
+
+
 @pytest.mark.parametrize("value, word", [(0.1, "empty"), (0.9, "full")])
 def test_field_without_surface_is_refused(value: float, word: str) -> None:
     bounds = np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])

@@ -20,12 +20,12 @@ from jiff.errors import ReconstructionError
 from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
 from jiff.geometry.marching import CORNERS, marching_cubes
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.surface_seeds import Seeds, boxed_cells, footprint, search_columns, silhouette_columns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
-    from jiff.geometry.camera import Camera
 
 LEVEL = 0.5
 """Occupancy of the surface."""
@@ -46,6 +46,17 @@ class SizedField(Protocol):
 
     def __call__(self, points_world: Tensor) -> Tensor:
         """Return [N] values at [N, 3] float32 points."""
+
+
+@runtime_checkable
+class DraftedField(Protocol):
+    """A field with a cheaper version for the levels that only steer the refinement; the mesh comes from the field."""
+
+    def __call__(self, points_world: Tensor) -> Tensor:
+        """Return [N] values at [N, 3] float32 points."""
+
+    def draft(self, points_world: Tensor) -> Tensor:
+        """Return [N] values, about right."""
 
 
 Field = Callable[["Tensor"], "Tensor"]
@@ -77,21 +88,6 @@ class SurfaceOptions:
             raise ReconstructionError(f"A resolution of {self.resolution} gives no surface; use 64 or more.")
 
 
-@dataclass(frozen=True)
-class Seeds:
-    """Where a thin part may hide between coarse nodes.
-
-    Attributes:
-        silhouette: [H, W] bool, the person as seen by ``camera``; None for no search.
-        camera: a camera that looks along -z without turn.
-        boxes_world: [2, 3] low and high corners that are refined whatever the coarse level says (the face).
-    """
-
-    silhouette: NDArray[np.bool_] | None = None
-    camera: Camera | None = None
-    boxes_world: tuple[NDArray[np.float64], ...] = ()
-
-
 @dataclass
 class SurfaceStats:
     """What an extraction cost.
@@ -116,9 +112,16 @@ class SurfaceStats:
 class _Sampler:
     """Evaluates nodes in chunks; nodes on the border of the bounds are outside, which closes the surface there."""
 
-    def __init__(self, function: Field, lattice: Lattice, options: SurfaceOptions) -> None:
-        self.function, self.lattice, self.options = function, lattice, options
-        self.stats = SurfaceStats()
+    def __init__(
+        self,
+        function: Field,
+        lattice: Lattice,
+        options: SurfaceOptions,
+        stats: SurfaceStats,
+        draft: bool = False,
+    ) -> None:
+        self.lattice, self.options, self.stats = lattice, options, stats
+        self.function = function.draft if draft and isinstance(function, DraftedField) else function
         chunk = options.max_chunk
         if isinstance(function, SizedField):
             chunk = max(256, min(chunk, options.memory_budget_bytes // function.bytes_per_point))
@@ -221,79 +224,6 @@ def _follow(
     return known, all_values
 
 
-def _footprint(lattice: Lattice, cells: NDArray[np.int64], stride: int) -> NDArray[np.bool_]:
-    """[X, Y] columns of finest cells that cells of edge ``stride`` stand in."""
-    nx, ny, _ = lattice.counts
-    coarse = np.zeros((-(-nx // stride), -(-ny // stride)), dtype=bool)
-    index = lattice.indices(cells) // stride
-    coarse[index[:, 0], index[:, 1]] = True
-    return coarse.repeat(stride, axis=0).repeat(stride, axis=1)[:nx, :ny]
-
-
-def _silhouette_columns(lattice: Lattice, seeds: Seeds) -> NDArray[np.bool_]:
-    """[X, Y] columns of finest cells whose centre is seen in the silhouette."""
-    nx, ny, _ = lattice.counts
-    if seeds.silhouette is None or seeds.camera is None:
-        return np.zeros((nx, ny), dtype=bool)
-    x = lattice.origin_world[0] + (np.arange(nx) + 0.5) * lattice.cell_world
-    y = lattice.origin_world[1] + (np.arange(ny) + 0.5) * lattice.cell_world
-    points = np.stack(np.broadcast_arrays(x[:, None], y, 0.0), axis=-1)
-    height, width = seeds.silhouette.shape
-    pixel = np.floor(seeds.camera.with_size(width).world_to_pixel(points)).astype(np.int64)
-    within = (pixel >= 0).all(-1) & (pixel[..., 0] < width) & (pixel[..., 1] < height)
-    pixel = np.where(within[..., None], pixel, 0)
-    return within & seeds.silhouette[pixel[..., 1], pixel[..., 0]]
-
-
-def _search_columns(
-    store: NodeValues, sampler: _Sampler, columns: NDArray[np.bool_], stride: int
-) -> NDArray[np.int64]:
-    """Return cells of edge ``stride`` around the inside nodes met in columns [X, Y], looking every ``stride`` cells."""
-    lattice, level = sampler.lattice, sampler.options.level
-    nx, ny, nz = lattice.counts
-    padded = np.zeros((-(-nx // stride) * stride, -(-ny // stride) * stride), dtype=bool)
-    padded[:nx, :ny] = columns
-    blocks = padded.reshape(padded.shape[0] // stride, stride, padded.shape[1] // stride, stride)
-    wanted = np.argwhere(blocks.any(axis=(1, 3)))
-    heights = np.arange(stride, nz, stride)
-    found = [np.zeros(0, dtype=np.int64)]
-    if len(heights) == 0:
-        return found[0]
-    per_batch = max(1, sampler.chunk // len(heights))
-    for low in range(0, len(wanted), per_batch):
-        part = wanted[low : low + per_batch] * stride
-        index = np.concatenate(
-            [
-                np.repeat(part, len(heights), axis=0),
-                np.tile(heights, len(part))[:, None],
-            ],
-            axis=1,
-        )
-        keys = lattice.keys(index)
-        keys = keys[~contains(store.keys, keys)]
-        values = sampler(keys)
-        inside = values > level
-        store.add(keys[inside], values[inside])
-        found.append(keys[inside])
-    # A node is a corner of the eight cells around it; the one that starts there and its neighbours cover them.
-    nodes = np.concatenate(found)
-    return lattice.dilated(nodes, stride) if len(nodes) else nodes
-
-
-def _boxed_cells(lattice: Lattice, boxes: tuple[NDArray[np.float64], ...], stride: int) -> NDArray[np.int64]:
-    """Keys of cells of edge ``stride`` that meet one of the boxes, sorted."""
-    found = [np.zeros(0, dtype=np.int64)]
-    for box in boxes:
-        corner = (np.asarray(box, dtype=np.float64) - lattice.origin_world) / lattice.cell_world / stride
-        low = np.maximum(np.floor(np.nan_to_num(corner[0], neginf=-1e6)), 0).astype(np.int64)
-        high = np.floor(np.nan_to_num(corner[1], posinf=1e6)).astype(np.int64)
-        last = (np.array(lattice.counts) - 1) // stride
-        axes = [np.arange(a, b + 1) * stride for a, b in zip(low, np.minimum(high, last))]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        found.append(lattice.keys(grid))
-    return sorted_unique(np.concatenate(found))
-
-
 def _first_stride(options: SurfaceOptions) -> int:
     stride = 1
     while options.resolution // (stride * 2) >= options.coarse_resolution:
@@ -302,26 +232,31 @@ def _first_stride(options: SurfaceOptions) -> int:
 
 
 def _finest_cells(
-    store: NodeValues, sampler: _Sampler, seeds: Seeds
+    function: Field, lattice: Lattice, options: SurfaceOptions, seeds: Seeds, stats: SurfaceStats
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the cells of edge 1 that the surface passes through, sorted, and their corner values."""
-    lattice, options = sampler.lattice, sampler.options
+    sampler = _Sampler(function, lattice, options, stats, draft=True)
+    store = NodeValues(sampler)
     stride = first = _first_stride(options)
     search = min(options.search_stride, stride // 2)
     candidates = lattice.all_cells(stride)
-    columns = _silhouette_columns(lattice, seeds)
+    columns = silhouette_columns(lattice, seeds)
     while True:
+        if stride == 1 and isinstance(function, DraftedField):
+            # The draft's values end here; every corner of the mesh's cells is the field's own.
+            sampler = _Sampler(function, lattice, options, stats)
+            store = NodeValues(sampler)
         if stride == search and columns.any():
-            uncovered = columns & ~_footprint(lattice, candidates, stride)
-            extra = _search_columns(store, sampler, uncovered, stride)
+            uncovered = columns & ~footprint(lattice, candidates, stride)
+            extra = search_columns(store, sampler, lattice, uncovered, stride, options.level)
             candidates = _union(candidates, extra)
         cells, values = _follow(store, lattice, candidates, stride, options.level)
-        sampler.stats.cells[stride] = len(cells)
+        stats.cells[stride] = len(cells)
         if stride == 1:
             return cells, values
         boxed = np.zeros(0, dtype=np.int64)
         if stride >= _BOXED_STRIDE:
-            boxed = _boxed_cells(lattice, seeds.boxes_world, stride)
+            boxed = boxed_cells(lattice, seeds.boxes_world, stride)
         if stride == first or stride >= _DILATED_STRIDE:
             near = candidates[_near(store.of_cells(lattice, candidates, stride), options.level)]
             whole = _union(lattice.dilated(_union(cells, near), stride), boxed)
@@ -343,10 +278,8 @@ def extract_surface_with_stats(
     options = options or SurfaceOptions()
     begin = time.perf_counter()
     lattice = Lattice.of_bounds(bounds_world, options.resolution)
-    sampler = _Sampler(function, lattice, options)
-    store = NodeValues(sampler)
-    cells, values = _finest_cells(store, sampler, seeds or Seeds())
-    stats = sampler.stats
+    stats = SurfaceStats()
+    cells, values = _finest_cells(function, lattice, options, seeds or Seeds(), stats)
     if len(cells) == 0:
         side = "empty" if stats.max_value <= options.level else "full"
         raise ReconstructionError(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jiff.errors import UsageError
 from jiff.geometry.camera import Camera
 from jiff.models.column_query import ColumnQuery
 from jiff.models.face_input import FaceInput
@@ -26,6 +27,37 @@ if TYPE_CHECKING:
     from jiff.models.shape import ShapeFeatures, ShapeNetwork
 
 _FLOAT_BYTES = 4
+_CPU_CHUNK = 4096
+"""So many points' activations stay in a core's cache; measured 1.2 to 2 times faster than 65,536."""
+_GPU_CHUNK = 131_072
+_WIDE = 512
+"""Narrower layers gain nothing from half precision and lose accuracy."""
+
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_dtype(precision: str, device: torch.device, width: int) -> torch.dtype:
+    """Return the type of the hidden products: the named one, or for "auto" a half one where the device gains by it.
+
+    Args:
+        precision: "auto", "float32", "bfloat16" or "float16".
+        device: where the network is.
+        width: of the widest layer.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if precision in _PRECISIONS:
+        return _PRECISIONS[precision]
+    if precision != "auto":
+        raise UsageError(f"--precision {precision}: choose auto, {', '.join(_PRECISIONS)}.")
+    if width < _WIDE:
+        return torch.float32
+    if device.type == "cuda":
+        return torch.float16
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    gains = device.type == "cpu" and supported is not None and bool(supported())
+    return torch.bfloat16 if gains else torch.float32
 
 
 @dataclass(frozen=True)
@@ -57,10 +89,17 @@ class OccupancyField:
 
     Attributes:
         bytes_per_point: rough memory of one point while the MLPs run.
+        dtype: of the hidden layers' products in ``draft``.
+        best_chunk: points per call that suit the device.
     """
 
     def __init__(
-        self, network: ShapeNetwork, features: ShapeFeatures, calib: Tensor, face_mesh: Mesh | None = None
+        self,
+        network: ShapeNetwork,
+        features: ShapeFeatures,
+        calib: Tensor,
+        face_mesh: Mesh | None = None,
+        precision: str = "auto",
     ) -> None:
         """Prepare the evaluation column by column.
 
@@ -69,17 +108,27 @@ class OccupancyField:
             features: of one person in one view; with the encoded face when ``face_mesh`` is given.
             calib: [4, 4], world to NDC.
             face_mesh: whose distance weighs the face prediction.
+            precision: of the draft's hidden layers; "auto", "float32", "bfloat16" or "float16".
         """
         distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
-        self.query = ColumnQuery(network, features, calib, face_distance=distance)
         self.device = calib.device
         channels = network.config.mlp_channels
+        self.dtype = choose_dtype(precision, calib.device, max(channels))
+        self.query = ColumnQuery(network, features, calib, face_distance=distance)
+        self.draft_query = self.query
+        if self.dtype != torch.float32:
+            self.draft_query = ColumnQuery(network, features, calib, dtype=self.dtype, face_distance=distance)
         branches = 1 if face_mesh is None else 3
         self.bytes_per_point = _FLOAT_BYTES * branches * (4 * channels[0] + 2 * sum(channels[1:]))
+        self.best_chunk = _CPU_CHUNK if calib.device.type == "cpu" else _GPU_CHUNK
 
     def __call__(self, points_world: Tensor) -> Tensor:
         """Return [N] occupancies at [N, 3] points, fastest when points of one column follow each other."""
         return self.query(points_world.to(self.device))
+
+    def draft(self, points_world: Tensor) -> Tensor:
+        """Return the occupancies with hidden layers in ``dtype``, for the levels that only steer the refinement."""
+        return self.draft_query(points_world.to(self.device))
 
 
 def _face_distance(mesh: Mesh, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -135,7 +184,11 @@ class PersonFields:
 
 
 def encode_person(
-    networks: Networks, person: PersonImage, prior: FacePrior | None = None, camera: Camera | None = None
+    networks: Networks,
+    person: PersonImage,
+    prior: FacePrior | None = None,
+    camera: Camera | None = None,
+    precision: str = "auto",
 ) -> PersonFields:
     """Run the image (and face) encoders once.
 
@@ -144,6 +197,7 @@ def encode_person(
         person: framed image and mask.
         prior: the face model; None gives plain PIFu with coarse colour.
         camera: of the image; canonical when not given.
+        precision: of the occupancy's draft, see ``choose_dtype``.
     """
     device = networks.device
     camera = camera or Camera()
@@ -157,7 +211,7 @@ def encode_person(
     with torch.inference_mode():
         features = shape.encode(image(shape.config.load_size), face)
         face_mesh = prior.mesh if prior is not None and features.face is not None else None
-        occupancy = OccupancyField(shape, features, calib[0, 0], face_mesh)
+        occupancy = OccupancyField(shape, features, calib[0, 0], face_mesh, precision)
         if networks.color_coarse is None:
             return PersonFields(occupancy, None)
         coarse = networks.color_coarse.encode(image(networks.color_coarse.config.load_size), features)

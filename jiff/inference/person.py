@@ -38,11 +38,13 @@ class PersonOptions:
         resolution: cells over the 204.8 world units of the view; None chooses by the network's image size.
         raw: keep floating pieces instead of the body alone.
         memory_budget_bytes: what the networks' working memory may take.
+        precision: of the occupancy's draft, see ``jiff.inference.fields.choose_dtype``.
     """
 
     resolution: int | None = None
     raw: bool = False
     memory_budget_bytes: int = 4 << 30
+    precision: str = "auto"
 
     def resolution_for(self, load_size: int) -> int:
         """Return the resolution for a network of that image size."""
@@ -98,13 +100,15 @@ def reconstruct_person(
     camera = Camera()
     try:
         begin = time.perf_counter()
-        fields = encode_person(networks, person, prior, camera)
+        fields = encode_person(networks, person, prior, camera, options.precision)
         encoded = time.perf_counter()
         silhouette = person.mask >= 128
         boxes = () if prior is None else (_face_box(prior),)
         resolution = options.resolution_for(networks.shape.config.load_size)
         surface_options = SurfaceOptions(
-            resolution=resolution, max_chunk=16384, memory_budget_bytes=options.memory_budget_bytes
+            resolution=resolution,
+            max_chunk=fields.occupancy.best_chunk,
+            memory_budget_bytes=options.memory_budget_bytes,
         )
         mesh, stats = extract_surface_with_stats(
             fields.occupancy, canonical_bounds(), surface_options, Seeds(silhouette, camera, boxes)
@@ -124,6 +128,7 @@ def reconstruct_person(
         ) from error
     numbers = {
         "resolution": resolution,
+        "precision": str(fields.occupancy.dtype).removeprefix("torch."),
         "field_points": stats.points,
         "pieces": body.pieces,
         "vertices": len(mesh.vertices),
