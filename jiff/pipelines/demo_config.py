@@ -41,8 +41,8 @@ class DemoConfig:
     resolution: int = option(
         128, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"
     )
-    triangles: int = option(100_000, help="Triangles of a scan, about.", min=5_000, panel="Size")
-    texture_size: int = option(1024, help="Side of a scan's texture, pixels.", min=64, panel="Size")
+    triangles: int = option(100_000, help="Triangles of a scan, about.", min=35_000, panel="Size")
+    texture_size: int = option(1024, help="Side of a scan's texture, pixels; a power of two.", min=256, panel="Size")
     detector_model: Path | None = option(
         None, help="YuNet face detector (.onnx); OpenCV's Haar cascades find the faces without it."
     )
