@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jiff.face.detect import Detection, FaceDetector
 
 CLOSE_UP_SIZE = 512
+_LEAST_GUESS_SCORE = 0.4
+"""Haar finds faces in folds of cloth; without eyes only a well supported one counts."""
 _LEAST_INSIDE = 0.6
 """Share of a face box's inner part that must lie on the person."""
 
@@ -65,11 +67,13 @@ def sensible(detection: Detection, mask: NDArray[np.uint8]) -> str | None:
     height = float(rows[-1] - rows[0] + 1)
     size = float(detection.box_px[3] - detection.box_px[1])
     middle = float(detection.box_px[[1, 3]].mean())
+    if detection.evidence == "haar" and detection.score < _LEAST_GUESS_SCORE:
+        return "no eyes were found in it"
     if not _on_person(detection, mask):
         return "it lies outside the person's mask"
     if middle > rows[0] + 0.6 * height:
         return "it lies in the lower part of the person"
-    if not 0.03 * height < size < 0.6 * height:
+    if not 0.06 * height < size < 0.6 * height:
         return "its size does not fit the person"
     return check_five(detection.points_px)
 
