@@ -248,6 +248,16 @@ def test_subjects_without_a_face_join_a_batch(tmp_path: Path):
     assert torch.equal(batch.points_world[1, 200:], batch.points_world[1, :40])
 
 
+def test_training_keeps_some_face_vertices_and_evaluation_all(dataset):
+    items = TrainingSet(dataset, ["s0"], _stage("shape", num_face_vertices=50))
+    whole = items.faces["s0"]
+    kept = items[(0, 0)].face
+    assert kept.vertices_world.shape == kept.colors.shape == (50, 3)
+    known = {tuple(vertex) for vertex in whole.vertices_world.tolist()}
+    assert {tuple(vertex) for vertex in kept.vertices_world.tolist()} <= known
+    assert len(items.without_augmentation()[(0, 0)].face.vertices_world) == len(whole.vertices_world) > 50
+
+
 @pytest.mark.parametrize("random_views", [False, True])
 def test_several_views_of_one_subject(dataset, random_views):
     items = TrainingSet(dataset, ["s0"], _stage("shape", num_views=3, random_multiview=random_views))

@@ -42,6 +42,7 @@ class DataConfig:
         num_sample_inout: labelled points of the whole scan (shape).
         num_sample_color: coloured points of the whole scan (colour).
         num_sample_face: further points in the face box, 700 as published.
+        num_face_vertices: vertices of the face prior that a training item keeps, drawn at random; 0 keeps all.
         sigma: offset of coloured points along their normal, world units.
         fine_part, volume_part: see ``LabelPool.sample``; 0 as published.
         num_views: images of an item, evenly spread over the usable yaws.
@@ -60,6 +61,7 @@ class DataConfig:
     num_sample_inout: int = 5000
     num_sample_color: int = 10_000
     num_sample_face: int = 700
+    num_face_vertices: int = 0
     sigma: float = 0.1
     fine_part: float = 0.0
     volume_part: float = 0.0
@@ -323,10 +325,17 @@ class TrainingSet(Dataset[Sample]):
             torch.from_numpy(np.stack(calibs)),
             torch.from_numpy(points),
             torch.from_numpy(targets),
-            self.faces[subject],
+            self._face(subject, rng),
             float(yaw),
             failures,
         )
+
+    def _face(self, subject: str, rng: np.random.Generator) -> FaceData:
+        face, count = self.faces[subject], self.config.num_face_vertices
+        if not self.train or not 0 < count < len(face.vertices_world):
+            return face
+        kept = rng.permutation(len(face.vertices_world))[:count]
+        return FaceData(face.vertices_world[kept], face.colors[kept], face.box_world)
 
     def _item_views(self, subject: str, view: str, rng: np.random.Generator) -> list[str]:
         count = self.config.num_views

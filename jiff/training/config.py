@@ -130,6 +130,12 @@ class TrainConfig:
     num_sample_inout: int = option(5000, help="Labelled points of an item (shape).", min=0, panel=_SAMPLES)
     num_sample_color: int = option(10_000, help="Coloured points of an item (colour).", min=0, panel=_SAMPLES)
     num_sample_face: int = option(700, help="Further points in the face box.", min=0, panel=_SAMPLES)
+    num_face_vertices: int = option(
+        0,
+        help="Vertices of the face mesh that a training item keeps, drawn at random; 0 keeps all.",
+        min=0,
+        panel=_SAMPLES,
+    )
     fine_sigma: float = option(
         1.0, help="Offset of the points counted by --fine-part, world units.", min=0.001, panel=_SAMPLES
     )

@@ -65,6 +65,7 @@ def data_config(config: TrainConfig, architecture: ShapeConfig | ColorConfig, ca
         num_sample_inout=config.num_sample_inout,
         num_sample_color=config.num_sample_color,
         num_sample_face=config.num_sample_face,
+        num_face_vertices=config.num_face_vertices,
         sigma=config.point_sigma,
         fine_part=config.fine_part,
         volume_part=config.volume_part,
