@@ -229,9 +229,10 @@ def _read_expressions(path: Path, deviations: NDArray[np.float64]) -> NDArray[np
     count = int(np.frombuffer(blob[:4], "<i4")[0]) if len(blob) >= 4 else 0
     if not EXPRESSION <= count <= 1000 or len(blob) != 4 + 4 * width * (count + 1):
         raise AssetError(f"{path}: is cut off or another file ({len(blob)} bytes); get it again.")
-    if len(deviations) < EXPRESSION:
+    if len(deviations) < count:
         raise AssetError(
-            f"{path.with_name('std_exp.txt')}: holds {len(deviations)} numbers, 64 are needed; get it again."
+            f"{path.with_name('std_exp.txt')}: holds {len(deviations)} numbers where Exp_Pca.bin has {count} directions;"
+            " get it again."
         )
     rows = np.frombuffer(blob, "<f4", offset=4 + 4 * width).reshape(count, width)[:EXPRESSION]
     return np.ascontiguousarray(rows.T) * deviations[:EXPRESSION].astype(np.float32)
