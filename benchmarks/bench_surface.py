@@ -47,7 +47,7 @@ def half_thickness(size: int) -> torch.Tensor:
     return result.clamp(min=-8.0)
 
 
-def figure_network(steepness: float = 2.0) -> tuple[ShapeNetwork, ShapeFeatures]:
+def figure_network(steepness: float = 0.5) -> tuple[ShapeNetwork, ShapeFeatures]:
     """Return the published network with a field sigmoid(steepness * (thickness - |z|)), and its features."""
     generator = torch.Generator().manual_seed(0)
     network = ShapeNetwork(shape_preset("paper", face_branch=False)).eval()
