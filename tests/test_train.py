@@ -123,17 +123,18 @@ def test_global_random_state_is_left_alone(dataset, tmp_path):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_accumulated_halves_equal_one_batch(dataset, tmp_path):
-    changes = {"max_steps": 2, "num_eval": False, "optimizer": "adamw", "random_flip": False}
+def test_accumulated_halves_equal_one_batch(dataset, tmp_path, monkeypatch):
+    # Plain gradient descent, because the other optimisers hide the gradient's scale.
+    monkeypatch.setattr("jiff.training.loop.make_optimizer", lambda _, weights: torch.optim.SGD(weights, lr=1.0))
+    changes = {"max_steps": 2, "num_eval": False}
     whole = train_stage(tiny(dataset, tmp_path, name="whole", batch_size=2, **changes), NullProgress())
     parts = train_stage(
         tiny(dataset, tmp_path, name="parts", batch_size=1, accumulate=2, **changes), NullProgress()
     )
-    a, b = load_network(whole.latest).state_dict(), load_network(parts.latest).state_dict()
     assert [r["loss"] for r in parts.history] == pytest.approx([r["loss"] for r in whole.history], rel=1e-4)
-    # The optimiser divides by the gradient's size, so that weights with a gradient near 0 differ visibly.
-    differences = torch.cat([(a[key] - b[key]).abs().flatten() for key in a])
-    assert differences.mean() < 1e-5
+    a, b = load_network(whole.latest).state_dict(), load_network(parts.latest).state_dict()
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-3, atol=1e-5)
 
 
 def test_averaged_weights_are_what_is_saved(dataset, tmp_path):
