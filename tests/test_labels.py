@@ -52,6 +52,11 @@ def test_half_of_a_sample_is_inside(sphere_pool, count):
     assert labels.sum() == count // 2
 
 
+def test_inner_part_can_be_chosen(sphere_pool):
+    points, labels = sphere_pool.sample(np.random.default_rng(2), 1000, inside=0.3)
+    assert labels.sum() == 300 and (_distance(points[:300]) < RADIUS).all()
+
+
 def test_published_mixture_keeps_its_proportions(sphere_pool):
     # Of the outside points, those from the big box are 1/17 * (1 - share) of a mixture of which near is 16/17.
     points, labels = sphere_pool.sample(np.random.default_rng(3), 20_000)

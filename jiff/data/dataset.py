@@ -44,7 +44,7 @@ class DataConfig:
         num_sample_face: further points in the face box, 700 as published.
         num_face_vertices: vertices of the face prior that a training item keeps, drawn at random; 0 keeps all.
         sigma: offset of coloured points along their normal, world units.
-        fine_part, volume_part: see ``LabelPool.sample``; 0 as published.
+        inside_part, fine_part, volume_part: see ``LabelPool.sample``; 0.5, 0 and 0 as published.
         num_views: images of an item, evenly spread over the usable yaws.
         random_multiview: draw the further images at random.
         augment: random changes.
@@ -63,6 +63,7 @@ class DataConfig:
     num_sample_face: int = 700
     num_face_vertices: int = 0
     sigma: float = 0.1
+    inside_part: float = 0.5
     fine_part: float = 0.0
     volume_part: float = 0.0
     num_views: int = 1
@@ -370,7 +371,11 @@ class TrainingSet(Dataset[Sample]):
             return self.colors[subject].sample(rng, view, config.num_sample_color, face_count, config.sigma)
         pool = self.labels[subject]
         points, labels = pool.sample(
-            rng, config.num_sample_inout, fine=config.fine_part, volume=config.volume_part
+            rng,
+            config.num_sample_inout,
+            inside=config.inside_part,
+            fine=config.fine_part,
+            volume=config.volume_part,
         )
         if face_count:
             face_points, face_labels = pool.sample_face(rng, face_count)

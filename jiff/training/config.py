@@ -136,6 +136,13 @@ class TrainConfig:
         min=0,
         panel=_SAMPLES,
     )
+    inside_part: float = option(
+        0.5,
+        help="Part of the labelled points that lies inside (published: half; less makes slimmer bodies).",
+        min=0.05,
+        max=0.95,
+        panel=_SAMPLES,
+    )
     fine_sigma: float = option(
         1.0, help="Offset of the points counted by --fine-part, world units.", min=0.001, panel=_SAMPLES
     )

@@ -67,6 +67,7 @@ def data_config(config: TrainConfig, architecture: ShapeConfig | ColorConfig, ca
         num_sample_face=config.num_sample_face,
         num_face_vertices=config.num_face_vertices,
         sigma=config.point_sigma,
+        inside_part=config.inside_part,
         fine_part=config.fine_part,
         volume_part=config.volume_part,
         num_views=architecture.num_views,
