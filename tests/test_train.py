@@ -125,7 +125,9 @@ def test_global_random_state_is_left_alone(dataset, tmp_path):
 
 def test_accumulated_halves_equal_one_batch(dataset, tmp_path, monkeypatch):
     # Plain gradient descent, because the other optimisers hide the gradient's scale.
-    monkeypatch.setattr("jiff.training.loop.make_optimizer", lambda _, weights: torch.optim.SGD(weights, lr=1.0))
+    monkeypatch.setattr(
+        "jiff.training.loop.make_optimizer", lambda _, weights: torch.optim.SGD(weights, lr=1.0)
+    )
     changes = {"max_steps": 2, "num_eval": False}
     whole = train_stage(tiny(dataset, tmp_path, name="whole", batch_size=2, **changes), NullProgress())
     parts = train_stage(
@@ -297,3 +299,20 @@ def test_published_commands_are_the_paper_preset():
     assert preset_config("paper", "color_fine").point_sigma == 0.1
     with pytest.raises(ConfigError, match="no training preset 'x'"):
         preset_values("x", "shape")
+
+
+def test_refused_subjects_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    from jiff.data.layout import ProcessedSet
+    from jiff.errors import DatasetError
+    from jiff.progress import NullProgress
+    from jiff.training.data import with_usable_views
+
+    dataset, progress = ProcessedSet(tmp_path), NullProgress()
+    assert with_usable_views(dataset, ["a", "b"], ["c"], progress) == (["a", "b"], ["c"])
+    for name in ("a",):
+        dataset.file_number(name).parent.mkdir(parents=True)
+        dataset.file_number(name).write_text("0\n")
+    assert with_usable_views(dataset, ["a", "b"], ["c"], progress) == (["a"], [])
+    assert progress.warnings == ["2 of 3 subjects have no FILE_NUMBER and are left out: b, c."]
+    with pytest.raises(DatasetError, match="lists no training subject"):
+        with_usable_views(dataset, ["b"], ["a"], progress)

@@ -103,6 +103,31 @@ def _prepare(item: _PrepareItem) -> None:
     TrainingSet(item.dataset, [item.subject], item.config)
 
 
+def with_usable_views(
+    dataset: ProcessedSet, train: list[str], held_out: list[str], progress: Progress
+) -> tuple[list[str], list[str]]:
+    """Leave out, with a warning, the subjects that `jiff data face` refused: they have no FILE_NUMBER.
+
+    Raises:
+        DatasetError: nobody is left to train on.
+    """
+    if not (dataset.root / "FILE_NUMBER").is_dir():
+        return train, held_out
+    missing = [name for name in [*train, *held_out] if not dataset.file_number(name).is_file()]
+    if not missing:
+        return train, held_out
+    kept = [name for name in train if name not in missing]
+    if not kept:
+        raise DatasetError(
+            f"{dataset.root / 'FILE_NUMBER'}: lists no training subject; run `jiff data face -i {dataset.root}`."
+        )
+    names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+    progress.warn(
+        f"{len(missing)} of {len(train) + len(held_out)} subjects have no FILE_NUMBER and are left out: {names}."
+    )
+    return kept, [name for name in held_out if name not in missing]
+
+
 def open_sets(
     config: TrainConfig, architecture: ShapeConfig | ColorConfig, progress: Progress
 ) -> tuple[TrainingSet, TrainingSet | None]:
@@ -113,6 +138,7 @@ def open_sets(
     """
     dataset = ProcessedSet(config.dataroot)
     train, held_out = split_subjects(dataset, config.single)
+    train, held_out = with_usable_views(dataset, train, held_out, progress)
     views = sum(len(usable_views(dataset, subject)) for subject in [*train, *held_out])
     sizes = [architecture.load_size]
     if config.stage == "color_fine" and isinstance(architecture, ColorConfig):
