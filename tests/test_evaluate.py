@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def test_finished_people_are_skipped_until_something_changes(run: Path, people: 
     (tmp_path / "Zoë 1.png").unlink()
     assert run_eval_pifu(replace(config, resolution=40), NullProgress()).skipped == []
     assert run_eval_pifu(replace(config, resolution=40, overwrite=True), NullProgress()).skipped == []
+    folder = tmp_path / "in"
+    tiny_person.write_photo(folder, "b")
+    config = replace(config, test_folder_path=folder)
+    assert list(run_eval_pifu(config, NullProgress()).results) == ["b"]
+    Image.fromarray(np.roll(tiny_person.photo().mask, 1, axis=1)).save(folder / "b_mask.png")
+    os.utime(folder / "b_mask.png", ns=(1, 1))
+    assert list(run_eval_pifu(config, NullProgress()).results) == ["b"]
 
 
 def test_bad_people_do_not_stop_the_rest(run: Path, people: Path, tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def test_pixels_map_back_to_the_photo(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(forward[:, :2] @ [140, 200] + forward[:, 2], [256, 256])
 
 
+@pytest.mark.parametrize("size", [512, 2048])
+@pytest.mark.parametrize("factor", [1, 4])
+def test_pixels_land_where_the_map_says(size: int, factor: int) -> None:
+    mask = np.kron(_mask(), np.ones((factor, factor), np.uint8))
+    spot = np.zeros_like(mask)
+    spot[100 * factor : 104 * factor, 120 * factor : 126 * factor] = 255
+    framing = frame_person(mask, "a.jpg", size=size)
+    weight = framing.apply(spot).astype(float)
+    rows, columns = np.mgrid[:size, :size] + 0.5
+    found = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+    forward = framing.photo_to_frame
+    np.testing.assert_allclose(found, forward[:, :2] @ [123 * factor, 102 * factor] + forward[:, 2], atol=0.1)
+
+
 def test_framing_a_framed_picture_changes_nothing(rng: np.random.Generator) -> None:
     mask = np.zeros((512, 512), np.uint8)
     mask[31:481, 200:312] = 255

@@ -174,15 +174,18 @@ def _near(values: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
 def _specks(
     store: NodeValues, lattice: Lattice, cells: NDArray[np.int64], stride: int, level: float
 ) -> NDArray[np.int64]:
-    """Uncrossed cells in which a piece smaller than the stride may hide: near the level around a local extremum."""
+    """Uncrossed cells in which a piece smaller than the stride may hide: those around a node that comes nearest to the
+    level among its neighbours, when the values around it vary by more than what lacks to the level."""
     values = store.of_cells(lattice, cells, stride)
     places = np.searchsorted(store.keys, lattice.corner_keys(cells, stride)).T
-    # How far inside a node lies on its own side; the surface can only close around a node where this is smallest.
     depth = np.abs(store.values - level)
     least = np.full(len(depth), np.inf, dtype=np.float32)
+    low, high = least.copy(), -least
     np.minimum.at(least, places, np.abs(values - level).min(axis=1, keepdims=True))
-    extremum = (depth[places] <= least[places]).any(axis=1)
-    return cells[extremum & _near(values, level) & ~_crossed(values, level)]
+    np.minimum.at(low, places, values.min(axis=1, keepdims=True))
+    np.maximum.at(high, places, values.max(axis=1, keepdims=True))
+    hiding = (depth <= least) & (depth < high - low)
+    return cells[hiding[places].any(axis=1) & ~_crossed(values, level)]
 
 
 @functools.cache
@@ -259,7 +262,9 @@ def _finest_cells(
             boxed = boxed_cells(lattice, seeds.boxes_world, stride)
         if stride == first or stride >= _DILATED_STRIDE:
             near = candidates[_near(store.of_cells(lattice, candidates, stride), options.level)]
-            whole = _union(lattice.dilated(_union(cells, near), stride), boxed)
+            specks = _specks(store, lattice, candidates, stride, options.level)
+            whole = lattice.dilated(_union(cells, _union(near, specks)), stride)
+            whole = _union(whole, boxed)
             candidates = lattice.children(whole, stride)
         else:
             specks = _specks(store, lattice, candidates, stride, options.level)
