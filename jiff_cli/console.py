@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _MAX_FAILURES = 50
 
 
+def _singular(noun: str) -> str:
+    return noun[:-2] if noun.endswith(("ches", "shes")) else noun.removesuffix("s")
+
+
 def _is_further_process() -> bool:
     """Return whether a launcher started this process beside a first one, which does the talking."""
     ranks = (os.environ.get(name, "") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
@@ -90,7 +94,7 @@ class Console:
         """
         if report is not None:
             number = len(report.results)
-            counts = [f"{number} {what.removesuffix('s') if number == 1 else what} done"]
+            counts = [f"{number} {_singular(what) if number == 1 else what} done"]
             if report.skipped:
                 counts.append(f"{len(report.skipped)} complete before")
             if report.failures:

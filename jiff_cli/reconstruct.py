@@ -13,5 +13,7 @@ def command(config: ReconstructConfig, console: Console) -> None:
     from jiff.pipelines.reconstruct import run_reconstruct
 
     report = run_reconstruct(config, console.progress)
-    meshes = sorted(path for path in report.outputs if path.endswith(".glb"))
+    names = sorted([*report.results, *report.skipped])
+    kind = "glb" if "glb" in config.format else config.format[0]
+    meshes = [config.out / f"{name}.{kind}" for name in names]
     console.finish(report, what="photos", next_command=["jiff", "view", *meshes[:4]] if meshes else None)

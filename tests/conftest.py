@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from walk import Walk
 
 os.environ.setdefault("TERMINAL_WIDTH", "200")
 # Several threads on few cores wait for each other: tests that take 5 s alone took 60 s beside another process.
@@ -21,6 +22,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder ../shared with reference answers is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """The folder in which real processes walk through every command, stage by stage as tests ask for them."""
+    return Walk(tmp_path_factory.mktemp("walk"))
 
 
 @pytest.fixture
