@@ -64,7 +64,6 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     from jiff.pipelines.synth import SynthConfig, run_synth
 
     jobs = config.jobs
-    tiny = config.network == "tiny"
     return [
         Stage(
             "synth", "Synthetic scans", "data synth",
@@ -82,7 +81,7 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
         Stage(
             "render", "Render", "data render",
             RenderConfig(
-                input=paths.rescaled, out=paths.data, yaw_step=config.yaw_step, high_size=0 if tiny else 1024,
+                input=paths.rescaled, out=paths.data, yaw_step=config.yaw_step, high_size=0,
                 val_subjects=held_out_names(config), seed=config.seed, jobs=jobs,
             ),
             run_render,
@@ -124,6 +123,7 @@ def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
             seed=config.seed,
             gpu_ids="-1" if config.device == "cpu" else "auto",
             continue_train=True,
+            jobs=config.jobs,
         )
         command = f"train {stage.replace('_', '-')}"
         stages.append(Stage(stage, titles[stage], command, settings, train_stage))

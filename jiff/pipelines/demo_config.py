@@ -31,7 +31,7 @@ class DemoConfig:
     yaw_step: int = option(
         30, help="Degrees between the rendered views of a person.", min=1, max=180, panel="Size"
     )
-    shape_steps: int = option(2400, help="Training steps of the shape network.", min=1, panel="Size")
+    shape_steps: int = option(3000, help="Training steps of the shape network.", min=1, panel="Size")
     color_coarse_steps: int = option(
         500, help="Training steps of the coarse colour network.", min=1, panel="Size"
     )
@@ -41,8 +41,10 @@ class DemoConfig:
     resolution: int = option(
         128, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"
     )
-    triangles: int = option(100_000, help="Triangles of a scan, about.", min=35_000, panel="Size")
-    texture_size: int = option(1024, help="Side of a scan's texture, pixels; a power of two.", min=256, panel="Size")
+    triangles: int = option(60_000, help="Triangles of a scan, about.", min=35_000, panel="Size")
+    texture_size: int = option(
+        1024, help="Side of a scan's texture, pixels; a power of two.", min=256, panel="Size"
+    )
     detector_model: Path | None = option(
         None, help="YuNet face detector (.onnx); OpenCV's Haar cascades find the faces without it."
     )
