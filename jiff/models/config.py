@@ -298,9 +298,9 @@ def _lookup(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 _DEMO_FACE: dict[str, Any] = {
-    "grid_resolution": 24,
-    "face_dim": 8,
-    "unet_maps": (8, 16, 32),
+    "grid_resolution": 16,
+    "face_dim": 16,
+    "unet_maps": (16, 32),
     "cube_size_world": 40.0,
     "cube_follows_face": True,
     "load_size": 128,

@@ -31,12 +31,12 @@ class DemoConfig:
     yaw_step: int = option(
         30, help="Degrees between the rendered views of a person.", min=1, max=180, panel="Size"
     )
-    shape_steps: int = option(3000, help="Training steps of the shape network.", min=1, panel="Size")
+    shape_steps: int = option(2700, help="Training steps of the shape network.", min=1, panel="Size")
     color_coarse_steps: int = option(
-        500, help="Training steps of the coarse colour network.", min=1, panel="Size"
+        600, help="Training steps of the coarse colour network.", min=1, panel="Size"
     )
     color_fine_steps: int = option(
-        500, help="Training steps of the fine colour network.", min=1, panel="Size"
+        600, help="Training steps of the fine colour network.", min=1, panel="Size"
     )
     resolution: int = option(
         128, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"

@@ -42,7 +42,7 @@ class LossGuard:
 
     def warning(self, step: int, body_loss: float, targets: Tensor) -> str | None:
         """Take in a step's body loss and targets; at ``check_step`` return a warning when a constant does as well."""
-        if step < self.check_step // 2 or step >= self.check_step:
+        if step < self.check_step * 3 // 4 or step >= self.check_step:
             return None
         self.baseline += constant_baseline(targets)
         self.recent += body_loss
