@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class JiffError(Exception):
     """Base of every error a user can cause or mend; the CLI prints it without a traceback (exit status 1)."""
@@ -57,3 +59,31 @@ class ReconstructionError(JiffError):
 
 class TrainingError(JiffError):
     """Training cannot start or go on: no data, diverged loss."""
+
+
+def os_cause(error: OSError) -> tuple[str, str]:
+    """Return cause and remedy of a failed write or read, as two phrases."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full", "free some space and run the same command again"
+    if error.errno == errno.EFBIG:
+        return (
+            "the file grows beyond what the system allows",
+            "raise the limit (ulimit -f) or use another disk",
+        )
+    if error.errno == errno.EROFS:
+        return "its disk is read-only", "choose a folder you may write to"
+    if isinstance(error, PermissionError):
+        return "permission denied", "choose a folder you may write to or correct its rights"
+    if isinstance(error, (NotADirectoryError, FileExistsError)):
+        return "a file stands where a folder is needed", "choose another folder"
+    if isinstance(error, FileNotFoundError):
+        return "no such file or folder", "check the path"
+    # Libraries that write images raise their own texts without a number.
+    cause = error.strerror or "the data could not be stored"
+    return cause[:1].lower() + cause[1:], "see that its disk has space and its folder may be written"
+
+
+def os_sentence(error: OSError) -> str:
+    """Return one sentence for an error of the file system that nobody turned into a ``JiffError``."""
+    cause, remedy = os_cause(error)
+    return f"{error.filename if error.filename is not None else 'a file'}: {cause}; {remedy}."

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from jiff.errors import InputError, OutputError
+from jiff.errors import InputError, OutputError, os_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{path}: cannot be written ({error.strerror or error}); free some space or choose a folder you may write to."
-    )
+    cause, remedy = os_cause(error)
+    return OutputError(f"{path}: cannot be written because {cause}; {remedy}.")
 
 
 def make_folder(path: Path) -> Path:

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jiff.errors import JiffError
+from jiff.errors import JiffError, os_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +54,18 @@ def _guarded(function: Callable[..., Any], item: Any) -> tuple[Any, str | None, 
         return function(item), None, None
     except JiffError as error:
         return None, str(error), None
+    except OSError as error:
+        return None, os_sentence(error), traceback.format_exc()
     except Exception as error:  # noqa: BLE001 - one bad item must never stop a batch
         return None, f"{type(error).__name__}: {error}", traceback.format_exc()
+
+
+def _says_complete(is_complete: Callable[[Any], bool], item: Any) -> bool:
+    try:
+        return is_complete(item)
+    except JiffError:
+        # Its files are damaged: the function does them again, or says for this item alone why it cannot.
+        return False
 
 
 def _limit_threads() -> None:
@@ -92,7 +102,7 @@ def run_batch(
     jobs = jobs or default_jobs()
     todo = []
     for name, item in items:
-        if is_complete is not None and is_complete(item):
+        if is_complete is not None and _says_complete(is_complete, item):
             report.skipped.append(name)
         else:
             todo.append((name, item))

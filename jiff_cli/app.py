@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -51,6 +52,8 @@ def root(
 
 def main() -> None:
     """Entry point of the ``jiff`` script."""
+    # OpenCV would print lines of its own about damaged images; jiff says it in a sentence.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a file's name must not stop the work.
         if isinstance(stream, io.TextIOWrapper):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jiff.errors import JiffError
+from jiff.errors import JiffError, os_sentence
 from jiff_cli.progress import LineProgress, RichProgress
 
 if TYPE_CHECKING:
@@ -100,7 +100,11 @@ class Console:
             if report.failures:
                 counts.append(f"{len(report.failures)} failed")
             self.say(", ".join(counts) + ".")
+        nothing = report is not None and not report.results and not report.skipped
         named = list(dict.fromkeys(str(path) for path in [*wrote, *(report.outputs if report else [])]))
+        if nothing:
+            # The folder may not even exist; a list of findings does.
+            named = [path for path in named if Path(path).is_file()]
         for path in named:
             self.say(f"Wrote {path}")
         if report is not None and report.failures:
@@ -142,25 +146,13 @@ def sentence(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "out of memory; use fewer -j, a smaller batch or a lower --resolution.", 1
     if isinstance(error, OSError):
-        return _os_sentence(error), 1
+        return os_sentence(error), 1
     name = type(error).__name__
     first = str(error).strip().splitlines()
     return (
         f"unexpected {name}: {first[0] if first else 'no message'}; run again with --debug for the traceback.",
         1,
     )
-
-
-def _os_sentence(error: OSError) -> str:
-    where = str(error.filename) if error.filename is not None else "a file"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}: the disk is full; free some space and run the same command again."
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return f"{where}: permission denied; choose a folder you may write to or correct its rights."
-    if isinstance(error, FileNotFoundError):
-        return f"{where}: no such file or folder; check the path."
-    reason = error.strerror or str(error) or type(error).__name__
-    return f"{where}: {reason}; run again with --debug for the traceback."
 
 
 def show_error(error: BaseException, console: Console) -> int:

@@ -24,7 +24,7 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Pat
 
 def test_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot be written .*; free some space"):
+    with pytest.raises(OutputError, match=r"a file stands where a folder is needed; choose another"):
         write_text(tmp_path / "file" / "below.txt", "x")
 
 

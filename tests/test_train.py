@@ -221,7 +221,7 @@ def test_val_txt_must_name_subjects_that_exist(tmp_path):
 
 
 def test_missing_set_and_missing_uv_maps_are_named(dataset, tmp_path):
-    with pytest.raises(DatasetError, match="holds no RENDER folder"):
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
         train_stage(tiny(dataset, tmp_path, dataroot=str(tmp_path / "nowhere")), NullProgress())
     bare = make_set(tmp_path / "set", subjects=2, yaws=(0,))
     bare.uv_mask("s0").unlink()

@@ -117,6 +117,8 @@ class ProcessedSet:
             DatasetError: the folder is missing or holds no RENDER.
         """
         folder = self.root / "RENDER"
+        if not self.root.is_dir():
+            raise DatasetError(f"{self.root}: no such folder; give the folder of the processed set.")
         if not folder.is_dir():
             raise DatasetError(
                 f"{self.root}: holds no RENDER folder; run `jiff data render -i SCANS -o {self.root}` first."

@@ -162,10 +162,22 @@ def _check_silhouettes(item: CheckItem, dataset: ProcessedSet, data: SubjectData
     data.silhouettes = {}
     ious = {}
     for view in chosen:
-        mask = read_pixels(dataset.mask(item.name, view), gray=True)
-        image = read_pixels(dataset.render(item.name, view))
-        if mask is None or image is None or mask.shape != image.shape[:2] or mask.shape[0] != mask.shape[1]:
-            item.reject(f"RENDER and MASK of view {view} cannot be decoded or differ in size; {_REDO}.")
+        paths = (dataset.render(item.name, view), dataset.mask(item.name, view))
+        if not all(_ends_with(path, _ENDS[path.suffix]) for path in paths):
+            continue  # told already
+        image, mask = read_pixels(paths[0]), read_pixels(paths[1], gray=True)
+        if image is None or mask is None:
+            damaged = paths[0] if image is None else paths[1]
+            item.reject(f"{damaged.relative_to(dataset.root)} cannot be decoded; {_REDO}.")
+            continue
+        if mask.shape != image.shape[:2] or mask.shape[0] != mask.shape[1]:
+            item.reject(
+                f"{paths[1].relative_to(dataset.root)} is {mask.shape[1]} x {mask.shape[0]} pixels and its image "
+                f"{image.shape[1]} x {image.shape[0]}, where both must be the same square; {_REDO}."
+            )
+            continue
+        if not (mask > 127).any():
+            item.reject(f"{paths[1].relative_to(dataset.root)} is empty; {_REDO}.")
             continue
         camera = data.cameras[view].with_size(mask.shape[0])
         data.cameras[view] = camera
@@ -206,7 +218,7 @@ def _check_face(item: CheckItem, dataset: ProcessedSet, data: SubjectData, requi
     except InputError as error:
         item.reject(str(error))
         return
-    _check_usable_views(item, dataset, data)
+    _check_usable_views(item, dataset)
     if data.mesh is None:
         return
     low, high = data.face.bounds
@@ -233,11 +245,11 @@ def _check_face(item: CheckItem, dataset: ProcessedSet, data: SubjectData, requi
             )
 
 
-def _check_usable_views(item: CheckItem, dataset: ProcessedSet, data: SubjectData) -> None:
+def _check_usable_views(item: CheckItem, dataset: ProcessedSet) -> None:
     from jiff.files import read_text
 
     lines = read_text(dataset.file_number(item.name)).split()
-    rendered = {parse_view_name(view)[0] for view in data.views}
+    rendered = {parse_view_name(view)[0] for view in dataset.views(item.name)}
     unknown = [word for word in lines if not word.isdigit() or int(word) not in rendered]
     item.facts["usable_yaws"] = len(lines) - len(unknown)
     if unknown or not lines:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from jiff.errors import ImageError
+from jiff.errors import ImageError, OutputError
 from jiff.files import write_bytes, write_text
 from jiff.geometry.obj_io import library_paths, obj_text
 
@@ -66,6 +67,8 @@ def _encoded(texture: Any) -> bytes:
 def write_scan(surface: Surface, target: Path, record: dict[str, Any], source: Path | None = None) -> None:
     """Write texture, MTL and, last, the OBJ, each atomically; files that are there with the same bytes are left alone.
 
+    A folder that was made for a scan which then cannot be written is removed again.
+
     Args:
         surface: the scan.
         target: the OBJ.
@@ -75,6 +78,16 @@ def write_scan(surface: Surface, target: Path, record: dict[str, Any], source: P
     Raises:
         OutputError: the folder cannot be written.
     """
+    fresh = not target.parent.exists()
+    try:
+        _write_files(surface, target, record, source)
+    except OutputError:
+        if fresh:
+            shutil.rmtree(target.parent, ignore_errors=True)
+        raise
+
+
+def _write_files(surface: Surface, target: Path, record: dict[str, Any], source: Path | None) -> None:
     data, name = surface.data, None
     if surface.texture is not None:
         name = texture_name(surface.source)

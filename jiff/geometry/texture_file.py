@@ -44,7 +44,7 @@ def decode_texture(blob: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: truncated, unknown, or above the 179 megapixels where Pillow stops; the message starts with ``name``.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -54,6 +54,8 @@ def decode_texture(blob: bytes, name: str) -> NDArray[np.uint8]:
                 return rgb_of(image)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: claims far too many pixels; scale the texture down to 8192.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: is not an image; export the texture again as JPEG or PNG.") from error
     except _DECODER_ERRORS as error:
         raise ImageError(
             f"{name}: is not an image that can be decoded ({error}); export the texture again as JPEG or PNG."

@@ -44,6 +44,7 @@ _UNREADABLE = (
     AttributeError,
     struct.error,
     pickle.UnpicklingError,
+    safetensors.SafetensorError,
 )
 
 
@@ -216,10 +217,8 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
             f"{path}: cannot be read ({error.strerror}); check the checkpoint's path."
         ) from error
     except _UNREADABLE as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        cause = cause.rstrip(".")[:120]
         raise CheckpointError(
-            f"{path}: is truncated or no checkpoint of tensors ({cause}); give another file."
+            f"{path}: is truncated or no checkpoint of tensors alone; give another file."
         ) from error
     if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
         value = value["state_dict"]

@@ -142,9 +142,10 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     record = read_record(_fit_path(person)) if _fit_path(person).is_file() else None
     # A face newer than the kept one was fitted again: it is the new start.
     earlier = (record.notes or {}).get("align") if record is not None else None
-    if not _unaligned(person).is_file() or earlier is None or earlier.get("mesh") != _stamp(person.face_mesh):
-        write_bytes(_unaligned(person), person.face_mesh.read_bytes())
-    face = load_mesh(_unaligned(person), texture=False)
+    fresh = (
+        not _unaligned(person).is_file() or earlier is None or earlier.get("mesh") != _stamp(person.face_mesh)
+    )
+    face = load_mesh(person.face_mesh if fresh else _unaligned(person), texture=False)
     model = start = None
     five = None
     image = read_person(person)
@@ -165,6 +166,8 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
         fit = fit_coarse(FaceFitter(model, COARSE_FIT), FaceScene(coarse), camera, start, five)
     except FitError as error:
         raise FitError(f"{coarse_path}: {error}") from error
+    if fresh:
+        write_bytes(_unaligned(person), person.face_mesh.read_bytes())
     aligned = replace(face, vertices=fit.pose.vertices(model), normals=None)
     write_face(aligned, person.face_mesh, person.region, camera, config.box_margin)
     note = {"coarse": _stamp(coarse_path), "mesh": _stamp(person.face_mesh), "reason": fit.reason}

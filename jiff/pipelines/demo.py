@@ -231,6 +231,14 @@ class _Clock:
         write_json(self._file, self.record)
 
 
+def _failures_of(outcome: Any) -> dict[str, str]:
+    """Return name -> sentence of what a stage could not use; a training names files, not items."""
+    failures = getattr(outcome, "failures", {})
+    if isinstance(failures, dict):
+        return dict(failures)
+    return {f"file {number}": sentence for number, sentence in enumerate(failures, 1)}
+
+
 def _run_stage(stage: Stage, clock: _Clock, progress: Progress, total: BatchReport) -> None:
     progress.info(f"$ {stage.line}")
     if clock.is_done(stage):
@@ -241,7 +249,7 @@ def _run_stage(stage: Stage, clock: _Clock, progress: Progress, total: BatchRepo
     done, failures = False, {}
     try:
         outcome = stage.run(stage.config, progress)
-        failures = dict(getattr(outcome, "failures", {}))
+        failures = _failures_of(outcome)
         done = True
     except JiffError as error:
         if stage.essential:

@@ -176,7 +176,20 @@ class Evaluation:
         """Tell whether a person's result is there and was made with these settings."""
         if self.config.overwrite:
             return False
-        return is_complete(self.folder, person.name, self.formats, self.settings(person))
+        try:
+            return is_complete(self.folder, person.name, self.formats, self.settings(person))
+        except InputError:
+            # The sidecar is damaged: done again.
+            return False
+
+    def prepare(self, people: list[PersonFiles]) -> None:
+        """Load the networks if anybody needs them, and make the folder.
+
+        A bad checkpoint is the whole run's failure, not that of each photo, and leaves nothing behind.
+        """
+        if not all(self.is_complete(person) for person in people):
+            self.networks()
+        make_folder(self.folder)
 
     def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
         """Reconstruct one person, write the files and return a plain summary."""
@@ -219,10 +232,7 @@ def _lower_first(text: str) -> str:
 
 def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str) -> BatchReport:
     """Reconstruct the people that are not complete yet, one after the other."""
-    make_folder(evaluation.folder)
-    if not all(evaluation.is_complete(person) for person in people):
-        # A bad checkpoint is the whole run's failure, not that of each photo.
-        evaluation.networks()
+    evaluation.prepare(people)
     return run_batch(
         evaluation.reconstruct,
         [(person.name, person) for person in people],

@@ -330,8 +330,8 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     vertices = pose.vertices(model)
     colors = face_colors(model, vertices, pixels.rgb, pixels.mask, camera)
     face = Mesh(vertices, model.triangles, colors=colors)
-    stem(f"{person.name}_mesh_unaligned.obj").unlink(missing_ok=True)
     write_face(face, person.face_mesh, person.region, camera, config.box_margin)
+    stem(f"{person.name}_mesh_unaligned.obj").unlink(missing_ok=True)
     measured = {
         k: v
         for k, v in quality.to_dict().items()

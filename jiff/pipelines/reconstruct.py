@@ -168,6 +168,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchRepor
             f"{config.input}: is the folder that framed photos are written to; choose another --out."
         )
     evaluation = Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
+    evaluation.prepare([photo.person for photo in photos])
     total = _frame(config, photos, progress)
     framed = [photo for photo in photos if photo.name not in total.failures]
     report = BatchReport(failures=dict(total.failures), details=dict(total.details))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Iterator
@@ -106,13 +107,26 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise UsageError(
             f"--batch-size {config.batch_size} must be a multiple of the {world} devices that share it."
         )
-    return Fabric(
-        accelerator=accelerator,
-        devices=len(devices) if accelerator == "cpu" else devices,
-        num_nodes=nodes,
-        precision=precision,
-        strategy="ddp" if world > 1 else "auto",
-    )
+    with _quiet_fabric():
+        return Fabric(
+            accelerator=accelerator,
+            devices=len(devices) if accelerator == "cpu" else devices,
+            num_nodes=nodes,
+            precision=precision,
+            strategy="ddp" if world > 1 else "auto",
+        )
+
+
+@contextmanager
+def _quiet_fabric() -> Iterator[None]:
+    """Keep Fabric from printing the precision, which run.yaml holds, between our progress lines."""
+    logger = logging.getLogger("lightning_fabric.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

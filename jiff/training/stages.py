@@ -31,8 +31,8 @@ def find_network(folder: Path) -> Path | None:
     return None
 
 
-def _required(config: TrainConfig, stage: str, given: Path | None) -> Network:
-    """Return the frozen network of an earlier stage."""
+def _required(config: TrainConfig, stage: str, given: Path | None) -> tuple[Path, Network]:
+    """Return the file and the frozen network of an earlier stage."""
     path = given or find_network(config.checkpoints_path / config.name / stage)
     if path is None:
         raise CheckpointError(
@@ -41,7 +41,7 @@ def _required(config: TrainConfig, stage: str, given: Path | None) -> Network:
         )
     network = load_published(path, stage)
     network.requires_grad_(False)
-    return network.eval()
+    return path, network.eval()
 
 
 class StageModule(nn.Module):
@@ -122,11 +122,11 @@ def build_stage(config: TrainConfig) -> StageModule:
     shape = coarse = None
     architecture = network_config(config)
     if config.stage != "shape":
-        shape = _required(config, "shape", config.load_netg_checkpoint_path)
-        _check_fit(shape, architecture)
+        path, shape = _required(config, "shape", config.load_netg_checkpoint_path)
+        _check_fit(path, shape, architecture)
     if config.stage == "color_fine":
-        coarse = _required(config, "color_coarse", config.load_netc_coarse_checkpoint_path)
-        _check_phi(coarse, architecture)
+        path, coarse = _required(config, "color_coarse", config.load_netc_coarse_checkpoint_path)
+        _check_phi(path, coarse, architecture)
     start = starts[config.stage]
     network = load_published(start, config.stage) if start else build_network(config.stage, architecture)
     if start is not None and network.config != architecture:
@@ -135,19 +135,19 @@ def build_stage(config: TrainConfig) -> StageModule:
     return StageModule(network.train(), shape, coarse)  # type: ignore[arg-type]
 
 
-def _check_fit(shape: Network, architecture: ShapeConfig | ColorConfig) -> None:
+def _check_fit(path: Path, shape: Network, architecture: ShapeConfig | ColorConfig) -> None:
     dim = getattr(shape.config, "hourglass_dim", 0)
     if isinstance(architecture, ColorConfig) and dim != architecture.shape_feature_dim:
         raise CheckpointError(
-            f"The shape network has {dim} feature channels where this colour network expects "
+            f"{path}: this shape network has {dim} feature channels where this colour network expects "
             f"{architecture.shape_feature_dim}; train both with the same --network."
         )
 
 
-def _check_phi(coarse: Network, architecture: ShapeConfig | ColorConfig) -> None:
+def _check_phi(path: Path, coarse: Network, architecture: ShapeConfig | ColorConfig) -> None:
     dim = getattr(coarse.config, "phi_dim", 0)
     if isinstance(architecture, ColorConfig) and dim != architecture.phi_dim:
         raise CheckpointError(
-            f"The coarse colour network hands on {dim} channels where this fine network expects "
+            f"{path}: this coarse colour network hands on {dim} channels where this fine network expects "
             f"{architecture.phi_dim}; train both with the same --network."
         )
