@@ -76,6 +76,9 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
+    except OutputError as error:
+        # A user knows the folder by its final name only.
+        raise OutputError(str(error).replace(str(temporary), str(path))) from error
     except OSError as error:
         raise _output_error(path, error) from error
     finally:

@@ -1,0 +1,463 @@
+"""Bad input to every command: one sentence, status 1 or 2, nothing half-written, the other items done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny_person
+import torch
+from bad_input import Caller, as_jpeg, copy_people, cut, empty_mask, leftovers, smaller, text_instead
+from tiny_set import make_set
+from walk import HELD_OUT, PEOPLE, Walk
+
+from jiff.geometry.mesh_io import load_mesh, save_mesh
+from jiff.models.checkpoint import build_network, save_network
+from jiff.models.config import color_preset, shape_preset
+
+GOOD, BAD = PEOPLE[0], PEOPLE[1]
+SMALL = ("--resolution", "32", "--device", "cpu")
+VIEW = ("--yaws", "0", "--size", "128", "--high-size", "0", "-j", "1")
+TRAIN = ("--preset", "tiny", "--gpu-ids", "-1", "--jobs", "1", "--max-steps", "2", "--no-tensorboard")
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture
+def jiff(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, walk: Walk, tmp_path: Path
+) -> Caller:
+    """The command line, run in this process in an empty folder."""
+    for name in ("JIFF_CACHE", "JIFF_ASSETS"):
+        monkeypatch.setenv(name, walk.env[name])
+    monkeypatch.chdir(tmp_path)
+    return Caller(capfd)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run, and beside it files that are not what they should be."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny_person.train_networks(folder, steps=40)
+    save_network(folder / "wide_shape.safetensors", build_network("shape", shape_preset("demo")).eval())
+    wide = build_network("color_coarse", color_preset("demo")).eval()
+    save_network(folder / "wide_coarse.safetensors", wide)
+    shutil.copy(folder / "shape" / "latest.safetensors", folder / "cut.safetensors")
+    cut(folder / "cut.safetensors")
+    text_instead(folder / "text.safetensors")
+    text_instead(folder / "text.pth")
+    torch.save({"epoch": 3}, folder / "other.pth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A processed set of ellipsoids."""
+    return make_set(tmp_path_factory.mktemp("tiny") / "set").root
+
+
+def two(source: Path, target: Path) -> Path:
+    """Copy two scans."""
+    for name in (GOOD, BAD):
+        shutil.copytree(source / name, target / name)
+    return target
+
+
+def remove_texture(folder: Path) -> None:
+    """Leave the OBJ alone."""
+    for path in folder.iterdir():
+        if path.is_file() and path.suffix != ".obj":
+            path.unlink()
+
+
+SCAN_DAMAGES: dict[str, tuple[Damage, str]] = {
+    "no texture": (remove_texture, "neither texture nor vertex colours"),
+    "lost texture": (lambda p: (p / "material0.jpeg").unlink(), "material0.jpeg is not there"),
+    "cut texture": (
+        lambda p: cut(p / "material0.jpeg"),
+        "material0.jpeg: is not an image that can be decoded",
+    ),
+    "text as texture": (lambda p: text_instead(p / "material0.jpeg"), "material0.jpeg: is not an image;"),
+    "text as mesh": (lambda p: text_instead(p / f"{BAD}.obj"), f"{BAD}.obj: holds no triangles"),
+}
+
+
+@pytest.mark.parametrize("case", SCAN_DAMAGES)
+def test_rescale(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    damage, cause = SCAN_DAMAGES[case]
+    damage(two(walk.scans, tmp_path / "in") / BAD)
+    said = jiff("data", "rescale", "-i", "in", "-o", "out", "-j", "1")
+    assert list(said.failures) == [BAD]
+    assert cause in said.failures[BAD]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [GOOD]
+    assert load_mesh(tmp_path / "out" / GOOD / f"{GOOD}.obj").texture is not None
+
+
+def test_rescale_in_worker_processes(walk: Walk, tmp_path: Path) -> None:
+    remove_texture(two(walk.scans, tmp_path / "in") / BAD)
+    done = walk.jiff("data", "rescale", "-i", tmp_path / "in", "-o", tmp_path / "out", "-j", "2", status=1)
+    assert done.stdout.startswith("1 scan done, 1 failed.")
+    assert done.stderr.splitlines()[-1].startswith(f"  {BAD}: ")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [GOOD]
+
+
+@pytest.mark.parametrize("case", SCAN_DAMAGES)
+def test_check_of_scans(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    damage, cause = SCAN_DAMAGES[case]
+    damage(two(walk.scans, tmp_path / "in") / BAD)
+    said = jiff("data", "check", "in", "-j", "1", "--json", "found.json")
+    assert list(said.failures) == [BAD]
+    assert cause.split(": ")[-1].split(" nor ")[0] in said.failures[BAD] or "texture" in said.failures[BAD]
+    assert GOOD in (tmp_path / "found.json").read_text()
+
+
+@pytest.mark.parametrize("case", ["text as mesh"])
+def test_prt(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    damage, cause = SCAN_DAMAGES[case]
+    folder = two(walk.lit, tmp_path / "in")
+    for name in (GOOD, BAD):
+        shutil.rmtree(folder / name / "bounce")
+    damage(folder / BAD)
+    said = jiff("data", "prt", "-i", "in", "-n", "8", "-j", "1")
+    assert list(said.failures) == [BAD]
+    assert cause in said.failures[BAD]
+    assert not (folder / BAD / "bounce").exists()
+    assert (folder / GOOD / "bounce" / "bounce0.txt").is_file()
+
+
+RENDER_DAMAGES: dict[str, tuple[Damage, str]] = {
+    **SCAN_DAMAGES,
+    "no PRT": (lambda p: shutil.rmtree(p / "bounce"), "run `jiff data prt`"),
+    "cut PRT": (lambda p: cut(p / "bounce" / "face.npy"), "run `jiff data prt --overwrite`"),
+}
+
+
+@pytest.mark.parametrize("case", RENDER_DAMAGES)
+def test_render(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    damage, cause = RENDER_DAMAGES[case]
+    damage(two(walk.lit, tmp_path / "in") / BAD)
+    said = jiff("data", "render", "-i", "in", "-o", "out", *VIEW)
+    assert list(said.failures) == [BAD]
+    assert cause in said.failures[BAD]
+    assert [path for path in (tmp_path / "out").rglob("*") if BAD in path.name] == []
+    assert (tmp_path / "out" / "RENDER" / GOOD / "0_0_00.jpg").is_file()
+    assert leftovers(tmp_path) == []
+
+
+def test_render_wants_rescaled_scans(jiff: Caller, walk: Walk, tmp_path: Path) -> None:
+    folder = two(walk.lit, tmp_path / "in")
+    shutil.copy(walk.scans / BAD / f"{BAD}.obj", folder / BAD / f"{BAD}.obj")
+    said = jiff("data", "render", "-i", "in", "-o", "out", *VIEW)
+    assert "run `jiff data rescale` first" in said.failures[BAD]
+
+
+SET_DAMAGES: dict[str, tuple[str, Damage, str, str]] = {
+    "cut image": (f"RENDER/{BAD}/0_0_00.jpg", cut, "0_0_00.jpg: is damaged", "images are cut off (RENDER/0_0_00)"),
+    "text as image": (f"RENDER/{BAD}/0_0_00.jpg", text_instead, "0_0_00.jpg: is not an image", "RENDER/0_0_00"),
+    "cut mask": (f"MASK/{BAD}/0_0_00.png", cut, "0_0_00.png: is damaged", "images are cut off (MASK/0_0_00)"),
+    "smaller mask": (f"MASK/{BAD}/0_0_00.png", smaller, "256 x 256", f"MASK/{BAD}/0_0_00.png is 256 x 256 pixels"),
+    "empty mask": (f"MASK/{BAD}/0_0_00.png", empty_mask, "the mask is empty", f"MASK/{BAD}/0_0_00.png is empty"),
+    "cut camera": (f"PARAM/{BAD}/0_0_00.npy", cut, "0_0_00.npy: is not a PARAM", "0_0_00.npy: is not a PARAM"),
+    "no scan": (f"GEO/OBJ/{BAD}/{BAD}.obj", Path.unlink, f"{BAD}.obj: no such file", f"{BAD}.obj is missing"),
+}  # fmt: skip
+
+
+def drop_faces(root: Path) -> None:
+    """Bring a processed set to the state before the face step."""
+    for folder in ("FACE_3DMM", "FACE_REGION", "FILE_NUMBER"):
+        shutil.rmtree(root / folder)
+
+
+@pytest.mark.parametrize("case", SET_DAMAGES)
+def test_face(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    file, damage, cause, _ = SET_DAMAGES[case]
+    high = {"cut image", "text as image", "cut mask", "smaller mask", "empty mask"}
+    root = copy_people(walk.data, tmp_path / "set", (GOOD, BAD))
+    drop_faces(root)
+    if case in high:
+        for folder in ("RENDER_1024", "MASK_1024"):
+            shutil.rmtree(root / folder)
+    if case == "no scan":
+        shutil.rmtree(root / "CACHE" / BAD)
+    damage(root / file)
+    said = jiff("data", "face", "-i", "set", "-j", "1")
+    assert list(said.failures) == [BAD]
+    assert cause in said.failures[BAD]
+    made = [path for path in root.rglob("*") if path.is_file() and BAD in str(path) and "FACE" in str(path)]
+    assert made == []
+    assert (root / "FACE_3DMM" / GOOD / "0_0_00_mesh.obj").is_file()
+
+
+@pytest.mark.parametrize("case", SET_DAMAGES)
+def test_check_of_a_set(jiff: Caller, walk: Walk, tmp_path: Path, case: str) -> None:
+    file, damage, _, cause = SET_DAMAGES[case]
+    root = copy_people(walk.data, tmp_path / "set", (GOOD, BAD))
+    damage(root / file)
+    said = jiff("data", "check", "set", "-j", "1", "--silhouettes", "1")
+    assert list(said.failures) == [BAD]
+    assert cause in said.failures[BAD]
+    assert "FILE_NUMBER" not in said.failures[BAD]
+    assert "1 pass, 1 reject" in said.err
+
+
+@pytest.mark.parametrize("file", ["0_0_00_mesh.obj", "fit.json"])
+@pytest.mark.parametrize("again", [True, False])
+def test_icp(jiff: Caller, walk: Walk, tmp_path: Path, file: str, again: bool) -> None:
+    root = copy_people(walk.data, tmp_path / "set", (GOOD, BAD))
+    path = root / "FACE_3DMM" / BAD / file
+    text_instead(path)
+    before = path.read_bytes()
+    said = jiff("data", "icp", "-i", "set", "-j", "1", *(["--overwrite"] if again else []))
+    assert list(said.failures) == [BAD]
+    assert file in said.failures[BAD]
+    assert path.read_bytes() == before
+    assert ("1 subject done, 1 failed" if again else "0 subjects done, 1 complete before") in said.out
+
+
+PHOTO_DAMAGES: dict[str, tuple[str, Damage, str]] = {
+    "cut image": ("bad.png", cut, "bad.png: is damaged"),
+    "cut JPEG": ("bad.png", as_jpeg(cut), "bad.jpg: is damaged"),
+    "text as JPEG": ("bad.png", as_jpeg(text_instead), "bad.jpg: is not an image"),
+    "cut mask": ("bad_mask.png", cut, "bad_mask.png: is damaged"),
+    "smaller mask": ("bad_mask.png", smaller, "bad_mask.png: the mask is 64 x 64 pixels but its image is 128 x 128"),
+    "empty mask": ("bad_mask.png", empty_mask, "bad_mask.png: the mask is empty"),
+    "no mask": ("bad_mask.png", Path.unlink, "bad_mask.png: the mask is missing"),
+}  # fmt: skip
+FACE_DAMAGES: dict[str, tuple[str, Damage, str]] = {
+    "no region": ("bad_region.txt", Path.unlink, "run `jiff data face"),
+    "text as region": ("bad_region.txt", text_instead, "run `jiff data face` again"),
+    "no face": ("bad_mesh.obj", Path.unlink, "run `jiff data face"),
+    "text as face": ("bad_mesh.obj", text_instead, "holds no triangles"),
+}
+
+
+def photos(folder: Path, *, face: bool = False) -> Path:
+    """Write a test folder of two people."""
+    for name in ("good", "bad"):
+        tiny_person.write_photo(folder, name, face=face)
+    return folder
+
+
+def check_results(folder: Path) -> None:
+    """Check that the good person alone was reconstructed."""
+    made = {path.name for path in folder.iterdir() if path.is_file()}
+    assert made == {"good.obj", "good.glb", "good.png", "good.json", "summary.json"}
+    assert len(load_mesh(folder / "good.obj").faces) > 100
+
+
+@pytest.mark.parametrize("case", PHOTO_DAMAGES)
+def test_eval_pifu(jiff: Caller, run: Path, tmp_path: Path, case: str) -> None:
+    file, damage, cause = PHOTO_DAMAGES[case]
+    damage(photos(tmp_path / "in") / file)
+    said = jiff("eval", "pifu", "-i", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    assert list(said.failures) == ["bad"]
+    assert cause in said.failures["bad"]
+    check_results(tmp_path / "out")
+
+
+@pytest.mark.parametrize("case", [*FACE_DAMAGES, "cut JPEG", "smaller mask"])
+def test_eval_jiff(jiff: Caller, run: Path, tmp_path: Path, case: str) -> None:
+    file, damage, cause = {**PHOTO_DAMAGES, **FACE_DAMAGES}[case]
+    damage(photos(tmp_path / "in", face=True) / file)
+    said = jiff("eval", "jiff", "-i", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    assert list(said.failures) == ["bad"]
+    assert cause in said.failures["bad"]
+    check_results(tmp_path / "out")
+
+
+@pytest.mark.parametrize("case", [name for name in PHOTO_DAMAGES if name not in ("no mask", "cut image")])
+def test_reconstruct(jiff: Caller, run: Path, tmp_path: Path, case: str) -> None:
+    file, damage, cause = PHOTO_DAMAGES[case]
+    damage(photos(tmp_path / "in") / file)
+    said = jiff("reconstruct", "in", "-o", "out", "--checkpoint", run, "--no-face", *SMALL)
+    assert list(said.failures) == ["bad"]
+    assert cause in said.failures["bad"]
+    check_results(tmp_path / "out")
+    assert [path for path in (tmp_path / "out" / "crops").iterdir() if path.name.startswith("bad")] == []
+
+
+def test_damaged_sidecar_is_done_again(jiff: Caller, run: Path, tmp_path: Path) -> None:
+    tiny_person.write_photo(tmp_path / "in", "good")
+    words = ("eval", "pifu", "-i", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    assert jiff(*words).status == 0
+    text_instead(tmp_path / "out" / "good.json")
+    assert jiff(*words).out.startswith("1 photo done.")
+    assert json.loads((tmp_path / "out" / "good.json").read_text())["name"] == "good"
+
+
+@pytest.fixture
+def folder_with_faces(walk: Walk, tmp_path: Path) -> Path:
+    """A test folder of two people with fitted faces, and coarse meshes beside it."""
+    _ = walk.jiff_results
+    for name in ("good", "bad"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "coarse").mkdir(exist_ok=True)
+        for tail in (".jpg", "_mask.png", "_region.txt"):
+            shutil.copy(walk.test / f"{HELD_OUT}{tail}", tmp_path / "in" / f"{name}{tail}")
+        shutil.copy(walk.test / f"{HELD_OUT}_mesh_unaligned.obj", tmp_path / "in" / f"{name}_mesh.obj")
+        shutil.copy(walk.pifu / f"{HELD_OUT}.obj", tmp_path / "coarse" / f"{name}.obj")
+    return tmp_path / "in"
+
+
+ALIGN_DAMAGES: dict[str, tuple[str, Damage, str]] = {
+    "no coarse mesh": ("../coarse/bad.obj", Path.unlink, "run `jiff eval pifu`"),
+    "text as coarse mesh": ("../coarse/bad.obj", text_instead, "bad.obj: holds no triangles"),
+    "text as face": ("bad_mesh.obj", text_instead, "bad_mesh.obj: holds no triangles"),
+    "cut image": ("bad.jpg", cut, "bad.jpg: is damaged"),
+    "empty mask": ("bad_mask.png", empty_mask, "the mask is empty"),
+}
+
+
+@pytest.mark.parametrize("case", ALIGN_DAMAGES)
+def test_align(jiff: Caller, folder_with_faces: Path, case: str) -> None:
+    file, damage, cause = ALIGN_DAMAGES[case]
+    damage(folder_with_faces / file)
+    before = (folder_with_faces / "bad_mesh.obj").read_bytes()
+    said = jiff("eval", "align", "--pifu", "coarse", "--test", "in", "--jobs", "1")
+    assert list(said.failures) == ["bad"]
+    assert cause in said.failures["bad"]
+    assert (folder_with_faces / "bad_mesh.obj").read_bytes() == before
+    assert not (folder_with_faces / "bad_mesh_unaligned.obj").exists()
+    assert (folder_with_faces / "good_mesh_unaligned.obj").is_file()
+
+
+METRIC_DAMAGES: dict[str, tuple[str, Damage, str]] = {
+    "text as mesh": ("pred/bad.obj", text_instead, "pred/bad.obj: holds no triangles"),
+    "text as scan": ("gt/bad.obj", text_instead, "gt/bad.obj: holds no triangles"),
+    "no scan": ("gt/bad.obj", Path.unlink, "holds no scan of bad"),
+}
+
+
+@pytest.mark.parametrize("case", METRIC_DAMAGES)
+def test_metrics(jiff: Caller, tmp_path: Path, case: str) -> None:
+    for folder, resolution in (("pred", 32), ("gt", 48)):
+        for name in ("good", "bad"):
+            save_mesh(tiny_person.figure(resolution), tmp_path / folder / f"{name}.obj")
+    file, damage, cause = METRIC_DAMAGES[case]
+    damage(tmp_path / file)
+    few = ("--samples", "500", "--face-samples", "500", "--volume-spacing-cm", "2", "-j", "1")
+    said = jiff("eval", "metrics", "pred", "gt", "-o", "out", *few)
+    assert list(said.failures) == ["bad"]
+    assert cause in said.failures["bad"]
+    table = (tmp_path / "out" / "metrics.csv").read_text()
+    assert "good" in table
+    assert "bad" not in table
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [(text_instead, "holds no triangles"), (lambda p: cut(p, 0.3), "a.glb: it is shorter")],
+)
+def test_view(jiff: Caller, tmp_path: Path, damage: Damage, cause: str) -> None:
+    path = tmp_path / ("a.glb" if "glb" in cause else "a.obj")
+    save_mesh(tiny_person.figure(32), path)
+    damage(path)
+    assert cause in jiff("view", path, "-o", "page.html", "--no-open").error
+    assert not (tmp_path / "page.html").exists()
+
+
+TRAIN_FILES: dict[str, tuple[str, Damage, str]] = {
+    "cut image": ("RENDER/s0/20_0_00.jpg", cut, "20_0_00.jpg: is damaged"),
+    "smaller mask": ("MASK/s0/20_0_00.png", smaller, "is 64 x 64 pixels where its image is 128 x 128"),
+    "empty mask": ("MASK/s0/20_0_00.png", empty_mask, "the mask is empty"),
+    "cut camera": ("PARAM/s0/20_0_00.npy", cut, "is not a PARAM record"),
+}
+
+
+@pytest.mark.parametrize("case", TRAIN_FILES)
+def test_training_goes_on_without_a_damaged_item(
+    jiff: Caller, tiny_data: Path, tmp_path: Path, case: str
+) -> None:
+    file, damage, cause = TRAIN_FILES[case]
+    root = tmp_path / "set"
+    shutil.copytree(tiny_data, root)
+    damage(root / file)
+    said = jiff("train", "shape", "-i", "set", "--checkpoints-path", "runs", *TRAIN, "--max-steps", "6")
+    assert said.status == 0
+    assert said.err.splitlines()[-1].strip().startswith(str(Path("set") / file))
+    assert cause in said.err
+    assert (tmp_path / "runs" / "example" / "shape" / "latest.safetensors").is_file()
+
+
+@pytest.mark.parametrize("file", ["GEO/OBJ/s0/s0.obj", "FACE_3DMM/s0/0_0_00_mesh.obj", "FACE_REGION/s0/0_0_00.txt"])  # fmt: skip
+def test_training_does_not_start_on_a_damaged_set(
+    jiff: Caller, tiny_data: Path, tmp_path: Path, file: str
+) -> None:
+    shutil.copytree(tiny_data, tmp_path / "set")
+    text_instead(tmp_path / "set" / file)
+    said = jiff("train", "shape", "-i", "set", "--checkpoints-path", "runs", *TRAIN)
+    assert file in said.error
+    assert not (tmp_path / "runs").exists()
+    assert jiff("train", "check", "-i", "set", "-o", "items.png", "--items", "2").status == 1
+    assert not (tmp_path / "items.png").exists()
+
+
+CHECKPOINTS: dict[str, tuple[str, str]] = {
+    "cut": ("cut.safetensors", "cut.safetensors: is truncated or damaged"),
+    "text": ("text.safetensors", "text.safetensors: is truncated or no checkpoint"),
+    "text .pth": ("text.pth", "text.pth: is truncated or no checkpoint"),
+    "no state dict": ("other.pth", "other.pth: holds no state dict"),
+    "another stage": ("color_fine/latest.safetensors", "holds a color_fine network, not shape"),
+    "missing": ("nowhere.pth", "nowhere.pth: cannot be read"),
+    "another architecture": ("wide_shape.safetensors", "64"),
+}
+
+
+@pytest.mark.parametrize("case", CHECKPOINTS)
+@pytest.mark.parametrize("command", ["pifu", "jiff", "reconstruct", "train"])
+def test_checkpoints(
+    jiff: Caller, run: Path, tiny_data: Path, tmp_path: Path, case: str, command: str
+) -> None:
+    name, cause = CHECKPOINTS[case]
+    photos(tmp_path / "in", face=True)
+    words: tuple[object, ...] = ("eval", command, "-i", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    if command == "reconstruct":
+        words = ("reconstruct", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    if command == "train":
+        words = ("train", "color-coarse", "-i", tiny_data, "--checkpoints-path", "out", *TRAIN)
+    said = jiff(*words, "--load_netG_checkpoint_path", run / name)
+    assert cause in said.error
+    assert name in said.error
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_colour_networks_of_another_size(jiff: Caller, run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    photos(tmp_path / "in")
+    wide = run / "wide_coarse.safetensors"
+    pifu = ("eval", "pifu", "-i", "in", "-o", "out", "--checkpoint", run, *SMALL)
+    assert (
+        "wide_coarse.safetensors: expects 64" in jiff(*pifu, "--load_netC_coarse_checkpoint_path", wide).error
+    )
+    words = ("train", "color-fine", "-i", tiny_data, "--checkpoints-path", "out", *TRAIN)
+    words += ("--load_netG_checkpoint_path", str(run / "shape" / "latest.safetensors"))
+    assert "wide_coarse.safetensors: this" in jiff(*words, "--load_netC_coarse_checkpoint_path", wide).error
+    assert not (tmp_path / "out").exists()
+
+
+MISSING = {
+    "data rescale": "-i {} -o out",
+    "data prt": "-i {}",
+    "data render": "-i {} -o out",
+    "data face": "-i {}",
+    "data icp": "-i {}",
+    "data check": "{}",
+    "train shape": "-i {} --checkpoints-path out",
+    "train check": "-i {} -o out.png",
+    "eval pifu": "-i {} -o out --checkpoint RUN",
+    "eval jiff": "-i {} -o out --checkpoint RUN",
+    "eval align": "--pifu {0} --test {0}",
+    "eval metrics": "{0} {0} -o out",
+    "reconstruct": "{} -o out --checkpoint RUN",
+    "view": "{} -o out.html --no-open",
+}
+
+
+@pytest.mark.parametrize("command", MISSING)
+def test_missing_and_empty_folders(jiff: Caller, run: Path, tmp_path: Path, command: str) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("missing", "empty"):
+        words = MISSING[command].format(name).replace("RUN", str(run)).split()
+        assert jiff(*command.split(), *words).error.startswith(f"{name}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
