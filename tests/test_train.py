@@ -13,6 +13,7 @@ from tiny_set import damage, make_set
 
 from jiff.config import load_resolved
 from jiff.errors import CheckpointError, ConfigError, DatasetError, TrainingError, UsageError
+from jiff.geometry.mesh_io import load_mesh
 from jiff.models.checkpoint import load_network
 from jiff.pipelines.train import TrainConfig, train_stage
 from jiff.progress import NullProgress
@@ -175,6 +176,22 @@ def test_bf16_and_extras_run(dataset, tmp_path):
     assert any("train_iou" in row for row in report.history)
     head = (tmp_path / "results" / "run" / "pred_shape.ply").read_bytes()[:40]
     assert head.startswith(b"ply\nformat binary_little_endian")
+
+
+def test_preview_meshes_are_written_or_told_missing(dataset, tmp_path):
+    progress = NullProgress()
+    config = tiny(
+        dataset, tmp_path, max_steps=60, learning_rate=1e-2, optimizer="adam", val_every=60, gen_test_mesh=True,
+        gen_train_mesh=True, num_gen_mesh_test=2, resolution=24, random_flip=False, random_scale=False,
+    )  # fmt: skip
+    train_stage(config, progress)
+    written = sorted((tmp_path / "results" / "run").glob("*/*.obj"))
+    missing = [text for text in progress.warnings if "no preview mesh yet" in text]
+    assert len(written) + len(missing) == 4
+    assert written, missing
+    assert len(load_mesh(written[-1]).faces) > 100
+    with pytest.raises(UsageError, match="show the shape network"):
+        tiny(dataset, tmp_path, "color_coarse", gen_test_mesh=True)
 
 
 def test_several_views_train(dataset, tmp_path):

@@ -271,7 +271,6 @@ class TrainConfig:
     pin_memory: bool = option(False, help="Load into page-locked memory (CUDA).", panel=_MACHINE)
     serial_batches: bool = option(False, help="Items in their own order instead of shuffled.", panel=_MACHINE)
     compile: bool = option(False, help="Compile the network (torch.compile).", panel=_MACHINE)
-    channels_last: bool = option(False, help="Channels-last image encoders.", panel=_MACHINE)
     num_nodes: int = option(1, help="Machines that train together (torchrun).", min=1, panel=_MACHINE)
 
     def __post_init__(self) -> None:
@@ -285,6 +284,10 @@ class TrainConfig:
             )
         if not self.name or any(mark in self.name for mark in "/\\") or self.name in (".", ".."):
             raise UsageError(f"--name {self.name!r} must be the name of a folder, without slashes.")
+        if self.stage != "shape" and (self.gen_test_mesh or self.gen_train_mesh):
+            raise UsageError(
+                "--gen-test-mesh and --gen-train-mesh show the shape network; look at colours with `jiff eval jiff`."
+            )
         if not self.gen_mesh and (self.gen_test_mesh or self.gen_train_mesh):
             raise UsageError(
                 "--no-gen-mesh contradicts --gen-test-mesh and --gen-train-mesh; drop one of them."

@@ -14,8 +14,10 @@ from jiff.data.dataset import Batch, TrainingSet, collate
 from jiff.data.samplers import BatchOrder
 from jiff.errors import CheckpointError, TrainingError
 from jiff.models.checkpoint import save_network
+from jiff.models.shape import ShapeNetwork
 from jiff.training.guard import InterruptGuard, LossGuard
 from jiff.training.logs import RunLog
+from jiff.training.meshes import write_meshes
 from jiff.training.optim import AveragedWeights, learning_rate, make_optimizer
 from jiff.training.run_state import (
     BEST_NAME,
@@ -286,11 +288,24 @@ class Trainer:
                 measured.update({f"train_{key}": value for key, value in found.items()})
                 if self.held_out is None:
                     self.metrics = found
+            self._write_meshes()
         finally:
             self.module.network = trained
         if measured:
             log.add(self.step, measured)
             describe(_words(measured, self.metrics))
+
+    def _write_meshes(self) -> None:
+        config, network = self.config, self.module.network
+        if not isinstance(network, ShapeNetwork):
+            return
+        wanted = [("test", self.held_out if config.gen_test_mesh else None)]
+        wanted += [("train", self.items.without_augmentation() if config.gen_train_mesh else None)]
+        for name, items in wanted:
+            if items is not None:
+                folder = config.results_path / config.name / name
+                count, resolution = config.num_gen_mesh_test, config.resolution
+                write_meshes(network, items, count, resolution, folder, self.fabric.device, self.progress)
 
     def _save(self, epoch_ends: bool) -> None:
         if self.fabric.is_global_zero:
