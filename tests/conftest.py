@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Several threads on few cores wait for each other: tests that take 5 s alone took 60 s beside another process. NumPy
+# reads this once, when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TERMINAL_WIDTH", "200")
+
 import numpy as np
 import pytest
 from walk import Walk
-
-os.environ.setdefault("TERMINAL_WIDTH", "200")
-# Several threads on few cores wait for each other: tests that take 5 s alone took 60 s beside another process.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

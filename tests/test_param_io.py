@@ -101,7 +101,11 @@ def test_other_contents_are_refused(tmp_path: Path, value: object) -> None:
 def test_plain_array_missing_and_huge(tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "huge.npy").write_bytes(b"\0" * (1 << 20 | 1))
-    for name, words in [("array", "not a .npy file of one record"), ("none", "cannot be read"), ("huge", "too large")]:
+    for name, words in [
+        ("array", "not a .npy file of one record"),
+        ("none", "cannot be read"),
+        ("huge", "too large"),
+    ]:
         with pytest.raises(InputError, match=words):
             read_param(tmp_path / f"{name}.npy")
 
