@@ -139,6 +139,7 @@ def test_same_pair_same_item_other_epoch_another(dataset):
     assert not _same(collate([items[(2, 3)]]), collate([other[(2, 3)]]))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 def test_batches_do_not_depend_on_workers(dataset):
     items = TrainingSet(dataset, ["s0", "s1"], CONFIG)
     order = BatchOrder(length=len(items), batch_size=2, seed=0, first_step=1, last_step=6)
