@@ -39,7 +39,7 @@ class DemoConfig:
         600, help="Training steps of the fine colour network.", min=1, panel="Size"
     )
     resolution: int = option(
-        128, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"
+        256, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"
     )
     triangles: int = option(60_000, help="Triangles of a scan, about.", min=35_000, panel="Size")
     texture_size: int = option(
