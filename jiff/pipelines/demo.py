@@ -243,7 +243,8 @@ def _run_stage(
     stage: Stage, clock: _Clock, progress: Progress, total: BatchReport, held_out: tuple[str, ...]
 ) -> None:
     progress.info(f"$ {stage.line}")
-    if clock.is_done(stage):
+    # What an earlier stage made anew, the later ones must see; they skip for themselves what is unchanged.
+    if clock.is_done(stage) and not total.results:
         total.skipped.append(stage.key)
         return
     started = time.perf_counter()
