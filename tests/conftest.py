@@ -12,7 +12,13 @@ os.environ.setdefault("TERMINAL_WIDTH", "200")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from walk import Walk
+
+# The same examples in every run of CI: what fails there can be repeated here.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
