@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jiff.errors import ImageError
+from jiff.geometry.texture_file import DECODER_ERRORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,17 +18,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte at three bytes): above it a small file can fill the memory."""
 MASK_THRESHOLD = 128
-
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    IndexError,
-)
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:
@@ -60,7 +48,7 @@ def _read_deep_tiff(path: Path) -> NDArray[np.uint8] | None:
         return None
     try:
         _check_pixels(path, *_tiff_size(path))
-    except (*_DECODER_ERRORS, KeyError, TypeError):
+    except (*DECODER_ERRORS, KeyError, TypeError):
         return None
     array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype not in (np.uint8, np.uint16):
@@ -98,7 +86,7 @@ def _upright(image: Any) -> Any:
 
     try:
         return ImageOps.exif_transpose(image)
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return image
 
 
@@ -143,7 +131,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         raise ImageError(
             f"{path}: is not an image that can be decoded; save it as JPEG, PNG, WebP or TIFF."
         ) from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageError(
             f"{path}: is damaged or of an unusual kind ({error}); copy it again or save it as 8-bit PNG."
         ) from error

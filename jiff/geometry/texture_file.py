@@ -16,7 +16,7 @@ from jiff.errors import ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -26,6 +26,7 @@ _DECODER_ERRORS = (
     MemoryError,
     IndexError,
 )
+"""What Pillow's decoders raise on damaged files."""
 
 
 def rgb_of(image: Any) -> NDArray[np.uint8]:
@@ -56,7 +57,7 @@ def decode_texture(blob: bytes, name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: claims far too many pixels; scale the texture down to 8192.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: is not an image; export the texture again as JPEG or PNG.") from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageError(
             f"{name}: is not an image that can be decoded ({error}); export the texture again as JPEG or PNG."
         ) from error
