@@ -164,14 +164,14 @@ class Blueprint:
         return dataclasses.replace(spec, note=dataclasses.replace(spec.note, flags=flags))
 
     def parameters(self) -> list[inspect.Parameter]:
-        """Return one keyword-only Typer parameter per option, arguments first."""
-        found = []
+        """Return one keyword-only Typer parameter per option: arguments, what must be given, the rest."""
+        found: list[tuple[FieldSpec, bool, inspect.Parameter]] = []
         for spec in self.options:
             default = self.defaults.get(spec.name, spec.default)
             required = default is MISSING or spec.name in self.required
-            found.append((spec, _parameter(spec, default, required)))
-        found.sort(key=lambda pair: not (pair[0].note and pair[0].note.positional))
-        return [parameter for _, parameter in found]
+            found.append((spec, required, _parameter(spec, default, required)))
+        found.sort(key=lambda item: (not (item[0].note and item[0].note.positional), not item[1]))
+        return [parameter for _, _, parameter in found]
 
     def known(self) -> list[Known]:
         """Return the spellings of the options, for the speller."""

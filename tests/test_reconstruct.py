@@ -14,6 +14,7 @@ from PIL import Image
 
 from jiff.errors import InputError, UsageError
 from jiff.geometry.mesh_io import load_mesh
+from jiff.pipelines.evaluate import run_eval_jiff
 from jiff.pipelines.frame_photos import find_photos
 from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
 from jiff.progress import NullProgress
@@ -108,7 +109,16 @@ def test_face_without_features_falls_back_and_says_so(run: Path, tmp_path: Path)
     )
 
 
-def test_real_photo_goes_through_all_steps(run: Path, shared: Path, tmp_path: Path) -> None:
+def test_real_photo_goes_through_all_steps(
+    run: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jiff.models.hourglass import HourglassFilter
+
+    encoded = []
+    forward = HourglassFilter.forward
+    monkeypatch.setattr(
+        HourglassFilter, "forward", lambda self, images: encoded.append(len(images)) or forward(self, images)
+    )
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("ryota.png", "ryota_mask.png"):
@@ -117,12 +127,19 @@ def test_real_photo_goes_through_all_steps(run: Path, shared: Path, tmp_path: Pa
     progress = NullProgress()
     report = run_reconstruct(config, progress)
     assert list(report.results) == ["ryota"], report.failures
+    assert encoded == [1], "coarse and fine run share the encoded image"
     crops = tmp_path / "out" / "crops"
     assert {p.name for p in crops.glob("ryota_*")} >= {"ryota_mask.png", "ryota_mesh.obj", "ryota_region.txt"}
     face = load_mesh(crops / "ryota_mesh.obj").bounds
     assert 130 < face[0, 1] < face[1, 1] < 185
+    assert load_mesh(tmp_path / "out" / "coarse" / "ryota.obj").colors is None
     again = run_reconstruct(config, NullProgress())
-    assert again.skipped == ["ryota"] and again.ok == report.ok
+    assert again.skipped == ["ryota"] and again.ok == report.ok and encoded == [1]
+    # The same step by its own command, which encodes the image itself.
+    single = config.evaluation(results_path=tmp_path / "single")
+    assert list(run_eval_jiff(single, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
+    written = [(tmp_path / folder / "ryota.obj").read_bytes() for folder in ("out", "single")]
+    assert written[0] == written[1]
 
 
 def test_bad_calls(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,8 +71,8 @@ class PersonImage:
         return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
-def list_people(folder: Path | str) -> list[PersonFiles]:
-    """Return the people of a test folder, sorted by name.
+def list_people(folder: Path | str, names: Collection[str] = ()) -> list[PersonFiles]:
+    """Return the people of a test folder, sorted by name; those of ``names`` only where that is not empty.
 
     Raises:
         InputError: missing folder, no images, or two images of one name.
@@ -91,7 +92,7 @@ def list_people(folder: Path | str) -> list[PersonFiles]:
         people[path.stem] = PersonFiles(path.stem, path)
     if not people:
         raise InputError(f"{folder}: holds no images; put <name>.jpg or .png and <name>_mask.png there.")
-    return list(people.values())
+    return [person for name, person in people.items() if not names or name in names]
 
 
 def read_person(person: PersonFiles) -> PersonImage:

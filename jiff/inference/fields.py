@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -177,10 +177,12 @@ class PersonFields:
     Attributes:
         occupancy: of the body, fused with the face when there is a prior.
         color: None without colour networks.
+        image_features: of the shape network's image encoder, without the face.
     """
 
     occupancy: OccupancyField
     color: ColorField | None
+    image_features: ShapeFeatures
 
 
 def encode_person(
@@ -189,6 +191,7 @@ def encode_person(
     prior: FacePrior | None = None,
     camera: Camera | None = None,
     precision: str = "auto",
+    image_features: ShapeFeatures | None = None,
 ) -> PersonFields:
     """Run the image (and face) encoders once.
 
@@ -198,6 +201,7 @@ def encode_person(
         prior: the face model; None gives plain PIFu with coarse colour.
         camera: of the image; canonical when not given.
         precision: of the occupancy's draft, see ``choose_dtype``.
+        image_features: of an earlier call for the same person; the image is not encoded again then.
     """
     device = networks.device
     camera = camera or Camera()
@@ -209,13 +213,14 @@ def encode_person(
         return torch.from_numpy(person.network_input(size)).to(device)[None, None]
 
     with torch.inference_mode():
-        features = shape.encode(image(shape.config.load_size), face)
+        plain = image_features or shape.encode(image(shape.config.load_size), None)
+        features = replace(plain, face=shape.encode_face(face)) if face is not None else plain
         face_mesh = prior.mesh if prior is not None and features.face is not None else None
         occupancy = OccupancyField(shape, features, calib[0, 0], face_mesh, precision)
         if networks.color_coarse is None:
-            return PersonFields(occupancy, None)
+            return PersonFields(occupancy, None, plain)
         coarse = networks.color_coarse.encode(image(networks.color_coarse.config.load_size), features)
         fine = None
         if networks.color_fine is not None and prior is not None:
             fine = networks.color_fine.encode(image(networks.color_fine.config.load_size_fine), face)
-    return PersonFields(occupancy, ColorField(networks, coarse, fine, calib))
+    return PersonFields(occupancy, ColorField(networks, coarse, fine, calib), plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jiff.errors import CheckpointError, UsageError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jiff.models.color_coarse import ColorCoarseNetwork
     from jiff.models.color_fine import ColorFineNetwork
     from jiff.models.shape import ShapeNetwork
+
+N = TypeVar("N")
 
 STAGES = ("shape", "color_coarse", "color_fine")
 _PREFERRED = ("best.safetensors", "latest.safetensors")
@@ -113,6 +115,10 @@ class Networks:
     color_fine: ColorFineNetwork | None
     device: torch.device
 
+    def without_colors(self) -> Networks:
+        """Return the shape network alone."""
+        return Networks(self.shape, None, None, self.device)
+
 
 def pick_device(name: str) -> torch.device:
     """Return the device called ``name``: auto, cpu, cuda or mps.
@@ -149,33 +155,32 @@ def load_networks(files: NetworkFiles, device: torch.device, *, fine: bool = Tru
     from jiff.models.color_fine import ColorFineNetwork
     from jiff.models.shape import ShapeNetwork
 
-    shape = load_published(files.shape, "shape", device=device)
-    if not isinstance(shape, ShapeNetwork):
-        raise CheckpointError(f"{files.shape}: holds no shape network; give the shape checkpoint.")
-    coarse = finer = None
-    if files.color_coarse is not None:
-        loaded = load_published(files.color_coarse, "color_coarse", device=device)
-        if isinstance(loaded, ColorCoarseNetwork):
-            coarse = loaded
-            _check(
-                files.color_coarse,
-                coarse.config.shape_feature_dim == shape.config.hourglass_dim,
-                f"expects {coarse.config.shape_feature_dim} shape channels where {files.shape.name} gives"
-                f" {shape.config.hourglass_dim}",
-            )
-    if fine and files.color_fine is not None and coarse is not None:
-        loaded = load_published(files.color_fine, "color_fine", device=device)
-        if isinstance(loaded, ColorFineNetwork):
-            finer = loaded
-            _check(
-                files.color_fine,
-                finer.config.phi_dim == coarse.config.phi_dim,
-                f"expects {finer.config.phi_dim} coarse channels where the coarse network gives"
-                f" {coarse.config.phi_dim}",
+    def load(path: Path | None, kind: type[N], stage: str) -> N | None:
+        if path is None:
+            return None
+        loaded = load_published(path, stage, device=device)
+        if not isinstance(loaded, kind):
+            raise CheckpointError(f"{path}: holds no {stage} network; give that stage's checkpoint.")
+        return loaded
+
+    shape = load(files.shape, ShapeNetwork, "shape")
+    if shape is None:
+        raise CheckpointError("No shape network is given; use --checkpoint DIR.")
+    coarse = load(files.color_coarse, ColorCoarseNetwork, "color_coarse")
+    finer = None
+    if fine and coarse is not None:
+        finer = load(files.color_fine, ColorFineNetwork, "color_fine")
+    fits = []
+    if coarse is not None:
+        fits.append(
+            (files.color_coarse, "shape", coarse.config.shape_feature_dim, shape.config.hourglass_dim)
+        )
+    if coarse is not None and finer is not None:
+        fits.append((files.color_fine, "coarse", finer.config.phi_dim, coarse.config.phi_dim))
+    for path, source, wanted, given in fits:
+        if wanted != given:
+            raise CheckpointError(
+                f"{path}: expects {wanted} {source} channels where the {source} network gives {given};"
+                " use networks that were trained together."
             )
     return Networks(shape, coarse, finer, device)
-
-
-def _check(path: Path, fits: bool, cause: str) -> None:
-    if not fits:
-        raise CheckpointError(f"{path}: {cause}; use networks that were trained together.")

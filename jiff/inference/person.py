@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
     from jiff.inference.fields import FacePrior, PersonFields
     from jiff.inference.networks import Networks
+    from jiff.models.shape import ShapeFeatures
 
 HALF_DEPTH_WORLD = 80.0
 """Nobody reaches further forward or back than an arm's length and a bit; deeper samples would be spent on air."""
@@ -82,6 +83,7 @@ def reconstruct_person(
     person: PersonImage,
     prior: FacePrior | None = None,
     options: PersonOptions | None = None,
+    image_features: ShapeFeatures | None = None,
 ) -> Reconstruction:
     """Reconstruct one person.
 
@@ -90,6 +92,7 @@ def reconstruct_person(
         person: image and mask, framed as in training (canonical camera).
         prior: the aligned face; None gives plain PIFu.
         options: resolution and so on.
+        image_features: ``fields.image_features`` of an earlier reconstruction of the same image, to be used again.
 
     Raises:
         ReconstructionError: no surface, no body in the silhouette, or not enough memory.
@@ -100,7 +103,7 @@ def reconstruct_person(
     camera = Camera()
     try:
         begin = time.perf_counter()
-        fields = encode_person(networks, person, prior, camera, options.precision)
+        fields = encode_person(networks, person, prior, camera, options.precision, image_features)
         encoded = time.perf_counter()
         silhouette = person.mask >= 128
         boxes = () if prior is None else (_face_box(prior),)

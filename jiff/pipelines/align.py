@@ -26,6 +26,7 @@ class AlignConfig:
         overlays: write pictures of the aligned faces.
         jobs: processes, 0 = one per core.
         overwrite: align again what is aligned to the same reconstruction.
+        names: people of the test folder to work on; empty for all.
     """
 
     pifu: Path = option(help="Folder with the coarse meshes of `jiff eval pifu`.")
@@ -36,6 +37,7 @@ class AlignConfig:
     overlays: bool = option(True, help="Write a picture of each aligned face.")
     jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
     overwrite: bool = option(False, help="Align again what is aligned to the same reconstruction.")
+    names: tuple[str, ...] = ()
 
 
 def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
@@ -52,7 +54,7 @@ def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
         raise InputError(
             f"{config.pifu}: no such folder; run `jiff eval pifu` first and give its results folder."
         )
-    people = [person for person in list_people(config.test) if person.face_mesh.is_file()]
+    people = [person for person in list_people(config.test, config.names) if person.face_mesh.is_file()]
     if not people:
         raise InputError(
             f"{config.test}: nobody has a fitted face; run `jiff data face -i {config.test}` first."

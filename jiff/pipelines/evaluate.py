@@ -13,33 +13,23 @@ from jiff.files import make_folder, read_json, write_json
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
 from jiff.inference.outputs import check_formats, is_complete, write_result
 from jiff.parallel import BatchReport, run_batch
+from jiff.pipelines.inference_config import OUTPUT_PANEL, FineInferenceConfig, InferenceConfig
 
 if TYPE_CHECKING:
     from jiff.inference.fields import FacePrior
     from jiff.inference.networks import Networks
+    from jiff.models.shape import ShapeFeatures
     from jiff.progress import Progress
-
-_NETWORKS, _OUTPUT = "Networks", "Output"
 
 
 @dataclass(frozen=True)
-class EvalPifuConfig:
-    """Options of ``run_eval_pifu``; the names are the published ones where there are any.
+class EvalPifuConfig(InferenceConfig):
+    """Options of ``run_eval_pifu`` besides the shared ones; the names are the published ones where there are any.
 
     Attributes:
         test_folder_path: images with masks.
         results_path: where to write.
         name: folder inside ``results_path``, none when empty.
-        checkpoint: a run's folder.
-        load_netG_checkpoint_path: shape network, instead of the run's.
-        load_netC_coarse_checkpoint_path: coarse colour network, instead of the run's.
-        resolution: cells along the view; None is 256 for demo networks, 512 otherwise.
-        format: of the meshes.
-        height_cm: of the person, for GLB.
-        raw: keep floating pieces.
-        memory_budget: gigabytes of working memory.
-        device: auto, cpu, cuda or mps.
-        overwrite: compute again what is complete.
     """
 
     test_folder_path: Path = option(
@@ -47,28 +37,9 @@ class EvalPifuConfig:
         flags=("-i", "--input"),
     )
     results_path: Path = option(
-        Path("results"), help="Folder to write to.", flags=("-o", "--out"), panel=_OUTPUT
+        Path("results"), help="Folder to write to.", flags=("-o", "--out"), panel=OUTPUT_PANEL
     )
-    name: str = option("", help="Folder inside --results-path, none when empty.", panel=_OUTPUT)
-    checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=_NETWORKS)
-    load_netG_checkpoint_path: Path | None = option(
-        None, help="Shape network, own or published, instead of the run's.", panel=_NETWORKS
-    )
-    load_netC_coarse_checkpoint_path: Path | None = option(
-        None, help="Coarse colour network instead of the run's.", panel=_NETWORKS
-    )
-    resolution: int | None = option(
-        None,
-        help="Cells along the view: 256 for small networks and 512 for others by default.",
-        min=16,
-        max=2048,
-    )
-    format: tuple[str, ...] = option(("obj", "glb"), help="Mesh formats: obj, glb, ply.", panel=_OUTPUT)
-    height_cm: float = option(180.0, help="Height of the person in GLB, cm.", min=1, max=300, panel=_OUTPUT)
-    raw: bool = option(False, help="Keep floating pieces.", panel=_OUTPUT)
-    memory_budget: float = option(4.0, help="Gigabytes of working memory for the networks.", min=0.05)
-    device: str = option("auto", help="auto, cpu, cuda or mps.")
-    overwrite: bool = option(False, help="Compute again what is complete.")
+    name: str = option("", help="Folder inside --results-path, none when empty.", panel=OUTPUT_PANEL)
 
     @property
     def results_folder(self) -> Path:
@@ -77,16 +48,8 @@ class EvalPifuConfig:
 
 
 @dataclass(frozen=True)
-class EvalJiffConfig(EvalPifuConfig):
-    """Options of ``run_eval_jiff``: those of ``EvalPifuConfig`` and the fine colour network.
-
-    Attributes:
-        load_netC_checkpoint_path: fine colour network, instead of the run's.
-    """
-
-    load_netC_checkpoint_path: Path | None = option(
-        None, help="Fine colour network instead of the run's.", panel=_NETWORKS
-    )
+class EvalJiffConfig(FineInferenceConfig, EvalPifuConfig):
+    """Options of ``run_eval_jiff``: those of ``EvalPifuConfig`` and the fine colour network."""
 
 
 def read_prior(person: PersonFiles) -> FacePrior:
@@ -119,32 +82,55 @@ def _stamp(path: Path) -> list[int] | None:
 
 
 class Evaluation:
-    """One run: settings, networks (loaded when the first person needs them) and the folder."""
+    """One run: settings, networks (loaded when the first person needs them) and the folder.
+
+    Attributes:
+        keep_features: remember what the image encoder says about each person, for a sibling.
+    """
 
     def __init__(
         self,
         config: EvalPifuConfig,
         progress: Progress,
         method: Literal["pifu", "jiff"],
-        networks: Networks | None = None,
+        *,
+        colors: bool = True,
+        sibling: Evaluation | None = None,
     ) -> None:
-        """Args: config: options; progress: of the run; method: with face or without; networks: already loaded."""
-        self.config, self.progress, self.method = config, progress, method
+        """Prepare a run.
+
+        Args:
+            config: options.
+            progress: of the run.
+            method: with face or without.
+            colors: False leaves the colour networks out.
+            sibling: run with the same checkpoints and test folder; networks and encoded images are shared with it.
+        """
+        self.config, self.progress, self.method, self.colors = config, progress, method, colors
         self.formats = check_formats(config.format)
         self.folder = config.results_folder
-        fine = config.load_netC_checkpoint_path if isinstance(config, EvalJiffConfig) else None
-        self.files = find_checkpoints(
-            config.checkpoint, config.load_netG_checkpoint_path, config.load_netC_coarse_checkpoint_path, fine
-        )
-        self.device = pick_device(config.device)
-        self.fingerprints = self.files.fingerprints()
-        if method == "pifu":
-            self.fingerprints.pop("color_fine", None)
-        self._networks = networks
+        self.keep_features = False
+        self._loaded: list[Networks] = []
+        self._features: dict[str, ShapeFeatures] = {}
+        if sibling is not None:
+            self.files, self.device, self._loaded = sibling.files, sibling.device, sibling._loaded
+            self._features, self._found = sibling._features, sibling._found
+        else:
+            fine = config.load_netC_checkpoint_path if isinstance(config, FineInferenceConfig) else None
+            self.files = find_checkpoints(
+                config.checkpoint,
+                config.load_netG_checkpoint_path,
+                config.load_netC_coarse_checkpoint_path,
+                fine,
+            )
+            self.device = pick_device(config.device)
+            self._found = self.files.fingerprints()
+        unused = ["color_fine"] * (method == "pifu") + ["color_coarse", "color_fine"] * (not colors)
+        self.fingerprints = {stage: text for stage, text in self._found.items() if stage not in unused}
 
     def networks(self) -> Networks:
         """Return the networks, loaded on the first call."""
-        if self._networks is None:
+        if not self._loaded:
             loaded = load_networks(self.files, self.device, fine=self.method == "jiff")
             if self.method == "jiff" and not loaded.shape.config.face_branch:
                 raise CheckpointError(
@@ -154,8 +140,12 @@ class Evaluation:
                 self.progress.warn("No colour network was found; the meshes have no colours.")
             elif self.method == "jiff" and loaded.color_fine is None:
                 self.progress.warn("No fine colour network was found; the meshes have coarse colours.")
-            self._networks = loaded
-        return self._networks
+            self._loaded.append(loaded)
+        return self._loaded[0] if self.colors else self._loaded[0].without_colors()
+
+    def forget_features(self) -> None:
+        """Give the memory of encoded images back."""
+        self._features.clear()
 
     def settings(self, person: PersonFiles) -> dict[str, Any]:
         """Return what decides the bytes of a result."""
@@ -203,9 +193,13 @@ class Evaluation:
             memory_budget_bytes=int(self.config.memory_budget * 2**30),
         )
         try:
-            result = reconstruct_person(self.networks(), pixels, prior, options)
+            result = reconstruct_person(
+                self.networks(), pixels, prior, options, self._features.pop(person.name, None)
+            )
         except ReconstructionError as error:
             raise ReconstructionError(f"{person.image}: {_lower_first(str(error))}") from error
+        if self.keep_features:
+            self._features[person.name] = result.fields.image_features
         for note in result.notes:
             self.progress.warn(f"{person.name}: {note}")
         sidecar = {

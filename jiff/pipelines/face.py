@@ -40,6 +40,7 @@ class FaceConfig:
         overlays: write pictures of the fits.
         jobs: processes, 0 = one per core.
         overwrite: fit again what is complete.
+        names: people of the test folder to work on; empty for all.
     """
 
     input: Path = option(help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.")
@@ -60,6 +61,7 @@ class FaceConfig:
     overlays: bool = option(True, help="Write a picture of each fit.")
     jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
     overwrite: bool = option(False, help="Fit again what is complete.")
+    names: tuple[str, ...] = ()
 
 
 def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
@@ -249,7 +251,7 @@ def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, m
 def _run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
     from jiff.data.test_folder import list_people
 
-    people = list_people(config.input)
+    people = list_people(config.input, config.names)
     report = run_batch(
         _fit_person,
         [(person.name, (person, config)) for person in people],

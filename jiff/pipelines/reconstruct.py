@@ -12,51 +12,33 @@ from jiff.files import read_json
 from jiff.parallel import BatchReport, run_batch
 from jiff.pipelines.evaluate import EvalJiffConfig, Evaluation, run_evaluation, write_summary
 from jiff.pipelines.frame_photos import Photo, find_photos, frame_photo, is_framed
+from jiff.pipelines.inference_config import FineInferenceConfig
 
 if TYPE_CHECKING:
     from jiff.progress import Progress
 
-_NETWORKS, _OUTPUT, _FACE = "Networks", "Output", "Face"
+_FACE = "Face"
 _COARSE_RESOLUTION = 256
 """The coarse mesh only serves to place the face."""
+_TOGETHER = 8
+"""Photos that go through all steps before the next begin: their encoded images stay in memory in between."""
 
 
 @dataclass(frozen=True)
-class ReconstructConfig:
-    """Options of ``run_reconstruct``.
+class ReconstructConfig(FineInferenceConfig):
+    """Options of ``run_reconstruct`` besides the shared ones.
 
     Attributes:
         input: a photo or a folder of photos.
         out: folder of the results.
-        checkpoint: a run's folder.
-        load_netG_checkpoint_path: shape network instead of the run's.
-        load_netC_coarse_checkpoint_path: coarse colour network instead of the run's.
-        load_netC_checkpoint_path: fine colour network instead of the run's.
         person: which one from the left, where a photo shows several.
         no_face: plain PIFu.
         model: face model.
         detector_model: YuNet file.
-        resolution: cells along the view.
-        format: of the meshes.
-        height_cm: of the person, for GLB.
-        raw: keep floating pieces.
-        memory_budget: gigabytes of working memory.
-        device: auto, cpu, cuda or mps.
-        overwrite: compute again what is complete.
     """
 
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
     out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
-    checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=_NETWORKS)
-    load_netG_checkpoint_path: Path | None = option(
-        None, help="Shape network, own or published, instead of the run's.", panel=_NETWORKS
-    )
-    load_netC_coarse_checkpoint_path: Path | None = option(
-        None, help="Coarse colour network instead of the run's.", panel=_NETWORKS
-    )
-    load_netC_checkpoint_path: Path | None = option(
-        None, help="Fine colour network instead of the run's.", panel=_NETWORKS
-    )
     person: int | None = option(
         None, help="Which person, counted from the left, where a photo shows several.", min=1
     )
@@ -65,37 +47,11 @@ class ReconstructConfig:
     detector_model: Path | None = option(
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FACE
     )
-    resolution: int | None = option(
-        None,
-        help="Cells along the view: 256 for small networks and 512 for others by default.",
-        min=16,
-        max=2048,
-    )
-    format: tuple[str, ...] = option(("obj", "glb"), help="Mesh formats: obj, glb, ply.", panel=_OUTPUT)
-    height_cm: float = option(180.0, help="Height of the person in GLB, cm.", min=1, max=300, panel=_OUTPUT)
-    raw: bool = option(False, help="Keep floating pieces.", panel=_OUTPUT)
-    memory_budget: float = option(4.0, help="Gigabytes of working memory for the networks.", min=0.05)
-    device: str = option("auto", help="auto, cpu, cuda or mps.")
-    overwrite: bool = option(False, help="Compute again what is complete.")
 
     def evaluation(self, **changes: Any) -> EvalJiffConfig:
         """Return the options of the evaluation steps."""
-        values: dict[str, Any] = {
-            "test_folder_path": self.out / "crops",
-            "results_path": self.out,
-            "checkpoint": self.checkpoint,
-            "load_netG_checkpoint_path": self.load_netG_checkpoint_path,
-            "load_netC_coarse_checkpoint_path": self.load_netC_coarse_checkpoint_path,
-            "load_netC_checkpoint_path": self.load_netC_checkpoint_path,
-            "resolution": self.resolution,
-            "format": self.format,
-            "height_cm": self.height_cm,
-            "raw": self.raw,
-            "memory_budget": self.memory_budget,
-            "device": self.device,
-            "overwrite": self.overwrite,
-        }
-        return EvalJiffConfig(**{**values, **changes})
+        folders = {"test_folder_path": self.out / "crops", "results_path": self.out}
+        return self.handed_to(EvalJiffConfig, **{**folders, **changes})
 
 
 def _frame(config: ReconstructConfig, photos: list[Photo], progress: Progress) -> BatchReport:
@@ -120,7 +76,7 @@ def _frame(config: ReconstructConfig, photos: list[Photo], progress: Progress) -
 
 
 def _prepare_faces(
-    config: ReconstructConfig, photos: list[Photo], evaluation: Evaluation, progress: Progress
+    config: ReconstructConfig, photos: list[Photo], evaluation: Evaluation, progress: Progress, where: str
 ) -> dict[str, str]:
     """Fit and align the faces; return why each photo without one has none."""
     from jiff.pipelines.align import AlignConfig, run_align
@@ -128,23 +84,29 @@ def _prepare_faces(
 
     reasons: dict[str, str] = {}
     coarse_config = config.evaluation(
-        results_path=config.out / "coarse", resolution=_coarse_resolution(config), format=("obj",)
+        results_path=config.out / "coarse",
+        resolution=_coarse_resolution(config),
+        format=("obj",),
     )
-    coarse = Evaluation(coarse_config, progress, "pifu", networks=evaluation.networks())
-    report = run_evaluation(coarse, [photo.person for photo in photos], "Coarse reconstruction")
+    evaluation.networks()
+    coarse = Evaluation(coarse_config, progress, "pifu", colors=False, sibling=evaluation)
+    coarse.keep_features = True
+    report = run_evaluation(coarse, [photo.person for photo in photos], f"Coarse reconstruction{where}")
     reasons.update(report.failures)
+    names = tuple(photo.name for photo in photos)
     face = FaceConfig(
         input=config.out / "crops",
         model=config.model,
         detector_model=config.detector_model,
         jobs=1,
         overwrite=config.overwrite,
+        names=names,
     )
     reasons.update(run_face(face, progress).failures)
     if any(photo.person.has_face for photo in photos):
-        align = AlignConfig(pifu=config.out / "coarse", test=config.out / "crops", jobs=1)
+        align = AlignConfig(pifu=config.out / "coarse", test=config.out / "crops", jobs=1, names=names)
         reasons.update(run_align(align, progress).failures)
-    return {photo.name: reasons[photo.name] for photo in photos if photo.name in reasons}
+    return {name: reasons[name] for name in names if name in reasons}
 
 
 def _coarse_resolution(config: ReconstructConfig) -> int:
@@ -172,25 +134,37 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchRepor
     total = _frame(config, photos, progress)
     framed = [photo for photo in photos if photo.name not in total.failures]
     report = BatchReport(failures=dict(total.failures), details=dict(total.details))
-    plain: dict[str, str] = {}
-    if framed and not config.no_face:
-        pending = [photo for photo in framed if not evaluation.is_complete(photo.person)]
-        if pending:
-            plain = _prepare_faces(config, pending, evaluation, progress)
-    with_face = [photo.person for photo in framed if photo.name not in plain]
-    if with_face:
-        _merge(report, run_evaluation(evaluation, with_face, "Reconstruction"))
-    if plain:
-        fallback = Evaluation(config.evaluation(), progress, "pifu", networks=evaluation.networks())
-        people = [photo.person for photo in framed if photo.name in plain]
-        _merge(report, run_evaluation(fallback, people, "Reconstruction without face"))
-        for name, reason in plain.items():
-            if name not in report.failures:
-                report.failures[name] = f"Reconstructed without the face prior (plain PIFu), because {reason}"
+    groups = [framed[low : low + _TOGETHER] for low in range(0, len(framed), _TOGETHER)]
+    for number, group in enumerate(groups):
+        first = number * _TOGETHER
+        where = f" (photos {first + 1} to {first + len(group)} of {len(framed)})" if len(groups) > 1 else ""
+        _reconstruct_group(config, group, evaluation, report, where)
     write_summary(config.out, config, evaluation.fingerprints, report)
     _add_framing(config.out, framed)
     report.outputs = [str(config.out)]
     return report
+
+
+def _reconstruct_group(
+    config: ReconstructConfig, group: list[Photo], evaluation: Evaluation, report: BatchReport, where: str
+) -> None:
+    """Take framed photos through all steps and add what became of them to ``report``."""
+    progress = evaluation.progress
+    plain: dict[str, str] = {}
+    pending = [photo for photo in group if not evaluation.is_complete(photo.person)]
+    if pending and not config.no_face:
+        plain = _prepare_faces(config, pending, evaluation, progress, where)
+    with_face = [photo.person for photo in group if photo.name not in plain]
+    if with_face:
+        _merge(report, run_evaluation(evaluation, with_face, f"Reconstruction{where}"))
+    if plain:
+        fallback = Evaluation(config.evaluation(), progress, "pifu", sibling=evaluation)
+        people = [photo.person for photo in group if photo.name in plain]
+        _merge(report, run_evaluation(fallback, people, f"Reconstruction without face{where}"))
+        for name, reason in plain.items():
+            if name not in report.failures:
+                report.failures[name] = f"Reconstructed without the face prior (plain PIFu), because {reason}"
+    evaluation.forget_features()
 
 
 def _merge(report: BatchReport, other: BatchReport) -> None:
