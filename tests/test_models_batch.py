@@ -48,7 +48,9 @@ NETWORKS: list[tuple[str, Callable[[], nn.Module], Run]] = [
     ("pifu", lambda: ShapeNetwork(shape_preset("tiny", face_branch=False)), run_shape),
     ("fixed_cube", lambda: ShapeNetwork(shape_preset("tiny", cube_follows_face=False)), run_shape),
     ("2d_head", lambda: ShapeNetwork(shape_preset("tiny", branch_3d=False)), run_shape),
-    ("single_head", lambda: ShapeNetwork(shape_preset("tiny", joint_head=False)), run_shape),
+    ("no_joint_branch", lambda: ShapeNetwork(shape_preset("tiny", joint_head=False)), run_shape),
+    ("single_head", lambda: ShapeNetwork(shape_preset("tiny", single_head=True)), run_shape),
+    ("fine_no_joint_branch", lambda: ColorFineNetwork(color_preset("tiny", joint_head=False)), run_fine),
     ("coarse", lambda: ColorCoarseNetwork(color_preset("tiny")), run_coarse),
     ("fine", lambda: ColorFineNetwork(color_preset("tiny")), run_fine),
 ]
@@ -260,3 +262,14 @@ def test_wrong_shapes_are_rejected() -> None:
     features = network.encode(random_subjects().images, no_face(3))
     with pytest.raises(ValueError, match="calibs"):
         network.query(features, torch.zeros(3, 5, 3), torch.zeros(3, 4, 4))
+
+
+def test_without_the_joint_branch_the_mean_of_the_other_two_answers() -> None:
+    network = ShapeNetwork(shape_preset("tiny", joint_head=False))
+    head = network.surface_classifier_multiLoss
+    assert head is not None and not any("joint" in name for name, _ in head.named_parameters())
+    pixel, grid = torch.randn(1, 7, network.config.pixel_dim), torch.randn(7, network.config.mlp_dim_3d[0])
+    two, three = head.train()(pixel, grid)
+    assert not torch.equal(two, three)
+    torch.testing.assert_close(head.eval()(pixel, grid), [(two + three) / 2])
+    assert head.branches == ("2d", "3d")

@@ -18,6 +18,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"skip_hourglass": True, "mlp_dim": [0, 32, 24, 16, 1]},
     {"no_residual": True},
     {"joint_head": False},
+    {"single_head": True},
     {"branch_3d": False},
     {"face_branch": False},
 ]

@@ -76,6 +76,7 @@ class ColorFineNetwork(nn.Module):
                 config.mlp_dim_joint_color,
                 config.branch_3d,
                 config.joint_head,
+                config.single_head,
             )
         initialize(self, config.init)
 
@@ -146,9 +147,13 @@ class ColorFineNetwork(nn.Module):
             rgb: colours in [-1, 1], [B, N, 3].
 
         Returns:
-            The loss, averaged over the items of the batch, and {"body", "face"} (detached).
+            The loss, averaged over the items of the batch, and its parts "body", "face" and, in training,
+            "face_<branch>" (detached).
         """
         kind = self.config.color_loss_type
         errors_body = color_error(pred.body, rgb, kind)[None]
         errors_face = color_error(pred.face_values, pred.points.gather(rgb), kind)
-        return mean_loss(errors_body, errors_face, pred.points)
+        head = self.surface_classifier_joint
+        return mean_loss(
+            errors_body, errors_face, pred.points, head.branches if head and self.training else ()
+        )

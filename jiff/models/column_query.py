@@ -158,18 +158,20 @@ class ColumnQuery:
         self.body_layers = ColumnLayers(network.surface_classifier.layers(), depth, width, dtype)
         self.branch_layers: ColumnLayers | None = None
         self.joint_layers: ColumnLayers | None = None
-        self.branch_3d: Sequence[Layer] | None = None
+        self.branch_3d: Sequence[Layer] = ()
+        self.mean_of_branches = False
         head = network.surface_classifier_multiLoss
         self.has_face = head is not None and feats.face is not None
         if head is not None and self.has_face:
-            if head.joint and head.branch_3d:
-                self.branch_layers = ColumnLayers(
-                    head.layers("2d")[:-1], depth, width, dtype, activate_last=True
-                )
-                self.branch_3d = head.layers("3d")[:-1]
-            elif not head.branch_3d:
-                self.branch_layers = ColumnLayers(head.layers("2d"), depth, width, dtype)
-            if head.branch_3d:
+            if not head.single:
+                # A joint branch continues the others before their last layer.
+                end = -1 if head.joint else None
+                layers_2d = head.layers("2d")[:end]
+                self.branch_layers = ColumnLayers(layers_2d, depth, width, dtype, activate_last=head.joint)
+                if head.branch_3d:
+                    self.branch_3d = head.layers("3d")[:end]
+                    self.mean_of_branches = not head.joint
+            if head.joint:
                 self.joint_layers = ColumnLayers(head.layers("joint"), depth, width, dtype)
 
     @torch.inference_mode()
@@ -234,7 +236,7 @@ class ColumnQuery:
         hidden = None
         if self.branch_layers is not None:
             hidden = self.branch_layers.evaluate(self.branch_layers.products(features), column, depth)
-        if self.joint_layers is None:
+        if self.joint_layers is None and not self.mean_of_branches:
             if hidden is None:
                 raise ValueError("the network has no face head.")
             return hidden[:, 0]
@@ -244,16 +246,22 @@ class ColumnQuery:
         item = torch.zeros(points_world.shape[0], dtype=torch.int64, device=points_world.device)
         unit = encoded.cube.to_unit(points_world, item)
         feature_3d = sample_grid(encoded.grid, unit, [points_world.shape[0]])
-        if hidden is not None and self.branch_3d is not None:
-            hidden = torch.cat((hidden, self._hidden_3d(feature_3d)), dim=1)
+        if hidden is not None:
+            hidden_3d = self._hidden_3d(feature_3d, activate_last=not self.mean_of_branches)
+            if self.joint_layers is None:
+                return (hidden[:, 0] + hidden_3d[:, 0]) / 2
+            hidden = torch.cat((hidden, hidden_3d), dim=1)
+        if self.joint_layers is None:
+            raise ValueError("the network has no face head.")
         products = self.joint_layers.products(features)
         return self.joint_layers.evaluate(products, column, depth, feature_3d, hidden)[:, 0]
 
-    def _hidden_3d(self, feature_3d: Tensor) -> Tensor:
+    def _hidden_3d(self, feature_3d: Tensor, activate_last: bool) -> Tensor:
         y = feature_3d
-        for index, layer in enumerate(self.branch_3d or ()):
+        for index, layer in enumerate(self.branch_3d):
             term = functional.linear(feature_3d, layer.input_weight, layer.bias)
             if index > 0 and layer.hidden_weight is not None:
                 term.addmm_(y, layer.hidden_weight.t())
-            y = functional.leaky_relu_(term, LEAKY_SLOPE)
+            last = index == len(self.branch_3d) - 1
+            y = term if last and not activate_last else functional.leaky_relu_(term, LEAKY_SLOPE)
         return y

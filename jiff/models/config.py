@@ -27,7 +27,9 @@ class FaceBranchConfig:
     Attributes:
         face_branch: False gives plain PIFu: no face encoder, no face head.
         branch_3d: False leaves the 3DMM features out of the face head (ablation).
-        joint_head: False replaces the three branches by one MLP on the concatenated features (ablation).
+        joint_head: False leaves the joint branch out of the face head; the mean of the 2D and the 3D branch answers
+            (ablation).
+        single_head: replace the three branches by one MLP on the concatenated features (ablation).
         grid_resolution: cells along each edge of the face feature grid.
         face_dim: channels of a vertex feature that is scattered into the grid.
         unet_maps: feature maps of each level of the 3D U-Net; the grid is halved between levels.
@@ -46,6 +48,7 @@ class FaceBranchConfig:
     face_branch: bool = True
     branch_3d: bool = True
     joint_head: bool = True
+    single_head: bool = False
     grid_resolution: int = 64
     face_dim: int = 32
     unet_maps: tuple[int, ...] = (32, 64, 128, 256)
@@ -69,6 +72,10 @@ class FaceBranchConfig:
         _require(self.z_size > 0, f"z_size must be positive; got {self.z_size}.")
         _require(self.cube_size_world > 0, f"cube_size_world must be positive; got {self.cube_size_world}.")
         _require(self.init in _INITS, f"init must be one of {', '.join(_INITS)}; got {self.init}.")
+        _require(
+            not self.single_head or (self.branch_3d and self.joint_head),
+            "single_head replaces all branches of the face head; it goes with neither branch_3d nor joint_head off.",
+        )
         divisor = 2 ** (len(self.unet_maps) - 1)
         _require(
             len(self.unet_maps) >= 1 and self.grid_resolution % divisor == 0 and self.grid_resolution > 0,

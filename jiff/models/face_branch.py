@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,26 +89,36 @@ def mean_loss(
     errors_body: Tensor,  # [S, B, N]
     errors_face: Tensor | None,  # [K, F]
     points: FacePoints,
+    branches: Sequence[str] = (),
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Average pointwise errors as published, per item, then over the batch.
 
     An item's loss is the mean over its predictions (each a mean over its own points); an item without face points
     has body predictions only.
 
+    Args:
+        errors_body: per prediction, item and point.
+        errors_face: per prediction and face point; the predictions repeat ``branches`` in turn.
+        points: which points are face points.
+        branches: names of the face predictions.
+
     Returns:
-        The loss, and its parts "body" and "face" (means over the predictions of that kind; "face" is 0 where no item
-        has face points).
+        The loss, and its parts "body" and "face" (means over the predictions of that kind; 0 where no item has face
+        points), and "face_<branch>" for every branch.
     """
     body = errors_body.mean(dim=2)
     total, number = body.sum(dim=0), torch.full_like(body[0], float(body.shape[0]))
     parts = {"body": body.mean().detach(), "face": body.new_zeros(())}
     if errors_face is not None and errors_face.shape[0] > 0:
-        predictions = errors_face.shape[0]
+        predictions, items = errors_face.shape[0], body.shape[1]
         counts = torch.tensor(points.counts, device=body.device)
-        summed = body.new_zeros(body.shape[1]).index_add(0, points.batch_index, errors_face.sum(dim=0))
+        summed = body.new_zeros(predictions, items).index_add(1, points.batch_index, errors_face)
         face = summed / counts.clamp(min=1)
         has_face = counts > 0
-        total = total + face
+        total = total + face.sum(dim=0)
         number = number + predictions * has_face
-        parts["face"] = (face.sum() / (predictions * has_face.sum()).clamp(min=1)).detach()
+        rows = face.detach().sum(dim=1) / has_face.sum().clamp(min=1)
+        parts["face"] = rows.mean()
+        for index, name in enumerate(branches):
+            parts[f"face_{name}"] = rows[index :: len(branches)].mean()
     return (total / number).mean(), parts

@@ -67,8 +67,10 @@ def _face_values(state: StateDict, head: str, base: FaceBranchConfig) -> dict[st
     values: dict[str, Any] = {"face_branch": any(name.startswith(f"{head}.") for name in state)}
     if not values["face_branch"]:
         return values
-    values["branch_3d"] = f"{head}.features_joint_conv0.weight" in state
-    values["joint_head"] = f"{head}.features_3d_conv0.weight" in state or not values["branch_3d"]
+    joint, three = (f"{head}.features_{name}_conv0.weight" in state for name in ("joint", "3d"))
+    values["branch_3d"] = joint or three
+    values["joint_head"] = joint or not three
+    values["single_head"] = joint and not three
     levels = _count(state, r"tdmm_filter\.unet3d\.encoders\.(\d+)\.")
     if levels:
         unet = "tdmm_filter.unet3d"
@@ -88,9 +90,10 @@ def _head_dims(state: StateDict, head: str, names: tuple[str, str], has_branches
     final = "tdmm_filter.unet3d.final_conv.weight"
     width = int(state[final].shape[0]) if final in state else 0
     if has_branches and width:
-        values[joint] = (0, *_outputs(state, f"{head}.features_joint_conv"))
-        outputs = _outputs(state, f"{head}.features_3d_conv")
-        values[three] = (width, *(outputs or values[joint][1:]))
+        outputs_3d = _outputs(state, f"{head}.features_3d_conv")
+        outputs_joint = _outputs(state, f"{head}.features_joint_conv")
+        values[joint] = (0, *(outputs_joint or outputs_3d))
+        values[three] = (width, *(outputs_3d or outputs_joint))
     return values
 
 

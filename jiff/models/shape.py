@@ -108,6 +108,7 @@ class ShapeNetwork(nn.Module):
                 config.mlp_dim_joint,
                 config.branch_3d,
                 config.joint_head,
+                config.single_head,
             )
         initialize(self, config.init)
 
@@ -189,8 +190,12 @@ class ShapeNetwork(nn.Module):
             labels: 1 inside, 0 outside, [B, N].
 
         Returns:
-            The loss, averaged over the items of the batch, and {"body", "face"} (detached).
+            The loss, averaged over the items of the batch, and its parts "body", "face" and, in training,
+            "face_<branch>" (detached).
         """
         errors_body = (pred.body - labels) ** 2
         errors_face = (pred.face_values - pred.points.gather(labels)) ** 2
-        return mean_loss(errors_body, errors_face, pred.points)
+        head = self.surface_classifier_multiLoss
+        return mean_loss(
+            errors_body, errors_face, pred.points, head.branches if head and self.training else ()
+        )
