@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+
+    Figures = Mapping[str, Mapping[str, str]]
+    """Rows of figures: title of a row -> name of a figure -> its text."""
 
 
 class Task(Protocol):
@@ -18,6 +21,9 @@ class Task(Protocol):
 
     def describe(self, text: str) -> None:
         """Replace the short text beside the bar (losses, current item)."""
+
+    def show(self, figures: Figures) -> None:
+        """Replace the table of figures under the bar, where the display has room for one."""
 
 
 class Progress(Protocol):
@@ -38,6 +44,9 @@ class _NullTask:
         return None
 
     def describe(self, text: str) -> None:
+        return None
+
+    def show(self, figures: Figures) -> None:
         return None
 
 

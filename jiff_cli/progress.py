@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress as Bars
 
-    from jiff.progress import Task
+    from jiff.progress import Figures, Task
 
 LINE_EVERY_S = 10.0
 
@@ -42,6 +43,9 @@ class _RichTask:
     def describe(self, text: str) -> None:
         self._bars.update(self._identity, note=text)
 
+    def show(self, figures: Figures) -> None:
+        self._bars.update(self._identity, figures=figures)
+
 
 class RichProgress:
     """Bars with count, rate, time left and a note, on stderr."""
@@ -58,12 +62,12 @@ class RichProgress:
             self._bars.start()
         bars = self._bars
         self._depth += 1
-        identity = bars.add_task(name, total=total, note="")
+        identity = bars.add_task(name, total=total, note="", figures={})
         try:
             yield _RichTask(bars, identity)
         finally:
             self._depth -= 1
-            bars.update(identity, note="")
+            bars.update(identity, note="", figures={})
             bars.stop_task(identity)
             if self._depth == 0:
                 bars.stop()
@@ -100,7 +104,14 @@ def _new_bars() -> Bars:
             total = "?" if task.total is None else f"{task.total:g}"
             return Text(f"{task.completed:g}/{total}", style="progress.download")
 
-    return Progress(
+    class BarsAndFigures(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                if task.fields["figures"]:
+                    yield _figure_table(task.fields["figures"])
+
+    return BarsAndFigures(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         Count(),
@@ -115,6 +126,21 @@ def _new_bars() -> Bars:
         expand=True,
         refresh_per_second=8,
     )
+
+
+def _figure_table(figures: Figures) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, row in figures.items():
+        line = Text()
+        for index, (name, value) in enumerate(row.items()):
+            line.append("   " if index else "").append(f"{name} ", style="dim").append(value, style="cyan")
+        table.add_row(Text(f"  {title}"), line)
+    return table
 
 
 class _LineTask:
@@ -133,6 +159,9 @@ class _LineTask:
 
     def describe(self, text: str) -> None:
         self._note = text
+
+    def show(self, figures: Figures) -> None:
+        return None
 
     def _text(self, now: float) -> str:
         elapsed = max(now - self._begin, 1e-6)

@@ -27,6 +27,9 @@ class _InterruptedTask:
     def describe(self, text: str) -> None:
         return None
 
+    def show(self, figures: object) -> None:
+        return None
+
 
 class InterruptedProgress(NullProgress):
     """Stands for a user who presses Ctrl-C when the first item is done."""

@@ -183,10 +183,10 @@ def test_processes_share_a_batch():
 def test_damaged_image_is_passed_over_and_told(tmp_path: Path):
     dataset = make_set(tmp_path, subjects=2, held_out=0)
     items = TrainingSet(dataset, ["s0", "s1"], dataclasses.replace(CONFIG, cache=False))
-    broken = dataset.render("s0", items.items[1][1])
+    broken = dataset.render("s0", items.name_of(1)[1])
     damage(broken)
     sample = items[(0, 1)]
-    assert (sample.subject, sample.view) != ("s0", items.items[1][1])
+    assert (sample.subject, sample.view) != ("s0", items.name_of(1)[1])
     assert len(sample.failures) == 1 and str(broken) in sample.failures[0]
     assert _same(collate([sample]), collate([items[(0, 1)]]))
     assert collate([items[(0, 0)], sample]).failures == sample.failures
@@ -196,7 +196,7 @@ def test_damaged_image_is_found_behind_the_cache_too(tmp_path: Path):
     dataset = make_set(tmp_path, subjects=1, held_out=0)
     damage(dataset.render("s0", "20_0_00"))
     items = TrainingSet(dataset, ["s0"], CONFIG)
-    index = items.items.index(("s0", "20_0_00"))
+    index = [items.name_of(i) for i in range(len(items))].index(("s0", "20_0_00"))
     assert "20_0_00.jpg" in items[(0, index)].failures[0]
 
 

@@ -64,6 +64,9 @@ class At(NullProgress):
             def describe(self, text: str) -> None:
                 return None
 
+            def show(self, figures) -> None:
+                return None
+
         yield Bar()
 
 

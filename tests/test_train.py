@@ -148,17 +148,27 @@ def test_averaged_weights_are_what_is_saved(dataset, tmp_path):
     assert any(not torch.equal(a[key], b[key]) for key in a)
 
 
-def test_ablations_train(dataset, tmp_path):
-    for name, changes in (
-        ("pifu", {"face_branch": False}),
-        ("flat", {"branch_3d": False}),
-        ("one", {"joint_head": False}),
-    ):
-        report = train_stage(
-            tiny(dataset, tmp_path, name=name, max_steps=1, num_eval=False, **changes), NullProgress()
-        )
-        config = load_network(report.latest).config
-        assert {key: getattr(config, key) for key in changes} == changes
+@pytest.mark.parametrize(
+    ("changes", "branches"),
+    [
+        ({"face_branch": False}, set()),
+        ({"branch_3d": False}, {"2d"}),
+        ({"joint_head": False}, {"2d", "3d"}),
+        ({"single_head": True}, {"joint"}),
+        ({}, {"2d", "3d", "joint"}),
+    ],
+    ids=["pifu", "no-3d", "no-joint", "single", "jiff"],
+)
+def test_ablations_train_validate_and_load(dataset, tmp_path, changes, branches):
+    report = train_stage(tiny(dataset, tmp_path, max_steps=2, freq_plot=1, **changes), NullProgress())
+    network = load_network(report.latest)
+    assert {key: getattr(network.config, key) for key in changes} == changes
+    found = {name.split("features_")[1].split("_")[0] for name in network.state_dict() if "features_" in name}
+    assert found == branches
+    assert (report.history[-1]["loss_face"] > 0) == bool(branches)
+    assert 0 <= report.metrics["face_iou"] <= 1
+    if not branches:
+        assert report.metrics["face_iou"] == report.metrics["face_iou_body_branch"]
 
 
 def test_bf16_and_extras_run(dataset, tmp_path):
@@ -318,18 +328,34 @@ def test_published_commands_are_the_paper_preset():
         preset_values("x", "shape")
 
 
-def test_refused_subjects_are_left_out_with_a_warning(tmp_path: Path) -> None:
-    from jiff.data.layout import ProcessedSet
-    from jiff.errors import DatasetError
-    from jiff.progress import NullProgress
-    from jiff.training.data import with_usable_views
+def test_damaged_and_refused_subjects_are_left_out_counted_and_reported(tmp_path: Path) -> None:
+    dataset = make_set(tmp_path / "set", subjects=6, yaws=(0, 20), held_out=2)
+    dataset.geometry("s0").write_text("v 1 2\nf 9 9 9\n")
+    dataset.file_number("s1").write_text("")
+    dataset.face_region("s2").write_text("no numbers\n")
+    dataset.file_number("s4").unlink()
+    progress = NullProgress()
+    report = train_stage(tiny(dataset, tmp_path), progress)
+    assert report.steps == 4 and "iou" in report.metrics
+    assert sorted(text.split(":")[0] for text in report.failures) == ["s0", "s1", "s2", "s4"]
+    assert sum("4 of 6 subjects are left out" in text for text in progress.warnings) == 1
+    run = (report.folder / "run.yaml").read_text()
+    assert "- s3" in run and "- s5" in run and "- s1" not in run
+    dataset.geometry("s3").unlink()
+    with pytest.raises(DatasetError, match=r"^s\d: .*\(\d more subjects fail too\)$"):
+        train_stage(tiny(dataset, tmp_path, name="other"), NullProgress())
 
-    dataset, progress = ProcessedSet(tmp_path), NullProgress()
-    assert with_usable_views(dataset, ["a", "b"], ["c"], progress) == (["a", "b"], ["c"])
-    for name in ("a",):
-        dataset.file_number(name).parent.mkdir(parents=True)
-        dataset.file_number(name).write_text("0\n")
-    assert with_usable_views(dataset, ["a", "b"], ["c"], progress) == (["a"], [])
-    assert progress.warnings == ["2 of 3 subjects have no FILE_NUMBER and are left out: b, c."]
-    with pytest.raises(DatasetError, match="lists no training subject"):
-        with_usable_views(dataset, ["b"], ["a"], progress)
+
+def test_complete_caches_start_no_workers(tmp_path: Path, monkeypatch) -> None:
+    dataset = make_set(tmp_path / "set", subjects=3, yaws=(0, 20))
+    train_stage(tiny(dataset, tmp_path, max_steps=1), NullProgress())
+
+    def no_pool(*arguments, **options):
+        raise AssertionError("a pool was started")
+
+    monkeypatch.setattr("jiff.parallel.ProcessPoolExecutor", no_pool)
+    train_stage(tiny(dataset, tmp_path, name="second", max_steps=1, jobs=2), NullProgress())
+    for name in ("s0", "s1"):
+        dataset.geometry(name).write_text(dataset.geometry(name).read_text() + "# changed\n")
+    with pytest.raises(AssertionError, match="a pool was started"):
+        train_stage(tiny(dataset, tmp_path, name="third", max_steps=1, jobs=2), NullProgress())

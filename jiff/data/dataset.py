@@ -18,7 +18,8 @@ from jiff.data.image_store import ImageStore
 from jiff.data.labels import LabelPool, LabelPoolConfig, label_pool
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.param_io import read_param
-from jiff.errors import DatasetError, ImageError, InputError, TrainingError
+from jiff.data.prior_jitter import jittered
+from jiff.errors import DatasetError, ImageError, InputError, JiffError, TrainingError, os_sentence
 from jiff.geometry.camera import Camera
 from jiff.models.face_input import FaceInput
 
@@ -43,6 +44,7 @@ class DataConfig:
         num_sample_color: coloured points of the whole scan (colour).
         num_sample_face: further points in the face box, 700 as published.
         num_face_vertices: vertices of the face prior that a training item keeps, drawn at random; 0 keeps all.
+        prior_jitter_cm: random misplacement of the face prior of a training item, see ``jittered``.
         sigma: offset of coloured points along their normal, world units.
         inside_part, fine_part, volume_part: see ``LabelPool.sample``; 0.5, 0 and 0 as published.
         num_views: images of an item, evenly spread over the usable yaws.
@@ -62,6 +64,7 @@ class DataConfig:
     num_sample_color: int = 10_000
     num_sample_face: int = 700
     num_face_vertices: int = 0
+    prior_jitter_cm: float = 0.0
     sigma: float = 0.1
     inside_part: float = 0.5
     fine_part: float = 0.0
@@ -220,7 +223,13 @@ class TrainingSet(Dataset[Sample]):
     """Items (subject x usable view); an index is an (epoch, number) pair, so that every draw depends on it alone."""
 
     def __init__(
-        self, dataset: ProcessedSet, subjects: Sequence[str], config: DataConfig, *, train: bool = True
+        self,
+        dataset: ProcessedSet,
+        subjects: Sequence[str],
+        config: DataConfig,
+        *,
+        train: bool = True,
+        skip_damaged: bool = False,
     ) -> None:
         """Open pools and stores of all subjects (built first where missing).
 
@@ -229,29 +238,39 @@ class TrainingSet(Dataset[Sample]):
             subjects: which subjects.
             config: what an item holds.
             train: False switches augmentation off and makes the draws the same in every epoch.
+            skip_damaged: leave out subjects that lack a stage or are damaged; ``failures`` says why.
 
         Raises:
             DatasetError: a subject lacks a stage.
         """
         self.dataset, self.config, self.train = dataset, config, train
-        self.subjects = list(subjects)
-        self.views = {subject: usable_views(dataset, subject) for subject in self.subjects}
-        self.items = [(subject, view) for subject in self.subjects for view in self.views[subject]]
+        self.subjects: list[str] = []
+        self.failures: dict[str, str] = {}
+        # Arrays, not lists: worker processes share their pages, which counting references to strings would copy.
+        self.views: dict[str, NDArray[np.str_]] = {}
         self.faces: dict[str, FaceData] = {}
-        self.cameras: dict[tuple[str, str], Camera] = {}
         self.stores: dict[str, ImageStore] = {}
         self.stores_hi: dict[str, ImageStore] = {}
         self.labels: dict[str, LabelPool] = {}
         self.colors: dict[str, ColorPool] = {}
-        for subject in self.subjects:
-            self._open(subject)
-        if not self.items:
+        for subject in subjects:
+            try:
+                self._open(subject)
+            except (JiffError, OSError) as error:
+                if not skip_damaged:
+                    raise
+                self.failures[subject] = os_sentence(error) if isinstance(error, OSError) else str(error)
+            else:
+                self.subjects.append(subject)
+        self._ends = np.cumsum([len(self.views[subject]) for subject in self.subjects])
+        if len(self) == 0 and not skip_damaged:
             raise DatasetError(
                 f"{dataset.root}: no usable view of any subject; run `jiff data face` and check val.txt."
             )
 
     def _open(self, subject: str) -> None:
-        config, views = self.config, self.views[subject]
+        config, views = self.config, usable_views(self.dataset, subject)
+        self.views[subject] = np.array(views)
         self.faces[subject] = face_data(self.dataset, subject)
         self.stores[subject] = ImageStore(self.dataset, subject, views, config.load_size, config.cache)
         if config.stage == "shape":
@@ -270,15 +289,19 @@ class TrainingSet(Dataset[Sample]):
         return plain
 
     def __len__(self) -> int:
-        return len(self.items)
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def name_of(self, index: int) -> tuple[str, str]:
+        """Return subject and view of an item."""
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        subject = self.subjects[number]
+        views = self.views[subject]
+        return subject, str(views[index - (int(self._ends[number]) - len(views))])
 
     def camera(self, subject: str, view: str) -> Camera:
         """Return the plain camera of a view at the network's image size."""
-        key = (subject, view)
-        if key not in self.cameras:
-            param = read_param(self.dataset.param(subject, view))
-            self.cameras[key] = Camera.from_param(param).with_size(self.config.load_size)
-        return self.cameras[key]
+        param = read_param(self.dataset.param(subject, view))
+        return Camera.from_param(param).with_size(self.config.load_size)
 
     def __getitem__(self, pair: tuple[int, int]) -> Sample:
         """Return the item of an (epoch, number) pair.
@@ -301,10 +324,10 @@ class TrainingSet(Dataset[Sample]):
                     f"{_ATTEMPTS} items in a row cannot be read, the last because {failures[-1]}"
                 )
             # Any item but this one.
-            index = (index + 1 + int(rng.integers(max(1, len(self.items) - 1)))) % len(self.items)
+            index = (index + 1 + int(rng.integers(max(1, len(self) - 1)))) % len(self)
 
     def _item(self, index: int, rng: np.random.Generator, failures: tuple[str, ...]) -> Sample:
-        subject, view = self.items[index]
+        subject, view = self.name_of(index)
         images, images_hi, calibs = [], [], []
         for name in self._item_views(subject, view, rng):
             camera = self.camera(subject, name)
@@ -333,6 +356,8 @@ class TrainingSet(Dataset[Sample]):
 
     def _face(self, subject: str, rng: np.random.Generator) -> FaceData:
         face, count = self.faces[subject], self.config.num_face_vertices
+        if self.train and self.config.prior_jitter_cm:
+            face = jittered(face, self.config.prior_jitter_cm, rng)
         if not self.train or not 0 < count < len(face.vertices_world):
             return face
         kept = rng.permutation(len(face.vertices_world))[:count]
@@ -342,7 +367,7 @@ class TrainingSet(Dataset[Sample]):
         count = self.config.num_views
         if count == 1:
             return [view]
-        views = self.views[subject]
+        views = [str(name) for name in self.views[subject]]
         start = views.index(view)
         if self.config.random_multiview:
             others = [v for v in views if v != view]

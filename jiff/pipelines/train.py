@@ -37,8 +37,8 @@ class TrainReport:
         seconds: time spent in them.
         history: rows of the log.
         metrics, best_metrics: of the last and of the best validation.
-        failures: sentences about files that were skipped.
-        skipped: items that were passed over because of them.
+        failures: sentences about subjects that were left out and files that were skipped.
+        skipped: items that were passed over because of damaged files.
         interrupted: whether Ctrl-C ended the run before its time.
     """
 
@@ -182,7 +182,7 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             remove_run(config.folder)
         module = build_stage(config)
         with fabric.rank_zero_first(local=True):
-            items, held_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
+            items, held_out, left_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
         if held_out is None and config.num_eval:
             progress.warn(
                 f"{config.dataroot}: val.txt holds nobody out, so validation is on training subjects."
@@ -190,7 +190,7 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
         if fabric.is_global_zero:
             make_folder(config.folder)
             _save_run(config, module.network.config, items, held_out, fabric)
-        trainer = Trainer(config, fabric, module, items, held_out, progress)
+        trainer = Trainer(config, fabric, module, items, held_out, progress, left_out)
         rows = trainer.run()
     return _report(trainer, rows, progress)
 
@@ -230,9 +230,7 @@ def _report(trainer: Trainer, rows: list[dict[str, Any]], progress: Progress) ->
             "--continue-train goes on."
         )
     if trainer.skipped:
-        progress.warn(
-            f"{trainer.skipped} items were skipped because {len(trainer.failures)} files cannot be read."
-        )
+        progress.warn(f"{trainer.skipped} items were skipped because their files cannot be read.")
     return TrainReport(
         folder=folder,
         latest=folder / LATEST_NAME,

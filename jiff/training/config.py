@@ -20,11 +20,11 @@ _MACHINE = "Machine"
 
 MODEL_FIELDS = (
     "norm", "num_stack", "num_hourglass", "skip_hourglass", "hg_down", "hourglass_dim", "mlp_dim", "mlp_dim_3d",
-    "mlp_dim_joint", "no_residual", "face_branch", "branch_3d", "joint_head",
+    "mlp_dim_joint", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
 )  # fmt: skip
 COLOR_FIELDS = (
     "norm_color", "mlp_dim_color", "mlp_dim_color_fine", "mlp_dim_3d_color", "mlp_dim_joint_color", "use_tanh",
-    "color_loss_type", "no_residual", "face_branch", "branch_3d", "joint_head",
+    "color_loss_type", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
 )  # fmt: skip
 
 
@@ -136,6 +136,14 @@ class TrainConfig:
         min=0,
         panel=_SAMPLES,
     )
+    prior_jitter_cm: float = option(
+        0.0,
+        help="Random misplacement of the face prior in training, as fits to photos have it: a shift of this size, "
+        "a turn and a stretch that move its border as far; 0 leaves it as fitted (published).",
+        min=0,
+        max=10,
+        panel=_AUG,
+    )
     inside_part: float = option(
         0.5,
         help="Part of the labelled points that lies inside (published: half; less makes slimmer bodies).",
@@ -181,9 +189,21 @@ class TrainConfig:
     face_branch: bool | None = option(
         None, help="Learn from the face prior; without it the networks are plain PIFu.", panel=_NET
     )
-    branch_3d: bool | None = option(None, help="3D branch of the face head (off: ablation).", panel=_NET)
+    branch_3d: bool | None = option(
+        None,
+        help="3D branch of the face head (off: the 2D branch answers alone, ablation).",
+        flags=("--face-3d",),
+        panel=_NET,
+    )
     joint_head: bool | None = option(
-        None, help="Three-branch face head (off: one MLP, ablation).", panel=_NET
+        None,
+        help="Joint branch of the face head (off: the mean of the 2D and the 3D branch answers, ablation).",
+        panel=_NET,
+    )
+    single_head: bool | None = option(
+        None,
+        help="One MLP on the concatenated features for the three branches of the face head (ablation).",
+        panel=_NET,
     )
     num_stack: int | None = option(None, help="Hourglass stacks.", min=1, panel=_NET)
     num_hourglass: int | None = option(None, help="Depth of a hourglass.", min=1, panel=_NET)
@@ -237,7 +257,11 @@ class TrainConfig:
     freq_plot: int = option(10, help="Steps between rows of the log.", min=1, panel=_SEE)
     freq_save: int = option(50, help="Steps between saves.", min=1, panel=_SEE)
     freq_save_ply: int = option(
-        0, help="Steps between point clouds of predicted samples; 0 writes none.", min=0, panel=_SEE
+        500,
+        help="Steps between previews (predicted samples, meshes and face crops as pictures in TensorBoard and in "
+        "--results-path, samples as a PLY); 0 draws none.",
+        min=0,
+        panel=_SEE,
     )
     gen_mesh: bool = option(True, help="Allow --gen-test-mesh and --gen-train-mesh.", panel=_SEE)
     gen_test_mesh: bool = option(
@@ -270,7 +294,10 @@ class TrainConfig:
     )
     pin_memory: bool = option(False, help="Load into page-locked memory (CUDA).", panel=_MACHINE)
     serial_batches: bool = option(False, help="Items in their own order instead of shuffled.", panel=_MACHINE)
-    compile: bool = option(False, help="Compile the network (torch.compile).", panel=_MACHINE)
+    compile: bool = option(False, help="Compile the image encoders (torch.compile).", panel=_MACHINE)
+    channels_last: bool = option(
+        False, help="Keep images channels-last in memory (faster on GPUs with tensor cores).", panel=_MACHINE
+    )
     num_nodes: int = option(1, help="Machines that train together (torchrun).", min=1, panel=_MACHINE)
 
     def __post_init__(self) -> None:

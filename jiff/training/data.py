@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jiff.data.augment import AugmentConfig
@@ -11,7 +12,9 @@ from jiff.data.dataset import DataConfig, TrainingSet, usable_views
 from jiff.data.image_store import cached_bytes
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
-from jiff.errors import DatasetError
+from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.errors import DatasetError, InputError
+from jiff.files import write_text
 from jiff.models.config import ColorConfig, ShapeConfig
 from jiff.parallel import run_batch
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from jiff.progress import Progress
     from jiff.training.config import TrainConfig
 
+_STAMP = "prepared_"
+_STAMP_VERSION = 1
 # Parts of the pool, in the proportions of LabelPoolConfig's defaults.
 _POOL_PARTS = {"near": 16, "fine": 6, "uniform": 4, "volume": 6, "face": 6}
 
@@ -66,6 +71,7 @@ def data_config(config: TrainConfig, architecture: ShapeConfig | ColorConfig, ca
         num_sample_color=config.num_sample_color,
         num_sample_face=config.num_sample_face,
         num_face_vertices=config.num_face_vertices,
+        prior_jitter_cm=config.prior_jitter_cm,
         sigma=config.point_sigma,
         inside_part=config.inside_part,
         fine_part=config.fine_part,
@@ -97,63 +103,108 @@ class _PrepareItem:
     subject: str
     config: DataConfig
 
+    def stamp(self) -> Path:
+        """Return the file that says that the caches of this subject fit its files and these options."""
+        dataset, subject, config = self.dataset, self.subject, self.config
+        files = [
+            dataset.file_number(subject),
+            dataset.geometry(subject),
+            dataset.face_mesh(subject),
+            dataset.face_region(subject),
+        ]
+        if config.stage != "shape":
+            files += [dataset.uv_mask(subject), dataset.uv_normal(subject), dataset.uv_pos(subject)]
+        if config.cache:
+            for view in usable_views(dataset, subject):
+                files += [dataset.render(subject, view), dataset.mask(subject, view)]
+                if config.stage != "shape":
+                    files.append(dataset.uv_render(subject, view))
+        made_from = (
+            config.stage,
+            config.load_size,
+            config.load_size_fine,
+            config.labels,
+            config.colors,
+            config.cache,
+        )
+        key = fingerprint(files, _STAMP_VERSION, made_from)
+        return dataset.cache(subject) / f"{_STAMP}{config.stage}_{key}"
+
+
+def _is_prepared(item: _PrepareItem) -> bool:
+    return item.stamp().is_file()
+
 
 def _prepare(item: _PrepareItem) -> None:
     # Opening the set builds whatever is missing.
     TrainingSet(item.dataset, [item.subject], item.config)
+    stamp = item.stamp()
+    write_text(stamp, "")
+    remove_stale(stamp.parent, f"{_STAMP}{item.config.stage}_", stamp)
 
 
-def with_usable_views(
-    dataset: ProcessedSet, train: list[str], held_out: list[str], progress: Progress
-) -> tuple[list[str], list[str]]:
-    """Leave out, with a warning, the subjects that `jiff data face` refused: they have no FILE_NUMBER.
-
-    Raises:
-        DatasetError: nobody is left to train on.
-    """
-    if not (dataset.root / "FILE_NUMBER").is_dir():
-        return train, held_out
-    missing = [name for name in [*train, *held_out] if not dataset.file_number(name).is_file()]
-    if not missing:
-        return train, held_out
-    kept = [name for name in train if name not in missing]
-    if not kept:
-        raise DatasetError(
-            f"{dataset.root / 'FILE_NUMBER'}: lists no training subject; run `jiff data face -i {dataset.root}`."
-        )
-    names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-    progress.warn(
-        f"{len(missing)} of {len(train) + len(held_out)} subjects have no FILE_NUMBER and are left out: {names}."
-    )
-    return kept, [name for name in held_out if name not in missing]
+def _sound_set(
+    dataset: ProcessedSet,
+    subjects: list[str],
+    settings: DataConfig,
+    failures: dict[str, str],
+    train: bool,
+) -> TrainingSet | None:
+    """Open the subjects that nothing is known against; notes in ``failures`` those that cannot be opened."""
+    sound = [subject for subject in subjects if subject not in failures]
+    items = TrainingSet(dataset, sound, settings, train=train, skip_damaged=True)
+    failures.update(items.failures)
+    return items if len(items) else None
 
 
 def open_sets(
     config: TrainConfig, architecture: ShapeConfig | ColorConfig, progress: Progress
-) -> tuple[TrainingSet, TrainingSet | None]:
-    """Prepare the caches of all subjects (in parallel) and open the training and the validation set.
+) -> tuple[TrainingSet, TrainingSet | None, list[str]]:
+    """Prepare the caches of all subjects (in parallel, where they are not complete) and open both sets.
+
+    Subjects that lack a stage or whose files are damaged are left out, with a warning.
+
+    Returns:
+        The training set, the validation set (None where nobody is held out), and one sentence per subject left out.
 
     Raises:
-        DatasetError: the set is missing, empty or lacks a stage.
+        DatasetError: the set is missing or empty, or no subject can be trained on.
     """
     dataset = ProcessedSet(config.dataroot)
     train, held_out = split_subjects(dataset, config.single)
-    train, held_out = with_usable_views(dataset, train, held_out, progress)
-    views = sum(len(usable_views(dataset, subject)) for subject in [*train, *held_out])
+    failures: dict[str, str] = {}
+    views = 0
+    for subject in [*train, *held_out]:
+        try:
+            views += len(usable_views(dataset, subject))
+        except InputError as error:
+            failures[subject] = str(error)
     sizes = [architecture.load_size]
     if config.stage == "color_fine" and isinstance(architecture, ColorConfig):
         sizes.append(architecture.load_size_fine)
     needed = sum(cached_bytes(views, size) for size in sizes)
     settings = data_config(config, architecture, cache=needed <= config.cache_gb * 1e9)
-    items = [(subject, _PrepareItem(dataset, subject, settings)) for subject in [*train, *held_out]]
+    usable = [subject for subject in [*train, *held_out] if subject not in failures]
     report = run_batch(
-        _prepare, items, jobs=config.jobs, progress=progress, title="Preparing points and images"
+        _prepare,
+        [(subject, _PrepareItem(dataset, subject, settings)) for subject in usable],
+        jobs=config.jobs,
+        progress=progress,
+        title="Preparing points and images",
+        is_complete=_is_prepared,
     )
-    if report.failures:
-        failed = next(iter(report.failures))
-        more = f" ({len(report.failures) - 1} more subjects fail too)" if len(report.failures) > 1 else ""
-        raise DatasetError(f"{failed}: {report.failures[failed]}{more}")
-    validation = (
-        TrainingSet(dataset, held_out, settings, train=False) if held_out and config.num_eval else None
-    )
-    return TrainingSet(dataset, train, settings), validation
+    failures.update(report.failures)
+    items = _sound_set(dataset, train, settings, failures, train=True)
+    validation = _sound_set(dataset, held_out, settings, failures, train=False) if config.num_eval else None
+    texts = [f"{subject}: {reason}" for subject, reason in failures.items()]
+    if items is None:
+        more = f" ({len(texts) - 1} more subjects fail too)" if len(texts) > 1 else ""
+        raise DatasetError(f"{texts[0]}{more}" if texts else f"{dataset.root}: there is nobody to train on.")
+    if texts:
+        more = (
+            f" ({', '.join(list(failures)[1:6])}{' ...' if len(texts) > 6 else ''} too)"
+            if len(texts) > 1
+            else ""
+        )
+        progress.warn(f"{len(texts)} of {len(train) + len(held_out)} subjects are left out: {texts[0]}{more}")
+    return items, validation, texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,16 @@ from torch.utils.data import DataLoader
 from jiff.data.dataset import Batch, TrainingSet, collate
 from jiff.data.samplers import BatchOrder
 from jiff.errors import CheckpointError, TrainingError
+from jiff.geometry.mesh_io import save_image
 from jiff.models.checkpoint import save_network
 from jiff.models.shape import ShapeNetwork
+from jiff.training.compiled import compile_errors, compile_stage
 from jiff.training.guard import InterruptGuard, LossGuard
+from jiff.training.live import LiveView
 from jiff.training.logs import RunLog
 from jiff.training.meshes import write_meshes
 from jiff.training.optim import AveragedWeights, learning_rate, make_optimizer
+from jiff.training.previews import draw_previews
 from jiff.training.run_state import (
     BEST_NAME,
     LATEST_NAME,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from jiff.training.stages import StageModule
 
 FAILED_BATCH_NAME = "failed_batch.pt"
+_PREVIEWS = 2
 
 
 def _ignore_interrupts(worker: int) -> None:
@@ -79,7 +84,8 @@ class Trainer:
 
     Attributes:
         step: optimiser steps done.
-        failures: sentences about files that could not be read, each once; ``skipped`` counts the items.
+        failures: sentences about subjects left out and files that could not be read, each once; ``skipped`` counts
+            the items.
         interrupted: whether Ctrl-C ended the run.
         metrics, best_metrics: of the last and of the best validation.
         seconds: time spent in this and earlier parts of the run.
@@ -93,12 +99,13 @@ class Trainer:
         items: TrainingSet,
         held_out: TrainingSet | None,
         progress: Progress,
+        failures: Sequence[str] = (),
     ) -> None:
         self.config, self.fabric, self.progress = config, fabric, progress
         self.module, self.items, self.held_out = module, items, held_out
         self.folder = config.folder
         self.step, self.skipped, self.seconds = 0, 0, 0.0
-        self.failures: list[str] = []
+        self.failures = list(failures)
         self.interrupted = False
         self.metrics: dict[str, float] = {}
         self.best_metrics: dict[str, float] = {}
@@ -106,11 +113,14 @@ class Trainer:
         self.total_steps = config.max_steps or config.num_epoch * self.steps_per_epoch
         self.guard = LossGuard()
         module.network.to(fabric.device)
+        if config.channels_last:
+            module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         module.move_frozen(fabric.device)
         optimizer = make_optimizer(config, module.network.parameters())
         self.average = AveragedWeights(module.network, config.ema) if config.ema else None
-        compiled: Any = torch.compile(module) if config.compile else module
-        self.wrapped, self.optimizer = fabric.setup(compiled, optimizer)
+        if config.compile:
+            compile_stage(module)
+        self.wrapped, self.optimizer = fabric.setup(module, optimizer)
         self._resume()
 
     @property
@@ -126,6 +136,13 @@ class Trainer:
         name = config.stage.replace("_", " ")
         with InterruptGuard() as interrupt, self.progress.task(f"Training {name}", self.total_steps) as bar:
             bar.advance(self.step)
+            live = LiveView(
+                bar,
+                self.steps_per_epoch,
+                self.total_steps,
+                config.batch_size * config.accumulate,
+                self.fabric.device,
+            )
             batches = iter(self._batches())
             meters = _Meters()
             while self.step < self.total_steps:
@@ -135,10 +152,11 @@ class Trainer:
                 spent = time.monotonic() - started
                 self.seconds += spent
                 meters.add(values, waited, spent)
-                bar.advance()
+                live.advance()
+                row = {**meters.means(), "learning_rate": self._rate(self.step - 1)}
+                live.update(self.step, row, self.metrics, self.best_metrics, self.skipped)
                 if self.step % config.freq_plot == 0 or self.step == self.total_steps:
-                    row = {**self._over_processes(meters.means()), "learning_rate": self._rate(self.step - 1)}
-                    bar.describe(_words(row, self.metrics))
+                    row = self._over_processes(row)
                     if log is not None:
                         log.add(self.step, row)
                     meters = _Meters()
@@ -149,9 +167,11 @@ class Trainer:
                 )
                 validate_now = self.step % config.val_every == 0 if config.val_every else epoch_ends
                 if validate_now or last or stop:
-                    self._validate(log, bar.describe)
+                    self._validate(log, live.say)
                 if self.step % config.freq_save == 0 or validate_now or last or stop:
                     self._save(epoch_ends)
+                if config.freq_save_ply and (self.step % config.freq_save_ply == 0 or last):
+                    self._preview(log, live.say)
                 if stop:
                     self.interrupted = interrupt.requested and not last
                     break
@@ -216,7 +236,8 @@ class Trainer:
             self._note_failures(batch.failures)
             batch = batch.to(self.fabric.device)
             waited += time.monotonic() - started
-            with self.fabric.no_backward_sync(self.wrapped, enabled=part < config.accumulate - 1):
+            accumulating = self.fabric.no_backward_sync(self.wrapped, enabled=part < config.accumulate - 1)
+            with accumulating, compile_errors(config.compile):
                 loss, parts = self.wrapped(batch)
                 values = {
                     "loss": float(loss.detach()),
@@ -269,7 +290,7 @@ class Trainer:
         if warning:
             self.progress.warn(warning)
 
-    def _validate(self, log: RunLog | None, describe: Any) -> None:
+    def _validate(self, log: RunLog | None, describe: Callable[[str], None]) -> None:
         config = self.config
         if log is None or not config.num_eval:
             return
@@ -293,7 +314,6 @@ class Trainer:
             self.module.network = trained
         if measured:
             log.add(self.step, measured)
-            describe(_words(measured, self.metrics))
 
     def _write_meshes(self) -> None:
         config, network = self.config, self.module.network
@@ -321,8 +341,22 @@ class Trainer:
             if epoch_ends:
                 epoch = self.step // self.steps_per_epoch - 1
                 save_epoch(self.folder, epoch, network, state, self.config.keep_last)
-            if self.config.freq_save_ply and self.step % self.config.freq_save_ply == 0:
+        self.fabric.barrier()
+
+    def _preview(self, log: RunLog | None, describe: Callable[[str], None]) -> None:
+        """Draw a few items as the network sees them: into TensorBoard, as one PNG each, and the samples as a PLY."""
+        if log is not None:
+            describe("drawing previews")
+            trained, self.module.network = self.module.network, self.saved_network
+            try:
+                items = self.held_out or self.items.without_augmentation()
+                for name, picture in draw_previews(self.module, items, _PREVIEWS, self.fabric.device).items():
+                    log.add_image(self.step, name, picture)
+                    folder = self.config.results_path / self.config.name
+                    save_image(folder / f"preview_{self.config.stage}_{name}.png", picture)
                 self._write_samples()
+            finally:
+                self.module.network = trained
         self.fabric.barrier()
 
     @torch.no_grad()
@@ -374,18 +408,6 @@ class Trainer:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.metrics, self.best_metrics = dict(state["metrics"]), dict(state["best_metrics"])
         self.guard.smooth, self.guard.reference = state["guard"]
-        self.failures, self.skipped = list(state["failures"]), int(state["skipped"])
+        self.failures = list(dict.fromkeys([*state["failures"], *self.failures]))
+        self.skipped = int(state["skipped"])
         self.progress.info(f"Going on with {path.parent} at step {self.step} of {self.total_steps}.")
-
-
-def _words(row: dict[str, float], metrics: dict[str, float]) -> str:
-    """Return the short text beside the progress bar."""
-    words = []
-    if "loss" in row:
-        words.append(f"loss {row['loss']:.4f}")
-        words += [f"{key[5:]} {row[key]:.4f}" for key in ("loss_body", "loss_face") if key in row]
-        words.append(f"data {100 * row['data_share']:.0f}%")
-    for key, label in (("iou", "IoU"), ("face_iou", "face IoU"), ("color_l1", "colour error")):
-        if key in metrics:
-            words.append(f"{label} {metrics[key]:.3f}")
-    return " ".join(words)

@@ -1,4 +1,4 @@
-"""Meshes of a few items as the shape network in training sees them (``--gen-test-mesh``, ``--gen-train-mesh``)."""
+"""Meshes of a few items as the shape network in training sees them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,39 @@ from jiff.models.shape import ShapeNetwork
 from jiff.training.validation import spread_items
 
 if TYPE_CHECKING:
-    from jiff.data.dataset import TrainingSet
+    from numpy.typing import ArrayLike
+
+    from jiff.data.dataset import Batch, TrainingSet
+    from jiff.geometry.mesh import Mesh
     from jiff.progress import Progress
 
 
 @torch.no_grad()
+def predicted_mesh(
+    network: ShapeNetwork, batch: Batch, bounds_world: ArrayLike, resolution: int, face: bool = True
+) -> Mesh:
+    """Return the surface that a shape network in evaluation mode predicts within a box.
+
+    Args:
+        network: in evaluation mode, where the batch is.
+        batch: one item.
+        bounds_world: [2, 3] corners of the box.
+        resolution: cells along its longest side.
+        face: False asks the body branch alone, everywhere.
+
+    Raises:
+        ReconstructionError: the network has no surface there (early in training).
+    """
+    device = batch.images.device
+    features = network.encode(batch.images, batch.face if face else None)
+
+    def field(points_world: Tensor) -> Tensor:
+        answer = network.query(features, points_world[None].to(device), batch.calibs)
+        return answer.fused()[0].float().cpu()
+
+    return extract_surface(field, bounds_world, SurfaceOptions(resolution=resolution))
+
+
 def write_meshes(
     network: ShapeNetwork,
     items: TrainingSet,
@@ -48,17 +76,11 @@ def write_meshes(
     training = network.training
     network.eval()
     written = []
+    bounds = np.stack([BOX_MIN_WORLD, BOX_MAX_WORLD])
     for index in spread_items(count, len(items)):
         batch = collate([items[(0, index)]]).to(device)
-        features = network.encode(batch.images, batch.face)
-
-        def field(points_world: Tensor, features=features, batch=batch) -> Tensor:  # type: ignore[no-untyped-def]
-            answer = network.query(features, points_world[None].to(device), batch.calibs)
-            return answer.fused()[0].float().cpu()
-
         try:
-            bounds = np.stack([BOX_MIN_WORLD, BOX_MAX_WORLD])
-            mesh = extract_surface(field, bounds, SurfaceOptions(resolution=resolution))
+            mesh = predicted_mesh(network, batch, bounds, resolution)
         except ReconstructionError as error:
             progress.warn(f"{batch.subjects[0]} {batch.views[0]}: no preview mesh yet ({error})")
             continue

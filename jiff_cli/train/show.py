@@ -43,7 +43,9 @@ def show_training(report: TrainReport, config: TrainConfig, console: Console) ->
     if metrics:
         console.say("Validation: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
     if report.failures:
-        console.error(f"{len(report.failures)} files were skipped ({report.skipped} items):")
+        console.error(
+            f"{len(report.failures)} subjects or files could not be used ({report.skipped} items were replaced):"
+        )
         for failure in report.failures[:20]:
             console.error(f"  {failure}")
     if report.interrupted:
