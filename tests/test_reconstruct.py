@@ -14,7 +14,7 @@ from PIL import Image
 
 from jiff.errors import InputError, UsageError
 from jiff.geometry.mesh_io import load_mesh
-from jiff.pipelines.evaluate import run_eval_jiff
+from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
 from jiff.pipelines.frame_photos import find_photos
 from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
 from jiff.progress import NullProgress
@@ -136,8 +136,10 @@ def test_real_photo_goes_through_all_steps(
     again = run_reconstruct(config, NullProgress())
     assert again.skipped == ["ryota"] and again.ok == report.ok and encoded == [1]
     # The same step by its own command, which encodes the image itself.
-    single = config.evaluation(results_path=tmp_path / "single")
-    assert list(run_eval_jiff(single, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
+    method = json.loads((tmp_path / "out" / "ryota.json").read_text())["settings"]["method"]
+    single = {"jiff": run_eval_jiff, "pifu": run_eval_pifu}[method]
+    step = config.evaluation(results_path=tmp_path / "single")
+    assert list(single(step, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
     written = [(tmp_path / folder / "ryota.obj").read_bytes() for folder in ("out", "single")]
     assert written[0] == written[1]
 

@@ -17,6 +17,7 @@ from jiff.geometry.components import submesh
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
+from jiff.render.normal_maps import NormalMapError, normal_map_error, normal_maps
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -57,15 +58,19 @@ class RegionMetrics:
         p2s_cm: mean distance from the reconstruction to the scan.
         normal_deg: mean angle between normals at a sample and at its closest point, both directions.
         iou: volume of the intersection over that of the union.
+        normal_map_deg: mean angle between rendered normals, see ``jiff.render.normal_maps``.
+        normal_map_l2: squared distance of the coded normal maps, summed over four views.
     """
 
     chamfer_cm: float
     p2s_cm: float
     normal_deg: float
     iou: float
+    normal_map_deg: float
+    normal_map_l2: float
 
     def to_dict(self) -> dict[str, float]:
-        """Return the four numbers by name."""
+        """Return the numbers by name."""
         return asdict(self)
 
 
@@ -209,12 +214,12 @@ def volume_iou(
     return together / either if either else float("nan")
 
 
-def _region(forward: _Directed, backward: _Directed, iou: float) -> RegionMetrics:
+def _region(forward: _Directed, backward: _Directed, iou: float, maps: NormalMapError) -> RegionMetrics:
     if len(forward.distance) == 0 or len(backward.distance) == 0:
-        return RegionMetrics(float("nan"), float("nan"), float("nan"), iou)
+        return RegionMetrics(float("nan"), float("nan"), float("nan"), iou, maps.angle_deg, maps.l2)
     p2s, s2p = float(forward.distance.mean()), float(backward.distance.mean())
     angle = (float(forward.angle_deg.mean()) + float(backward.angle_deg.mean())) / 2
-    return RegionMetrics((p2s + s2p) / 2, p2s, angle, iou)
+    return RegionMetrics((p2s + s2p) / 2, p2s, angle, iou, maps.angle_deg, maps.l2)
 
 
 def _in_box(points: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -251,7 +256,8 @@ def measure(
         [np.minimum(pred.bounds[0], truth.bounds[0]), np.maximum(pred.bounds[1], truth.bounds[1])]
     )
     iou = volume_iou(first.scene, second.scene, joint, options.volume_spacing_cm, rng)
-    result = {"body": _region(forward, backward, iou)}
+    maps = normal_maps(pred, scene=first.scene), normal_maps(truth, scene=second.scene)
+    result = {"body": _region(forward, backward, iou, normal_map_error(*maps))}
     if face_box is None:
         return result
     box = np.asarray(face_box, dtype=np.float64)
@@ -261,5 +267,6 @@ def measure(
     samples = second.samples(options.face_samples, rng, options.outer_only, box)
     samples = samples.where(_in_box(samples.points, box))
     iou = volume_iou(first.scene, second.scene, box, options.face_volume_spacing_cm, rng)
-    result["face"] = _region(forward, _Directed.measure(samples, first), iou)
+    face_maps = normal_map_error(*maps, box)
+    result["face"] = _region(forward, _Directed.measure(samples, first), iou, face_maps)
     return result

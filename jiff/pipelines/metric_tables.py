@@ -18,6 +18,8 @@ MEASURES = {
     "p2s_cm": "P2S (cm)",
     "normal_deg": "Normals (deg)",
     "iou": "IoU",
+    "normal_map_deg": "Normal maps (deg)",
+    "normal_map_l2": "Normal maps (L2)",
 }
 
 
@@ -39,6 +41,8 @@ class Summary:
 
     def cell(self, region: str, measure: str) -> str:
         """Return mean and interval as text."""
+        if measure not in self.mean[region]:
+            return "-"
         width = self.ci95[region][measure]
         text = f"{self.mean[region][measure]:.3f}"
         return text if width is None else f"{text} ± {width:.3f}"
@@ -53,7 +57,7 @@ class Summary:
 
 
 def summarise(subjects: dict[str, dict[str, Any]]) -> Summary:
-    """Return means and intervals; people without a region are left out of that region's."""
+    """Return means and intervals; people without a region or a number are left out of its mean."""
     from scipy.stats import t
 
     mean: dict[str, dict[str, float]] = {}
@@ -66,7 +70,9 @@ def summarise(subjects: dict[str, dict[str, Any]]) -> Summary:
         counts[region] = len(rows)
         mean[region], ci95[region] = {}, {}
         for key in MEASURES:
-            values = np.array([row[key] for row in rows])
+            values = np.array([row[key] for row in rows if key in row])
+            if len(values) == 0:
+                continue
             mean[region][key] = float(values.mean())
             half = None
             if len(values) > 1:
@@ -80,7 +86,10 @@ def _rows(summary: Summary) -> list[list[str]]:
     for name, numbers in sorted(summary.subjects.items()):
         for region in REGIONS:
             if region in numbers:
-                rows.append([name, region, *(f"{numbers[region][key]:.6g}" for key in MEASURES)])
+                values = numbers[region]
+                rows.append(
+                    [name, region, *(f"{values[key]:.6g}" if key in values else "" for key in MEASURES)]
+                )
     return rows
 
 
@@ -93,7 +102,8 @@ def _markdown(summary: Summary, protocol: str) -> str:
         cells = [summary.cell(region, key) for key in MEASURES]
         lines.append(f"| **mean of {summary.counts[region]}** | {region} | " + " | ".join(cells) + " |")
     lines += [
-        "| " + " | ".join([*row[:2], *(f"{float(v):.3f}" for v in row[2:])]) + " |" for row in _rows(summary)
+        "| " + " | ".join([*row[:2], *(f"{float(v):.3f}" if v else "-" for v in row[2:])]) + " |"
+        for row in _rows(summary)
     ]
     return "\n".join(lines) + f"\n\n{protocol}\n"
 
@@ -101,7 +111,7 @@ def _markdown(summary: Summary, protocol: str) -> str:
 def _latex(summary: Summary) -> str:
     header = " & ".join(["Region", *(label.replace("%", r"\%") for label in MEASURES.values())])
     rows = [
-        " & ".join([region, *(f"{summary.mean[region][key]:.3f}" for key in MEASURES)]) + r" \\"
+        " & ".join([region, *(summary.cell(region, key).replace("±", r"$\pm$") for key in MEASURES)]) + r" \\"
         for region in summary.mean
     ]
     columns = "l" + "r" * len(MEASURES)

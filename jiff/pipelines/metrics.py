@@ -17,6 +17,7 @@ from jiff.geometry.mesh_io import load_mesh
 from jiff.geometry.metrics import MetricOptions, measure
 from jiff.parallel import BatchReport, run_batch
 from jiff.pipelines.metric_tables import summarise, write_tables
+from jiff.render.normal_maps import NORMAL_MAP_SIZE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PRED_SUFFIXES = (".obj", ".ply", ".glb")
 _SAMPLING = "Sampling"
+_LEAST_SCAN_HEIGHT, _MOST_SCAN_HEIGHT = 20.0, 400.0
+"""World units, which are centimetres for a person of 180: what a scan of a person, or of a part of one, measures."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,11 @@ def _box_of_file(path: Path) -> NDArray[np.float64]:
 def _measure_pair(pair: _Pair) -> dict[str, Any]:
     pred, truth = load_mesh(pair.pred, texture=False), load_mesh(pair.truth, texture=False)
     heights = [float(np.ptp(mesh.bounds[:, 1])) for mesh in (pred, truth)]
+    if not _LEAST_SCAN_HEIGHT < heights[1] < _MOST_SCAN_HEIGHT:
+        raise InputError(
+            f"{pair.truth}: is {heights[1]:.4g} units high, so its units are no centimetres; scale scans with"
+            " `jiff data rescale` first."
+        )
     if pair.align == "none" and not 1 / 3 < heights[0] / max(heights[1], 1e-12) < 3:
         raise InputError(
             f"{pair.pred}: is {heights[0]:.4g} units high but its scan {heights[1]:.4g}, so they are in different"
@@ -168,7 +176,9 @@ def _measure_pair(pair: _Pair) -> dict[str, Any]:
         if math.isnan(numbers.chamfer_cm) or math.isnan(numbers.iou):
             result["notes"].append(f"no reconstructed surface near the {region}")
         else:
-            result[region] = numbers.to_dict()
+            result[region] = {key: value for key, value in numbers.to_dict().items() if not math.isnan(value)}
+            if math.isnan(numbers.normal_map_deg):
+                result["notes"].append(f"no normal maps of the {region}: no camera sees it on both meshes")
     if pair.face_box is None:
         result["notes"].append("no face box, so no face numbers")
     return result
@@ -186,8 +196,12 @@ def protocol(config: MetricsConfig) -> str:
         " directed mean distances; P2S is the mean distance from the reconstruction to the scan; the normal error is"
         " the mean angle between triangle normals at a sample and at its closest point, over both directions; IoU is"
         f" that of the enclosed volumes on one random point per cell of {config.volume_spacing_cm:g} cm (0.5 cm in the"
-        " face box). Face: scan surface inside the face box, and reconstructed surface whose closest scan point lies"
-        " there. Intervals are 95 % of Student's t over people."
+        " face box). Normal maps are ray-cast from front, back, left and right"
+        f" ({NORMAL_MAP_SIZE} x {NORMAL_MAP_SIZE} pixels over 204.8 cm, interpolated vertex normals): the angle is the"
+        " mean over pixels where both meshes are seen; L2 is the squared distance of normals coded n/2 + 1/2 on black,"
+        " averaged over each view's pixels and summed over the four views."
+        " Face: scan surface inside the face box, reconstructed surface whose closest scan point lies"
+        " there, and pixels that show a point of the box. Intervals are 95 % of Student's t over people."
     )
 
 
