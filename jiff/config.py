@@ -110,7 +110,8 @@ def field_specs(cls: type, path: tuple[str, ...] = (), defaults: Any = None) -> 
     """
     hints = typing.get_type_hints(cls)
     specs: list[FieldSpec] = []
-    for item in dataclasses.fields(cls):
+    # Keyword-only fields come from a common base and belong behind a class's own, as in its constructor.
+    for item in sorted(dataclasses.fields(cls), key=lambda item: item.kw_only is True):
         if not item.init:
             continue
         annotation = hints[item.name]

@@ -36,7 +36,8 @@ def inline_lines(text: str) -> list[str]:
 
 
 def words_of(line: str) -> list[str]:
-    words = shlex.split(line, comments=True)[1:]
+    # A shell variable of an example stands for a value that is valid.
+    words = [word.replace("$part", "1/2") for word in shlex.split(line, comments=True)[1:]]
     kept = [word for word in words if word not in ("...", "…")]
     while "--config" in kept:
         place = kept.index("--config")

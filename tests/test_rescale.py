@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,15 +132,18 @@ def test_z_up_and_yaw(tmp_path: Path, rng: np.random.Generator) -> None:
     assert plain["y"].turned_deg == 0
 
 
-def test_frontal_finds_the_feet_and_says_so(tmp_path: Path, rng: np.random.Generator) -> None:
-    mesh = person(rng)
+def test_frontal_goes_by_the_feet_where_there_is_no_face_and_says_so(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    mesh = replace(person(rng), texture=np.full((8, 8, 3), 128, np.uint8))
     for name, yaw in (("ahead", 0), ("left", 75), ("back", 180)):
         save_mesh(mesh.transformed(rotation_y(np.radians(yaw))), tmp_path / "in" / name / f"{name}.obj")
     results, progress = run(tmp_path / "in", tmp_path / "out", frontal=True)
     front = load_mesh(tmp_path / "out" / "ahead" / "ahead.obj").vertices
     for name, yaw in (("left", 75), ("back", 180)):
-        assert results[name].facing_deg is not None
-        assert (results[name].facing_deg - yaw + 180) % 360 - 180 == pytest.approx(0, abs=3)
+        facing = results[name].facing
+        assert facing is not None and "its feet (no face was found)" in facing.reason
+        assert (facing.yaw_deg - yaw + 180) % 360 - 180 == pytest.approx(0, abs=3)
         np.testing.assert_allclose(load_mesh(tmp_path / "out" / name / f"{name}.obj").vertices, front, atol=8)
     assert sum("from +z" in line for line in progress.infos) == 3
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import DatasetError, FitError
-from jiff.parallel import BatchReport, default_jobs, run_batch
+from jiff.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from jiff.data.layout import ProcessedSet
     from jiff.data.test_folder import PersonFiles
+    from jiff.face.detect import FaceDetector
     from jiff.face.fitting import FaceFitter
     from jiff.face.model import MorphableModel
     from jiff.face.quality import FitLimits
@@ -24,21 +26,23 @@ if TYPE_CHECKING:
     from jiff.progress import Progress
 
 _FIT = "Fit"
+WORKER_GIB = 1.5
+"""Most memory of a process, measured on a scan of 440,000 triangles with images of 1024 pixels."""
 
 
 @dataclass(frozen=True)
-class FaceConfig:
+class FaceConfig(BatchOptions):
     """Options of ``run_face``.
 
     Attributes:
         input: processed set, or test folder of images and masks.
         model: face model.
         detector_model: YuNet file.
-        face_mesh_dir: folder of ``<name>.obj|ply|glb`` that serve as prior instead of a model.
+        face_mesh: folder of ``<name>.obj|ply|glb`` that serve as prior instead of a model.
         min_visible: share of the face that a yaw must show to be listed in FILE_NUMBER.
         box_margin: border round the face in the box, as a share of the face's height.
+        detect_yaws: of the yaws that show the face, list those in whose images the detector finds it.
         overlays: write pictures of the fits.
-        jobs: processes, 0 = one per core.
         overwrite: fit again what is complete.
         names: people of the test folder to work on; empty for all.
     """
@@ -48,9 +52,9 @@ class FaceConfig:
     detector_model: Path | None = option(
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
     )
-    face_mesh_dir: Path | None = option(
+    face_mesh: Path | None = option(
         None, help="Folder with <name>.obj, .ply or .glb: use these faces (DECA, FLAME, a scan) instead of a model.",
-        flags=("--face-mesh",), panel=_FIT,
+        flags=("--face-mesh-dir",), panel=_FIT,
     )  # fmt: skip
     min_visible: float = option(
         0.3, help="Share of the face that a yaw must show to be used in training.", min=0, max=1, panel=_FIT
@@ -58,8 +62,10 @@ class FaceConfig:
     box_margin: float = option(
         0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1, panel=_FIT
     )
+    detect_yaws: bool = option(
+        False, help="List a yaw only if the detector finds the face in its image too.", panel=_FIT
+    )
     overlays: bool = option(True, help="Write a picture of each fit.")
-    jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
     overwrite: bool = option(False, help="Fit again what is complete.")
     names: tuple[str, ...] = ()
 
@@ -79,6 +85,7 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
 
     if not config.input.is_dir():
         raise DatasetError(f"{config.input}: no such folder; give a processed set or a test folder.")
+    config = config.located()
     # Load once here: missing files end the run at once, caches are built before the processes start.
     load_face_model(config.model)
     load_detector(config.detector_model)
@@ -93,11 +100,11 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
 
     dataset = ProcessedSet(config.input)
     names = dataset.subjects()
-    jobs = config.jobs or default_jobs()
+    plan = plan_batch(config, names, worker_gib=WORKER_GIB)
     report = run_batch(
         _fit_subject,
         [(name, (name, config)) for name in names],
-        jobs=jobs,
+        plan=plan,
         progress=progress,
         title="Fitting faces",
         is_complete=_subject_complete,
@@ -107,6 +114,7 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
         "face",
         settings={"model": config.model, "min_visible": config.min_visible, "box_margin": config.box_margin},
         subjects={**report.results, **{name: {"refused": why} for name, why in report.failures.items()}},
+        shared=plan.shard is not None,
     )
     if report.results:
         report.outputs += [str(config.input / part) for part in ("FACE_REGION", "FACE_3DMM", "FILE_NUMBER")]
@@ -184,6 +192,10 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     yaws = sorted({parse_view_name(v)[0] for v in dataset.views(name)})
     shares = visible_share(model, vertices, scene, yaws)
     usable = [yaw for yaw, share in zip(yaws, shares) if share >= config.min_visible]
+    if config.detect_yaws:
+        detector = load_detector(config.detector_model)
+        five_world = model.five_landmarks(vertices)
+        usable = [yaw for yaw in usable if _found_at(dataset, name, yaw, five_world, detector)]
     detection = fit.evidence.detection
     in_picture = picture is not None and fit.evidence.source == "the frontal image"
     record = FitRecord(
@@ -213,6 +225,24 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     }
 
 
+def _found_at(
+    dataset: ProcessedSet, subject: str, yaw: int, five_world: NDArray[np.float64], detector: FaceDetector
+) -> bool:
+    """Return whether the detector finds the face in the subject's first image of a yaw."""
+    import numpy as np
+
+    from jiff.data.images import read_image
+    from jiff.data.layout import parse_view_name
+    from jiff.data.param_io import read_param
+    from jiff.face.locate import finds_face_at
+    from jiff.geometry.camera import Camera
+
+    view = next(view for view in dataset.views(subject) if parse_view_name(view)[0] == yaw)
+    image = np.ascontiguousarray(read_image(dataset.render(subject, view))[..., :3])
+    camera = Camera.from_param(read_param(dataset.param(subject, view))).with_size(image.shape[0])
+    return finds_face_at(image, camera.world_to_pixel(five_world), detector)
+
+
 def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
     """Return the fitter of a subject: of the face model, or of its own external mesh.
 
@@ -222,12 +252,12 @@ def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
     from jiff.face.fitting import FaceFitter
     from jiff.face.library import load_detector, load_face_model
 
-    if config.face_mesh_dir is None:
+    if config.face_mesh is None:
         return FaceFitter(load_face_model(config.model))
     from jiff.face.external import find_face_mesh, model_of_face_mesh
     from jiff.geometry.mesh_io import load_mesh
 
-    path = find_face_mesh(config.face_mesh_dir, name)
+    path = find_face_mesh(config.face_mesh, name)
     mesh = load_mesh(path, texture=False)
     detector = load_detector(config.detector_model)
     return FaceFitter(model_of_face_mesh(mesh, str(path), detector, load_face_model("anny")))
@@ -236,7 +266,7 @@ def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
 def _limits(config: FaceConfig) -> FitLimits:
     from jiff.face.quality import RIGID_LIMITS, FitLimits
 
-    return FitLimits() if config.face_mesh_dir is None else RIGID_LIMITS
+    return FitLimits() if config.face_mesh is None else RIGID_LIMITS
 
 
 def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, margin: float) -> None:
@@ -255,7 +285,7 @@ def _run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
     report = run_batch(
         _fit_person,
         [(person.name, (person, config)) for person in people],
-        jobs=config.jobs or default_jobs(),
+        plan=plan_batch(config, [person.name for person in people], worker_gib=WORKER_GIB),
         progress=progress,
         title="Fitting faces",
         is_complete=_person_complete,

@@ -6,22 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import DatasetError, FitError
-from jiff.parallel import BatchReport, default_jobs, run_batch
+from jiff.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
     from jiff.progress import Progress
 
+WORKER_GIB = 1.0
+"""Most memory of a process, measured on a scan of 440,000 triangles."""
+
 
 @dataclass(frozen=True)
-class IcpConfig:
+class IcpConfig(BatchOptions):
     """Options of ``run_icp``.
 
     Attributes:
         input: processed set with FACE_3DMM.
         box_margin: border round the face in the box, as a share of the face's height.
-        jobs: processes, 0 = one per core.
         overwrite: refine again what was refined.
     """
 
@@ -29,7 +32,6 @@ class IcpConfig:
     box_margin: float = option(
         0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
     )
-    jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
     overwrite: bool = option(False, help="Refine again what was refined.")
 
 
@@ -44,21 +46,24 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
     from jiff.data.dataset_file import record_stage
     from jiff.data.layout import ProcessedSet
 
+    config = config.located()
     dataset = ProcessedSet(config.input)
     names = [name for name in dataset.subjects() if dataset.face_mesh(name).is_file()]
     if not names:
         raise DatasetError(
             f"{config.input}: no subject has a face mesh; run `jiff data face -i {config.input}` first."
         )
+    plan = plan_batch(config, names, worker_gib=WORKER_GIB)
     report = run_batch(
         _refine_subject,
         [(name, (name, config)) for name in names],
-        jobs=config.jobs or default_jobs(),
+        plan=plan,
         progress=progress,
         title="Refining faces",
         is_complete=_is_refined,
     )
-    record_stage(dataset, "icp", settings={"box_margin": config.box_margin}, subjects=report.results)
+    settings = {"box_margin": config.box_margin}
+    record_stage(dataset, "icp", settings=settings, subjects=report.results, shared=plan.shard is not None)
     report.outputs.append(str(config.input / "FACE_3DMM"))
     return report
 

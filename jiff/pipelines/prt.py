@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import UsageError
-from jiff.parallel import default_jobs, run_batch
+from jiff.parallel import run_batch
 
 if TYPE_CHECKING:
     from jiff.parallel import BatchReport
     from jiff.progress import Progress
 
 _COSINE_NAMES = ("adaptive", "cosine")
+WORKER_GIB = 1.0
+"""Most memory of a process, measured on a scan of 440,000 triangles."""
 
 
 @dataclass(frozen=True)
-class PrtConfig:
+class PrtConfig(BatchOptions):
     """Options of ``run_prt``.
 
     Attributes:
         input: folder of scans.
         directions: n of the published n x n directions (``-n``); the default sampler casts n^2 / 16 rays per vertex.
         sampling: "cosine" (better and faster) or "uniform" (as published); "adaptive" is another name of "cosine".
-        jobs: processes, 0 = one per core.
         overwrite: compute again what is there.
         seed: of the sampling.
     """
@@ -40,7 +41,6 @@ class PrtConfig:
     sampling: Literal["cosine", "uniform", "adaptive"] = option(
         "cosine", help="cosine is better and faster; uniform is the published one; adaptive is cosine."
     )
-    jobs: int = option(0, help="Processes; 0 means one per core.", flags=("-j",), min=0)
     overwrite: bool = option(False, help="Compute again what is there.")
     seed: int = option(0, help="Seed of the sampling.", min=0)
 
@@ -104,6 +104,7 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
     from jiff.render.prt import PrtSampling
 
     PrtSampling("cosine" if config.sampling in _COSINE_NAMES else config.sampling, config.directions)
+    config = config.located()
     scans = find_scans(config.input)
     folders = [path.parent for path in scans.values()]
     for path in scans.values():
@@ -112,13 +113,11 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
                 f"{path}: shares its folder with other scans, but PRT needs one folder per scan; "
                 f"run `jiff data rescale -i {config.input} -o OUT` first and give OUT."
             )
-    jobs = config.jobs or default_jobs()
-    # Few scans on many cores: the rest of the cores cast rays of the same scan.
-    threads = max(1, math.ceil(default_jobs() / jobs) if len(scans) >= jobs else default_jobs() // len(scans))
+    plan = plan_batch(config, scans, worker_gib=WORKER_GIB)
     report = run_batch(
-        partial(prepare_prt, config=config, threads=threads),
+        partial(prepare_prt, config=config, threads=plan.threads),
         list(scans.items()),
-        jobs=config.jobs,
+        plan=plan,
         progress=progress,
         title="Radiance transfer",
         is_complete=None if config.overwrite else _is_complete,

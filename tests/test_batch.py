@@ -1,0 +1,247 @@
+"""Shards, the number of processes, killed workers, and completion recorded by many writers at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from cli_parsing import parse
+from hypothesis import given
+from hypothesis import strategies as st
+from render_scans import write_scan
+
+from jiff import batch, memory
+from jiff.batch import BatchOptions, parse_shard, plan_batch, shard_of
+from jiff.data.dataset_file import read_dataset_file, record_stage
+from jiff.data.layout import ProcessedSet
+from jiff.errors import UsageError
+from jiff.parallel import run_batch
+from jiff.pipelines.prt import PrtConfig, run_prt
+from jiff.pipelines.render import RenderConfig, run_render
+from jiff.pipelines.rescale import RescaleConfig, run_rescale
+from jiff.pipelines.synth import SynthConfig
+from jiff.progress import NullProgress
+
+GIB = 1 << 30
+
+
+# --- shards
+
+
+@given(st.sets(st.text(min_size=1, max_size=12), max_size=40), st.integers(1, 9))
+def test_shards_share_the_subjects_out(names: set[str], count: int) -> None:
+    parts = [
+        plan_batch(BatchOptions(jobs=1, shard=f"{k}/{count}"), sorted(names), worker_gib=1).names
+        for k in range(1, count + 1)
+    ]
+    assert sorted(name for part in parts for name in part) == sorted(names)
+
+
+@pytest.mark.parametrize("pattern", ["{:04d}", "synth_{:04d}", "rp_person_posed_{:03d}"])
+def test_numbered_scans_are_dealt_round(pattern: str) -> None:
+    shards = [shard_of(pattern.format(number), 16) for number in range(526)]
+    sizes = [shards.count(k) for k in range(1, 17)]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_subject_keeps_its_shard_whatever_else_there_is() -> None:
+    few = plan_batch(BatchOptions(shard="2/3"), ["b", "person_7"], worker_gib=1).names
+    many = plan_batch(BatchOptions(shard="2/3"), ["a", "b", "c", "person_7", "z"], worker_gib=1).names
+    assert set(few) == set(many) & {"b", "person_7"}
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/4/2", ""])
+def test_bad_shards_are_one_sentence(text: str) -> None:
+    with pytest.raises(UsageError, match="write for example --shard 2/8"):
+        SynthConfig(Path("x"), shard=text)
+
+
+def test_shard_and_scheduler_are_options_of_every_stage() -> None:
+    for command in ("rescale", "prt", "render -o out", "face", "icp"):
+        words = f"data {command} -i somewhere -j 3 --shard 2/8 --scheduler tcp://host:8786".split()
+        config = parse(words)
+        assert (config.jobs, config.shard, config.scheduler) == (3, "2/8", "tcp://host:8786")
+    assert parse_shard(parse(["data", "synth", "-o", "somewhere", "--shard", "1/2"]).shard) == (1, 2)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "dataset.parts" not in path.parts
+    }
+
+
+def test_shards_of_render_end_with_the_bytes_of_one_run(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d 4"):
+        write_scan(tmp_path / "scans", name, columns=12, rows=6)
+    options = {"size": 32, "high_size": 0, "yaws": (0, 90), "jobs": 1}
+    run_render(RenderConfig(tmp_path / "scans", tmp_path / "whole", **options), NullProgress())
+    done = []
+    for k in (2, 1, 3):
+        progress = NullProgress()
+        report = run_render(
+            RenderConfig(tmp_path / "scans", tmp_path / "parts", shard=f"{k}/3", **options), progress
+        )
+        done += list(report.results)
+        assert f"shard {k}/3 has {len(report.results)} of 4 subjects" in progress.infos[0]
+    assert sorted(done) == ["a", "b", "c", "d 4"]
+    assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
+    # The same command without a shard finds all complete and puts the shards' records away.
+    report = run_render(RenderConfig(tmp_path / "scans", tmp_path / "parts", **options), NullProgress())
+    assert len(report.skipped) == 4
+    assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
+    assert not (tmp_path / "parts" / "dataset.parts").exists()
+
+
+def test_a_chain_of_stages_in_one_shard_leaves_the_others_alone(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        write_scan(tmp_path / "scans", name, columns=12, rows=6)
+    own = set(plan_batch(BatchOptions(shard="1/2"), "abcd", worker_gib=1).names)
+    assert 0 < len(own) < 4
+    where = {"jobs": 1, "shard": "1/2"}
+    scans, out = tmp_path / "scans", tmp_path / "rescaled"
+    assert set(run_rescale(RescaleConfig(scans, out, **where), NullProgress()).results) == own
+    assert set(run_prt(PrtConfig(out, directions=8, **where), NullProgress()).results) == own
+    assert {path.name for path in out.iterdir()} == own
+
+
+# --- completion
+
+
+def _record(root: Path, shard: int, count: int) -> None:
+    dataset = ProcessedSet(root)
+    record_stage(dataset, "render", settings={"size": 64}, shared=True)
+    for turn in range(count):
+        record_stage(dataset, "render", subjects={f"{shard}_{turn}": {"views": turn}}, shared=True)
+
+
+def test_no_completion_is_lost_by_writers_at_the_same_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_record, args=(tmp_path / "many", shard, 25)) for shard in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    subjects = {f"{shard}_{turn}": {"views": turn} for shard in range(4) for turn in range(25)}
+    one, many = ProcessedSet(tmp_path / "one"), ProcessedSet(tmp_path / "many")
+    record_stage(one, "render", settings={"size": 64}, subjects=subjects)
+    assert many.dataset_file.read_bytes() == one.dataset_file.read_bytes()
+    assert read_dataset_file(many)["stages"]["render"]["subjects"] == subjects
+
+
+def test_records_of_a_killed_shard_count_and_newer_ones_win(tmp_path: Path) -> None:
+    dataset = ProcessedSet(tmp_path)
+    record_stage(dataset, "face", subjects={"a": {"yaws": 1}, "b": {"yaws": 1}})
+    record_stage(dataset, "face", subjects={"a": {"yaws": 2}}, shared=True)
+    # Killed before it folded: dataset.yaml is as it was.
+    record_stage(ProcessedSet(tmp_path / "other"), "face", subjects={"a": {"yaws": 1}, "b": {"yaws": 1}})
+    dataset.dataset_file.write_bytes((tmp_path / "other" / "dataset.yaml").read_bytes())
+    assert read_dataset_file(dataset)["stages"]["face"]["subjects"] == {"a": {"yaws": 2}, "b": {"yaws": 1}}
+    record_stage(dataset, "face", subjects={"a": {"yaws": 3}})
+    assert read_dataset_file(dataset)["stages"]["face"]["subjects"] == {"a": {"yaws": 3}, "b": {"yaws": 1}}
+
+
+# --- processes and memory
+
+
+def test_processes_are_bounded_by_free_memory_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "default_jobs", lambda: 8)
+    monkeypatch.setattr(batch, "free_bytes", lambda: 10 * GIB)
+    names = [str(k) for k in range(20)]
+    plan = plan_batch(BatchOptions(), names, worker_gib=3.0)
+    assert (plan.processes, plan.threads) == (3, 2)
+    assert plan.reason == "as 10.0 GiB of free memory hold no more of 3 GiB each"
+    assert plan_batch(BatchOptions(), names, worker_gib=1.0).reason == "one per core"
+    told = plan_batch(BatchOptions(jobs=6), names, worker_gib=3.0)
+    assert (told.processes, told.threads, told.reason) == (6, 1, "")
+    assert plan_batch(BatchOptions(), names, worker_gib=100.0).processes == 1
+    assert plan_batch(BatchOptions(), names[:2], worker_gib=1.0).threads == 4
+    monkeypatch.setattr(batch, "free_bytes", lambda: None)
+    assert plan_batch(BatchOptions(), names, worker_gib=3.0).processes == 8
+
+
+def test_what_was_chosen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "default_jobs", lambda: 4)
+    monkeypatch.setattr(batch, "free_bytes", lambda: GIB)
+    progress = NullProgress()
+    plan = plan_batch(BatchOptions(), "ab", worker_gib=1.0)
+    report = run_batch(str.upper, [("a", "a"), ("b", "b")], plan=plan, progress=progress, title="Working")
+    assert report.results == {"a": "A", "b": "B"}
+    assert progress.infos == ["Working: 1 process, as 1.0 GiB of free memory hold no more of 1 GiB each"]
+
+
+def test_limits_of_control_groups_count(tmp_path: Path) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "fs"
+    job = root / "slurm" / "job_7"
+    job.mkdir(parents=True)
+    (root / "slurm" / "memory.max").write_text(f"{8 * GIB}\n")
+    (root / "slurm" / "memory.current").write_text(f"{6 * GIB}\n")
+    (root / "slurm" / "memory.stat").write_text(f"anon 5\ninactive_file {GIB}\n")
+    (job / "memory.max").write_text("max\n")
+    (job / "memory.current").write_text(f"{GIB}\n")
+    own.write_text("0::/slurm/job_7\n")
+    assert memory.group_free_bytes(root, own) == 3 * GIB
+    (root / "memory" / "a").mkdir(parents=True)
+    (root / "memory" / "a" / "memory.limit_in_bytes").write_text(f"{2 * GIB}")
+    (root / "memory" / "a" / "memory.usage_in_bytes").write_text(f"{GIB}")
+    own.write_text("5:cpu,memory:/a\n0::/nowhere\n")
+    assert memory.group_free_bytes(root, own) == GIB
+    own.write_text("0::/nowhere\n")
+    assert memory.group_free_bytes(root, own) is None
+    assert memory.group_free_bytes(root, tmp_path / "absent") is None
+
+
+def test_free_memory_of_this_machine() -> None:
+    free = memory.free_bytes()
+    assert free is None or 1 << 20 < free < 1 << 50
+
+
+# --- killed processes
+
+
+def _kill_itself(item: tuple[Path, str]) -> str:
+    folder, name = item
+    with (folder / name).open("a") as handle:
+        handle.write("tried\n")
+    if name == "bad":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name.upper()
+
+
+def test_a_scan_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
+    names = ["a", "bad", "c", "d", "e"]
+    progress = NullProgress()
+    report = run_batch(
+        _kill_itself, [(n, (tmp_path, n)) for n in names], jobs=2, progress=progress, title="Working"
+    )
+    assert report.results == {n: n.upper() for n in names if n != "bad"}
+    assert list(report.failures) == ["bad"] and "its worker process was killed" in report.failures["bad"]
+    assert (tmp_path / "bad").read_text() == "tried\ntried\n"
+    assert any("tried again one by one" in text for text in progress.warnings)
+
+
+def _kill_once(item: tuple[Path, str]) -> str:
+    folder, name = item
+    try:
+        (folder / "killed").touch(exist_ok=False)
+    except FileExistsError:
+        time.sleep(0.3)  # so that some are left when the process of the first is gone
+        return name.upper()
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_too_little_memory_for_all_at_once_costs_no_item(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d"]
+    progress = NullProgress()
+    report = run_batch(
+        _kill_once, [(n, (tmp_path, n)) for n in names], jobs=2, progress=progress, title="Working"
+    )
+    assert report.ok and len(report.results) == 4
+    assert progress.warnings[-1] == "Going on with 1 process at once."
