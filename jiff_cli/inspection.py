@@ -31,6 +31,7 @@ _PACKAGES = (
     "lightning-fabric",
     "safetensors",
     "xatlas",
+    "fast-simplification",
     "pyexr",
     "typer",
     "rich",

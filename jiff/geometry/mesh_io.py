@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.errors import ImageError, MeshError
-from jiff.files import atomic_path, write_text
+from jiff.files import atomic_path, write_bytes, write_text
+from jiff.geometry.glb_writer import glb_bytes
 from jiff.geometry.mesh import Mesh, check_mesh
 from jiff.geometry.mtl_io import find_texture, read_materials
 from jiff.geometry.obj_io import mesh_of, write_obj
@@ -115,11 +116,17 @@ def to_trimesh(mesh: Mesh, *, material_name: str = "material0") -> trimesh.Trime
 
 
 def save_mesh(
-    mesh: Mesh, path: Path | str, *, texture_name: str = "material0.jpeg", jpeg_quality: int = 95
+    mesh: Mesh,
+    path: Path | str,
+    *,
+    texture_name: str = "material0.jpeg",
+    jpeg_quality: int = 95,
+    extras: dict[str, Any] | None = None,
 ) -> None:
     """Write a mesh by the suffix of ``path`` (.obj, .ply, .glb), atomically.
 
-    An OBJ with a texture gets ``material0.mtl`` and ``texture_name`` beside it.
+    An OBJ with a texture gets ``texture_name`` and an MTL of the same stem beside it. PLY has no textures: of a mesh
+    that has both it keeps the vertex colours. A GLB keeps ``extras`` (plain values) in ``asset.extras``.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -137,8 +144,11 @@ def save_mesh(
             path.with_name(f"{stem}.mtl"), f"newmtl {stem}\nKa 1 1 1\nKd 1 1 1\nmap_Kd {texture_name}\n"
         )
         write_obj(mesh, path, material=f"{stem}.mtl")
-    elif suffix in (".ply", ".glb"):
-        data = to_trimesh(mesh).export(file_type=suffix[1:])
+    elif suffix == ".glb":
+        write_bytes(path, glb_bytes(mesh, name=path.stem, extras=extras, jpeg_quality=jpeg_quality))
+    elif suffix == ".ply":
+        plain = mesh if mesh.colors is None else replace(mesh, uv=None, faces_uv=None, texture=None)
+        data = to_trimesh(plain).export(file_type="ply")
         with atomic_path(path) as temporary:
             temporary.write_bytes(data if isinstance(data, bytes) else str(data).encode())
     else:

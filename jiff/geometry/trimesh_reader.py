@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from jiff.errors import ImageError, JiffError, MeshError
 from jiff.geometry.atlas import merge_textures
+from jiff.geometry.glb_writer import own_colors
 from jiff.geometry.header_checks import HEADER_CHECKS
 from jiff.geometry.obj_surface import ATLAS_MATERIAL, Surface
 from jiff.geometry.obj_text import ObjData
@@ -140,7 +142,11 @@ def read_with_trimesh(path: Path) -> Surface:
 
     try:
         HEADER_CHECKS[path.suffix.lower()](path)
-        return _surface(trimesh.load(path, process=False), path)
+        surface = _surface(trimesh.load(path, process=False), path)
+        colors = own_colors(path) if path.suffix.lower() == ".glb" else None
+        if colors is not None and len(colors) == len(surface.data.positions):
+            return replace(surface, data=replace(surface.data, colors=colors))
+        return surface
     except JiffError:
         raise
     except (OSError, SyntaxError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from jiff.errors import UsageError
 from jiff.files import read_json, write_json
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
 from jiff.geometry.mesh_io import save_image, save_mesh
+from jiff.inference.asset_options import AssetOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,10 +57,14 @@ def preview(mesh: Mesh, photo: NDArray[np.uint8] | None = None) -> NDArray[np.ui
     return contact_sheet(pictures, labels, columns=len(pictures))
 
 
-def result_files(folder: Path, name: str, formats: tuple[str, ...]) -> list[Path]:
-    """Return the files that make a result complete; the sidecar comes last, and is written last."""
+def result_files(
+    folder: Path, name: str, formats: tuple[str, ...], asset: AssetOptions | None = None
+) -> list[Path]:
+    """Return the files that make a result complete: meshes, turntable, preview, and last the sidecar."""
+    turntable = None if asset is None else asset.turntable
     return [
         *(folder / f"{name}.{suffix}" for suffix in formats),
+        *([folder / f"{name}_turntable.{turntable}"] if turntable else []),
         folder / f"{name}.png",
         folder / f"{name}.json",
     ]
@@ -73,28 +79,53 @@ def write_result(
     height_cm: float,
     photo: NDArray[np.uint8] | None,
     sidecar: dict[str, Any],
+    asset: AssetOptions | None = None,
 ) -> list[Path]:
-    """Write one reconstruction and return its files.
+    """Write one reconstruction and return its files; a textured OBJ's MTL and PNG come besides.
 
     OBJ and PLY are in world units (180 per body height) in the camera's frame, so that the alignment and metric
-    steps can use them; GLB is in metres.
+    steps can use them; GLB is in metres, y up, the person looking along +z.
     """
-    files = result_files(folder, name, formats)
+    from jiff.render.turntable import write_turntable
+
+    files = result_files(folder, name, formats, asset)
+    meshes, turntable = files[: len(formats)], files[len(formats) : -2]
     files[-1].unlink(missing_ok=True)
     with_normals = replace(mesh, normals=mesh.vertex_normals())
-    for path in files[:-2]:
+    texture = texture_name(name)
+    for path in meshes:
         if path.suffix == ".glb":
-            save_mesh(to_metres(with_normals, height_cm), path)
+            extras = {key: sidecar[key] for key in ("name", "provenance") if key in sidecar}
+            save_mesh(to_metres(with_normals, height_cm), path, extras=extras)
         else:
-            save_mesh(with_normals, path)
+            save_mesh(with_normals, path, texture_name=texture)
+    if mesh.texture is not None and "obj" in formats:
+        sides = [folder / texture, (folder / texture).with_suffix(".mtl")]
+        files = [*meshes, *sides, *files[len(formats) :]]
+    for path in turntable:
+        write_turntable(mesh, path)
     save_image(files[-2], preview(mesh, photo))
     write_json(files[-1], sidecar)
     return files
 
 
-def is_complete(folder: Path, name: str, formats: tuple[str, ...], settings: dict[str, Any]) -> bool:
+def texture_name(name: str) -> str:
+    """Return the file name of a textured OBJ's picture; readers of MTL files disagree about blanks."""
+    if len(name.split()) > 1:
+        # "a b" and "a_b" must not share a file.
+        name = f"{'_'.join(name.split())}_{zlib.crc32(name.encode()):08x}"
+    return f"{name}_texture.png"
+
+
+def is_complete(
+    folder: Path,
+    name: str,
+    formats: tuple[str, ...],
+    settings: dict[str, Any],
+    asset: AssetOptions | None = None,
+) -> bool:
     """Tell whether a result is there and was made with the same settings."""
-    files = result_files(folder, name, formats)
+    files = result_files(folder, name, formats, asset)
     if not all(path.is_file() for path in files):
         return False
     stored = read_json(files[-1])

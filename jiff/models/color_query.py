@@ -145,7 +145,7 @@ class ColorQuery:
 
     @torch.inference_mode()
     def __call__(self, points_world: Tensor) -> Tensor:
-        """Return RGB in [-1, 1], [P, 3], of points [P, 3]."""
+        """Return RGB in [-1, 1], [P, 3], of points [P, 3] inside the view (others take the colours of its border)."""
         ndc = points_world @ self.calib[:3, :3].t() + self.calib[:3, 3]
         products = MapProducts((self.coarse.shape, self.coarse.own), self.weights.image, ndc[:, :2])
         fine_products = None

@@ -43,15 +43,30 @@
   const places = { clip: uniform("clip"), turn: uniform("turn"), mode: uniform("mode"), wire: uniform("wire"),
     textured: uniform("textured") };
 
-  function normalsOf(position, index) {
+  // Vertices at one place share a normal: those that a texture's seam splits must not show in the light.
+  function welded(whole) {
+    const owner = new Uint32Array(whole.length / 3), seen = new Map();
+    for (let v = 0; v < owner.length; v++) {
+      const key = (whole[v * 3] * 65536 + whole[v * 3 + 1]) * 65536 + whole[v * 3 + 2];
+      if (!seen.has(key)) seen.set(key, v);
+      owner[v] = seen.get(key);
+    }
+    return owner;
+  }
+
+  function normalsOf(position, index, owner) {
     const normal = new Float32Array(position.length);
     for (let f = 0; f < index.length; f += 3) {
       const [a, b, c] = [index[f] * 3, index[f + 1] * 3, index[f + 2] * 3];
       const u = [0, 1, 2].map((k) => position[b + k] - position[a + k]);
       const v = [0, 1, 2].map((k) => position[c + k] - position[a + k]);
       const cross = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-      for (const corner of [a, b, c]) for (let k = 0; k < 3; k++) normal[corner + k] += cross[k];
+      for (const corner of [a, b, c]) {
+        const place = owner ? owner[corner / 3] * 3 : corner;
+        for (let k = 0; k < 3; k++) normal[place + k] += cross[k];
+      }
     }
+    if (owner) owner.forEach((from, v) => normal.copyWithin(v * 3, from * 3, from * 3 + 3));
     return normal;
   }
 
@@ -83,7 +98,7 @@
     const array = gl.createVertexArray();
     gl.bindVertexArray(array);
     attribute("position", position, 3, gl.FLOAT, false);
-    attribute("normal", normalsOf(position, index), 3, gl.FLOAT, false);
+    attribute("normal", normalsOf(position, index, item.uv ? welded(whole) : null), 3, gl.FLOAT, false);
     attribute("color", item.color && bytes(item.color), 3, gl.UNSIGNED_BYTE, true);
     attribute("uv", item.uv && new Float32Array(bytes(item.uv).buffer), 2, gl.FLOAT, false);
     const solid = gl.createBuffer();
