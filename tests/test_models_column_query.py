@@ -9,6 +9,7 @@ import torch
 from networks import canonical_calib, random_subjects
 from torch import Tensor
 
+from jiff.models.column_layers import neighbourhoods
 from jiff.models.column_query import ColumnQuery, consecutive_columns
 from jiff.models.config import ShapeConfig, shape_preset
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
@@ -82,6 +83,32 @@ def test_published_size_in_float32_and_bfloat16() -> None:
     assert half.dtype == torch.float32
     difference = (half - plain).abs()
     assert 0 < difference.max() < 0.05 and difference.mean() < 0.005
+
+
+def test_differences_in_half_precision_are_nearly_float32() -> None:
+    network = ShapeNetwork(ShapeConfig(num_stack=1, init="kaiming", grid_resolution=16)).eval()
+    subject = random_subjects().item(2)
+    x, y, z = torch.arange(0, 8, 0.4), torch.arange(100, 108, 0.4), torch.arange(5, 9, 0.4)
+    points = torch.stack(torch.meshgrid(x, y, z, indexing="ij"), dim=-1).reshape(-1, 3)
+    calib = canonical_calib()
+    with torch.no_grad():
+        features = network.encode(subject.images, None)
+    exact = ColumnQuery(network, features, calib)(points)
+    draft = ColumnQuery(network, features, calib, dtype=torch.bfloat16)(points)
+    query = ColumnQuery(network, features, calib, difference_dtype=torch.bfloat16)
+    values = query(points)
+    assert 0 < (values - exact).abs().mean() < 0.1 * (draft - exact).abs().mean()
+    assert (values - exact).abs().max() < 1e-3
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(query(points[order]), values[order], rtol=0, atol=1e-3)
+    assert query(points[:0]).shape == (0,)
+
+
+def test_neighbourhoods_are_cells_of_a_grid() -> None:
+    points = torch.tensor([[0.001, 0, 0.001], [0.001, 0, 0.04], [-0.001, 0, 0.001], [0.014, 0.01, 0.03]])
+    reference, group = neighbourhoods(points)
+    assert group[0] == group[3] and len({int(g) for g in group}) == 3
+    assert (group[reference] == torch.arange(3)).all()
 
 
 def test_columns_are_runs_of_equal_pixels() -> None:

@@ -1,8 +1,7 @@
 """Evaluation of the shape network over points that share columns along the viewing direction.
 
-For an orthographic camera all points of one column see the same pixel: only their depth differs. Every MLP layer is a
-sum of a part that depends on the pixel feature, computed once per column, one on the depth, and one on the hidden
-activation (see ``mlp``). For evaluation only; nothing here keeps gradients.
+For an orthographic camera all points of one column see the same pixel: only their depth differs (see
+``column_layers``). For evaluation only; nothing here keeps gradients.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jiff.models.column_layers import ColumnLayers, Scratch, neighbourhoods
 from jiff.models.face_branch import FUSION_RATE
 from jiff.models.mlp import LEAKY_SLOPE, Layer
 from jiff.models.sampling import sample_grid, sample_image
@@ -23,90 +23,6 @@ COLUMN_TOLERANCE_NDC = 2.0**-18
 
 DistanceFunction = Callable[[Tensor], Tensor]
 """Maps points [P, 3] in world units to their distance to the 3DMM's surface, [P]."""
-
-
-class ColumnLayers:
-    """Layers whose input is a column feature, a depth and, optionally, features of single points.
-
-    Args:
-        layers: consecutive layers; their input channels are column features with the depth among them, then the
-            point features.
-        depth_channel: index of the depth among the input channels.
-        column_channels: number of column features, the depth not counted.
-        dtype: of the products with hidden activations; sums stay in float32.
-        activate_last: apply the leaky ReLU after the last layer too.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        depth_channel: int,
-        column_channels: int,
-        dtype: torch.dtype,
-        activate_last: bool = False,
-    ) -> None:
-        self.dtype, self.activate_last = dtype, activate_last
-        self.sizes = [layer.bias.shape[0] for layer in layers]
-        weights = [layer.input_weight.detach() for layer in layers]
-        # Layers without a skip connection (no_residual) see no input; zero columns give them one form.
-        width = max(weight.shape[1] for weight in weights)
-        weights = [w if w.shape[1] else w.new_zeros(w.shape[0], width) for w in weights]
-        split = depth_channel + 1
-        column = [
-            torch.cat((w[:, :depth_channel], w[:, split : column_channels + 1]), dim=1) for w in weights
-        ]
-        self.column_weight = torch.cat(column)
-        self.bias = torch.cat([layer.bias.detach() for layer in layers])
-        self.depth_weights = [w[:, depth_channel].contiguous() for w in weights]
-        self.point_weights = [w[:, column_channels + 1 :].t().contiguous() for w in weights]
-        self.hidden_weights = [
-            None if layer.hidden_weight is None else layer.hidden_weight.detach().t().to(dtype).contiguous()
-            for layer in layers
-        ]
-
-    def products(self, column_features: Tensor) -> list[Tensor]:
-        """Return every layer's product with the features [C, column_channels] of C columns, bias included."""
-        return list(
-            functional.linear(column_features, self.column_weight, self.bias).split(self.sizes, dim=1)
-        )
-
-    def evaluate(
-        self,
-        products: Sequence[Tensor],
-        column: Tensor,
-        depth: Tensor,
-        point_features: Tensor | None = None,
-        initial: Tensor | None = None,
-    ) -> Tensor:
-        """Run the layers.
-
-        Args:
-            products: from ``products``.
-            column: column of each point, [P].
-            depth: depth feature of each point, [P].
-            point_features: [P, C] where the layers take them.
-            initial: hidden input of the first layer, [P, C], where it has one.
-
-        Returns:
-            The last layer's activation, [P, C_out], float32.
-        """
-        y = initial
-        result = depth.new_zeros(0)
-        for index, product in enumerate(products):
-            term = product.index_select(0, column)
-            term.addr_(depth, self.depth_weights[index])
-            if point_features is not None:
-                term.addmm_(point_features, self.point_weights[index])
-            weight = self.hidden_weights[index]
-            if y is not None and weight is not None:
-                if self.dtype == torch.float32:
-                    term.addmm_(y, weight)
-                else:
-                    term += torch.mm(y.to(self.dtype), weight)
-            if self.activate_last or index < len(products) - 1:
-                functional.leaky_relu_(term, LEAKY_SLOPE)
-            y = result = term
-        return result
 
 
 def consecutive_columns(xy_ndc: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,6 +50,8 @@ class ColumnQuery:
         dtype: of the hidden products; bfloat16 or float16 where the device gains from it.
         face_distance: when given, the face prediction is blended into the body's by it, as ``fused`` does; otherwise
             it replaces the body's in the face box.
+        difference_dtype: when given, the body's hidden products are taken in float32 at one point of each
+            neighbourhood and in this type for the differences to it.
 
     Raises:
         ValueError: the features are of several subjects or views.
@@ -146,6 +64,7 @@ class ColumnQuery:
         calib: Tensor,
         dtype: torch.dtype = torch.float32,
         face_distance: DistanceFunction | None = None,
+        difference_dtype: torch.dtype | None = None,
     ) -> None:
         if feats.views != 1 or feats.images[-1].shape[0] != 1:
             raise ValueError(
@@ -155,7 +74,11 @@ class ColumnQuery:
         self.network, self.feats, self.calib = network, feats, calib
         self.face_distance = face_distance
         depth, width = config.hourglass_dim, config.pixel_dim - 1
-        self.body_layers = ColumnLayers(network.surface_classifier.layers(), depth, width, dtype)
+        scratch = Scratch()
+        self.by_differences = difference_dtype is not None
+        self.body_layers = ColumnLayers(
+            network.surface_classifier.layers(), depth, width, difference_dtype or dtype, scratch=scratch
+        )
         self.branch_layers: ColumnLayers | None = None
         self.joint_layers: ColumnLayers | None = None
         self.branch_3d: Sequence[Layer] = ()
@@ -167,12 +90,14 @@ class ColumnQuery:
                 # A joint branch continues the others before their last layer.
                 end = -1 if head.joint else None
                 layers_2d = head.layers("2d")[:end]
-                self.branch_layers = ColumnLayers(layers_2d, depth, width, dtype, activate_last=head.joint)
+                self.branch_layers = ColumnLayers(
+                    layers_2d, depth, width, dtype, activate_last=head.joint, scratch=scratch
+                )
                 if head.branch_3d:
                     self.branch_3d = head.layers("3d")[:end]
                     self.mean_of_branches = not head.joint
             if head.joint:
-                self.joint_layers = ColumnLayers(head.layers("joint"), depth, width, dtype)
+                self.joint_layers = ColumnLayers(head.layers("joint"), depth, width, dtype, scratch=scratch)
 
     @torch.inference_mode()
     def __call__(self, points_world: Tensor) -> Tensor:
@@ -188,7 +113,11 @@ class ColumnQuery:
         starts, column = consecutive_columns(ndc[:, :2])
         features = self.column_features(ndc[starts, :2])
         depth = ndc[:, 2] * self.network.config.depth_scale
-        values = self.body_layers.evaluate(self.body_layers.products(features), column, depth)
+        products = self.body_layers.products(features)
+        if self.by_differences and len(points_world) > 0:
+            values = self.body_layers.evaluate_differences(products, column, depth, *neighbourhoods(ndc))
+        else:
+            values = self.body_layers.evaluate(products, column, depth)
         visible = (ndc[:, :2].abs() <= 1.0).all(dim=1)
         occupancy = torch.sigmoid(values[:, 0]) * visible
         if self.has_face and self.feats.face is not None:
