@@ -12,6 +12,7 @@ import pytest
 import tiny_person
 from PIL import Image
 
+from jiff.data.images import read_image
 from jiff.errors import InputError, UsageError
 from jiff.geometry.mesh_io import load_mesh
 from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
@@ -35,7 +36,11 @@ def _photo(path: Path, orientation: int | None = None) -> None:
     stored = canvas
     if orientation is not None:
         exif[0x0112] = orientation
-        stored = {3: canvas[::-1, ::-1], 6: np.rot90(canvas, 1), 8: np.rot90(canvas, -1)}[orientation]
+        turned = canvas.transpose(1, 0, 2)
+        stored = [
+            canvas, canvas[:, ::-1], canvas[::-1, ::-1], canvas[::-1],
+            turned, turned[::-1], turned[::-1, ::-1], turned[:, ::-1],
+        ][orientation - 1]  # fmt: skip
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
 
 
@@ -48,12 +53,14 @@ def _config(run: Path, source: Path, out: Path) -> ReconstructConfig:
 def test_orientations_give_identical_meshes(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for orientation in (None, 3, 6, 8):
+    for orientation in (None, *range(1, 9)):
         _photo(folder / f"ö {orientation}.png", orientation)
+    stored = {(folder / f"ö {k}.png").read_bytes() for k in range(1, 9)}
+    assert len(stored) == 8
     report = run_reconstruct(_config(run, folder, tmp_path / "out"), NullProgress())
-    assert report.ok and len(report.results) == 4
-    files = [(tmp_path / "out" / f"ö {k}.obj").read_bytes() for k in (None, 3, 6, 8)]
-    assert files[0] == files[1] == files[2] == files[3]
+    assert report.ok and len(report.results) == 9
+    files = {(tmp_path / "out" / f"ö {k}.obj").read_bytes() for k in (None, *range(1, 9))}
+    assert len(files) == 1
     bounds = load_mesh(tmp_path / "out" / "ö None.obj").bounds
     assert 120 < bounds[1, 1] - bounds[0, 1] < 204
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
@@ -61,6 +68,33 @@ def test_orientations_give_identical_meshes(run: Path, tmp_path: Path) -> None:
     assert framing["mask"] == "alpha" and framing["photo_size"] == [330, 290]
     back = np.array(framing["frame_to_photo"])
     np.testing.assert_allclose(back[:, :2] @ [256, 256] + back[:, 2], [158, 168], atol=4)
+
+
+def test_results_map_back_to_the_photo(run: Path, tmp_path: Path) -> None:
+    _photo(tmp_path / "a.png")
+    assert run_reconstruct(_config(run, tmp_path / "a.png", tmp_path / "out"), NullProgress()).ok
+    sidecar = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert sidecar["photo"]["photo"] == "a.png" and sidecar["photo"]["photo_size"] == [330, 290]
+    matrix = np.array(sidecar["photo"]["world_to_photo"])
+    vertices = load_mesh(tmp_path / "out" / "a.obj").vertices
+    pixels = vertices @ matrix[:, :3].T + matrix[:, 3]
+    person = np.zeros((330, 290), bool)
+    person[40:296, 30:286] = tiny_person.photo(256).mask > 0
+    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+    # The tiny network's mesh is the figure up to a few centimetres, 1.25 pixels each.
+    np.testing.assert_allclose(pixels.min(0), [columns[0], rows[0]], atol=15)
+    np.testing.assert_allclose(pixels.max(0), [columns[-1] + 1, rows[-1] + 1], atol=15)
+    inside = person[pixels[:, 1].astype(int).clip(0, 329), pixels[:, 0].astype(int).clip(0, 289)]
+    assert inside.mean() > 0.8
+    drawn = read_image(tmp_path / "out" / "in_photo" / "a.jpg").astype(int)
+    assert drawn.shape == (330, 580, 3)
+    with Image.open(tmp_path / "a.png") as photo:
+        plain = np.array(photo.convert("RGB")).astype(int)
+    changed = np.abs(drawn[:, 290:] - plain).max(axis=2) > 12
+    assert (changed & person).sum() > 0.5 * person.sum()
+    assert (changed & ~person).sum() < 0.25 * person.sum()
+    magenta = np.abs(drawn[:, :290] - (255, 0, 160)).max(axis=2) < 60
+    assert 200 < magenta.sum() < 5000
 
 
 def test_refused_photos_do_not_stop_the_rest_and_a_restart_goes_on(run: Path, tmp_path: Path) -> None:
@@ -153,6 +187,8 @@ def test_bad_calls(run: Path, tmp_path: Path) -> None:
     _photo(tmp_path / "empty" / "a.png")
     with pytest.raises(UsageError, match="No checkpoint is given"):
         run_reconstruct(ReconstructConfig(tmp_path / "empty", tmp_path / "out"), NullProgress())
+    with pytest.raises(UsageError, match="which previews would replace"):
+        run_reconstruct(_config(run, tmp_path / "empty" / "a.png", tmp_path / "empty"), NullProgress())
     crops = tmp_path / "out" / "crops"
     crops.mkdir(parents=True)
     _photo(crops / "a.png")

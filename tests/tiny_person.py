@@ -66,9 +66,9 @@ def figure(resolution: int = 96) -> Mesh:
 
 
 @functools.cache
-def photo(size: int = 128) -> PersonImage:
-    """The figure as the canonical camera sees it."""
-    mesh, camera = figure(), Camera(size=size)
+def photo(size: int = 128, yaw: float = 0.0) -> PersonImage:
+    """The figure as the canonical camera sees it, turned by ``yaw`` degrees."""
+    mesh, camera = figure(), Camera.at_yaw(yaw, size=size)
     rgb = render_preview(mesh, camera, background=(0, 0, 0), shading=False)
     mask = render_gbuffer(mesh, camera, 1).mask()
     return PersonImage(rgb, mask)
@@ -100,26 +100,33 @@ def face_input() -> FaceInput:
     )
 
 
-def train_networks(folder: Path, steps: int = 90) -> Path:
-    """Train the tiny networks on the figure (colour and face encoders stay random) and save a run's folder."""
+def train_networks(folder: Path, steps: int = 90, yaws: tuple[float, ...] = (0.0,)) -> Path:
+    """Train the tiny networks on the figure (colour and face encoders stay random) and save a run's folder.
+
+    With several yaws the networks are trained with as many views.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _train_networks(folder, steps)
+        return _train_networks(folder, steps, yaws)
     finally:
         torch.set_num_threads(threads)
 
 
-def _train_networks(folder: Path, steps: int) -> Path:
+def _train_networks(folder: Path, steps: int, yaws: tuple[float, ...]) -> Path:
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    shape = ShapeNetwork(shape_preset("tiny")).train()
-    coarse = ColorCoarseNetwork(color_preset("tiny")).train()
-    fine = ColorFineNetwork(color_preset("tiny")).train()
-    person, face = photo(), face_input()
-    image = torch.from_numpy(person.network_input(shape.config.load_size))[None, None]
-    image_hi = torch.from_numpy(person.network_input(fine.config.load_size_fine))[None, None]
-    calib = torch.from_numpy(Camera().calib.astype(np.float32))[None, None]
+    views = len(yaws)
+    shape = ShapeNetwork(shape_preset("tiny", num_views=views)).train()
+    coarse = ColorCoarseNetwork(color_preset("tiny", num_views=views)).train()
+    fine = ColorFineNetwork(color_preset("tiny", num_views=views)).train()
+    people, face = [photo(yaw=yaw) for yaw in yaws], face_input()
+
+    def images(size: int) -> torch.Tensor:
+        return torch.from_numpy(np.stack([person.network_input(size) for person in people]))[None]
+
+    image, image_hi = images(shape.config.load_size), images(fine.config.load_size_fine)
+    calib = torch.from_numpy(np.stack([Camera.at_yaw(y).calib.astype(np.float32) for y in yaws]))[None]
     surface = torch.from_numpy(figure().vertices.astype(np.float32))
     low, high = torch.from_numpy(canonical_bounds().astype(np.float32))
     head, fine_head = shape.surface_classifier_multiLoss, fine.surface_classifier_joint

@@ -14,9 +14,15 @@ from jiff.errors import ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.face.detect import FaceDetector
+    from jiff.face.detect import Detection, FaceDetector
 
 _WORKING_SIDE = 480
+_SEARCHED_SIDE = 1280
+_HEADS_SHARE = 0.5
+"""Heads of people who stand beside each other lie in this upper part of what they cover together."""
+_SURE_SCORE = 0.4
+_PAIR_WIDTH = 0.4
+"""Width over height from which a mask may be of two."""
 _HEADS_HIGH = 8.0
 """A tall adult is this many heads high; the rectangle may be generous, GrabCut shrinks it."""
 
@@ -27,13 +33,13 @@ class Matte:
 
     Attributes:
         mask: [H, W] uint8, 0 outside, 255 inside.
-        source: "mask file", "alpha" or "GrabCut".
-        people: faces found, 0 where nobody looked.
+        source: "mask file", "alpha", "GrabCut", or the file of the network that made it.
+        found: whether it was found rather than given.
     """
 
     mask: NDArray[np.uint8]
     source: str
-    people: int = 0
+    found: bool = False
 
 
 def given_matte(path: Path, image: NDArray[np.uint8]) -> Matte | None:
@@ -50,6 +56,52 @@ def given_matte(path: Path, image: NDArray[np.uint8]) -> Matte | None:
             raise ImageError(f"{path}: is fully transparent; save the person opaque.")
         return Matte(gray_of(image), "alpha")
     return None
+
+
+def find_faces(rgb: NDArray[np.uint8], detector: FaceDetector) -> list[Detection]:
+    """Return the faces of [H, W, 3], best first, in its pixels; large photos are searched at 1280 pixels."""
+    scale = min(1.0, _SEARCHED_SIDE / max(rgb.shape[:2]))
+    height, width = (max(1, round(n * scale)) for n in rgb.shape[:2])
+    return [face.mapped(scale, (0.0, 0.0)) for face in detector.detect(resize_image(rgb, (height, width)))]
+
+
+def is_wide(mask: NDArray[np.uint8]) -> bool:
+    """Return whether a mask could hold two people side by side."""
+    rows, columns = np.flatnonzero((mask >= 128).any(1)), np.flatnonzero((mask >= 128).any(0))
+    return len(rows) > 0 and columns[-1] + 1 - columns[0] > _PAIR_WIDTH * (rows[-1] + 1 - rows[0])
+
+
+def refuse_joined_people(mask: NDArray[np.uint8], faces: list[Detection], name: str) -> None:
+    """Refuse a mask that joins several people: it holds several sure faces of similar size beside each other.
+
+    Args:
+        mask: [H, W] of one connected person.
+        faces: of the photo.
+        name: of the photo, for messages.
+
+    Raises:
+        ImageError: several people.
+    """
+    rows = np.flatnonzero((mask >= 128).any(1))
+    if len(rows) == 0:
+        return
+    lowest = rows[0] + _HEADS_SHARE * (rows[-1] + 1 - rows[0])
+    heads: list[Detection] = []
+    for face in faces:
+        if face.evidence == "haar" or face.score < _SURE_SCORE:
+            continue
+        x, y = (float(face.box_px[[k, k + 2]].mean()) for k in (0, 1))
+        inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[int(y), int(x)] >= 128
+        width = float(face.box_px[2] - face.box_px[0])
+        largest = float(heads[0].box_px[2] - heads[0].box_px[0]) if heads else width
+        apart = all(abs(x - float(other.box_px[[0, 2]].mean())) > 0.8 * width for other in heads)
+        if inside and y <= lowest and apart and 0.6 < width / largest < 1 / 0.6:
+            heads.append(face)
+    if len(heads) > 1:
+        raise ImageError(
+            f"{name}: the mask joins {len(heads)} people ({len(heads)} faces are on it); paint one of them white, crop,"
+            " or insist with --person 1 if this is one person."
+        )
 
 
 def grabcut_matte(
@@ -71,9 +123,8 @@ def grabcut_matte(
 
     factor = _WORKING_SIDE / max(rgb.shape[:2])
     shape = (max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor)))
-    side = max(rgb.shape[:2])
-    looked = resize_image(rgb, tuple(max(1, round(n * min(1.0, 1280 / side))) for n in rgb.shape[:2]))  # type: ignore[arg-type]
-    faces = [d for d in detector.detect(looked) if d.evidence != "haar"] or detector.detect(looked)[:1]
+    finds = find_faces(rgb, detector)
+    faces = [face for face in finds if face.evidence != "haar"] or finds[:1]
     if not faces:
         raise ImageError(
             f"{name}: no person was found; give {Path(name).stem}_mask.png (white on black) or a clearer photo."
@@ -85,7 +136,7 @@ def grabcut_matte(
         )
     if person is not None and not 1 <= person <= len(faces):
         raise ImageError(f"{name}: has {len(faces)} people, not a number {person}; correct --person.")
-    box = faces[(person or 1) - 1].box_px * (shape[1] / looked.shape[1])
+    box = faces[(person or 1) - 1].box_px * factor
     small = resize_image(rgb, shape)
     trimap = _trimap(shape, box)
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
@@ -108,7 +159,7 @@ def grabcut_matte(
     soft = cv2.resize(
         cv2.GaussianBlur(mask, (0, 0), 1.0), (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_CUBIC
     )
-    return Matte(np.where(soft >= 128, 255, 0).astype(np.uint8), "GrabCut", len(faces))
+    return Matte(np.where(soft >= 128, 255, 0).astype(np.uint8), "GrabCut", found=True)
 
 
 def _trimap(shape: tuple[int, int], face: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from jiff.errors import UsageError
 from jiff.geometry.camera import Camera
+from jiff.inference.views import MultiViewQuery, View, first_view
+from jiff.models.color_query import ColorQuery
 from jiff.models.column_query import ColumnQuery
 from jiff.models.face_input import FaceInput
 from jiff.ops.mesh_distance import point_to_mesh_distance
@@ -30,6 +32,7 @@ _FLOAT_BYTES = 4
 _CPU_CHUNK = 4096
 """So many points' activations stay in a core's cache; measured 1.2 to 2 times faster than 65,536."""
 _GPU_CHUNK = 131_072
+_COLOR_CHUNK = 4096
 _WIDE = 512
 """Narrower layers gain nothing from half precision and lose accuracy."""
 
@@ -105,20 +108,31 @@ class OccupancyField:
 
         Args:
             network: in evaluation mode.
-            features: of one person in one view; with the encoded face when ``face_mesh`` is given.
-            calib: [4, 4], world to NDC.
+            features: of one person; with the encoded face when ``face_mesh`` is given.
+            calib: [4, 4], world to NDC, or [V, 4, 4] of all views.
             face_mesh: whose distance weighs the face prediction.
             precision: of the draft's hidden layers; "auto", "float32", "bfloat16" or "float16".
         """
         distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
         self.device = calib.device
+        calib = calib.reshape(-1, 4, 4)
         channels = network.config.mlp_channels
         self.dtype = choose_dtype(precision, calib.device, max(channels))
-        self.query = ColumnQuery(network, features, calib, face_distance=distance)
+        self.query: Callable[[Tensor], Tensor]
+        if features.views > 1:
+            self.dtype = torch.float32
+            self.query = MultiViewQuery(network, features, calib, distance)
+        else:
+            half = None if self.dtype == torch.float32 else self.dtype
+            self.query = ColumnQuery(
+                network, features, calib[0], face_distance=distance, difference_dtype=half
+            )
         self.draft_query = self.query
         if self.dtype != torch.float32:
-            self.draft_query = ColumnQuery(network, features, calib, dtype=self.dtype, face_distance=distance)
-        branches = 1 if face_mesh is None else 3
+            self.draft_query = ColumnQuery(
+                network, features, calib[0], dtype=self.dtype, face_distance=distance
+            )
+        branches = features.views * (1 if face_mesh is None else 3)
         self.bytes_per_point = _FLOAT_BYTES * branches * (4 * channels[0] + 2 * sum(channels[1:]))
         self.best_chunk = _CPU_CHUNK if calib.device.type == "cpu" else _GPU_CHUNK
 
@@ -154,10 +168,18 @@ class ColorField:
             raise ValueError("networks must hold a coarse colour network; got none.")
         self.coarse_network, self.fine_network = networks.color_coarse, networks.color_fine
         self.coarse, self.fine, self.calib, self.max_chunk = coarse, fine, calib, max_chunk
+        dtype = choose_dtype("auto", calib.device, max(self.coarse_network.config.mlp_dim_color))
+        self.query = ColorQuery(
+            self.coarse_network, coarse, self.fine_network, fine, calib[0, 0], dtype, _COLOR_CHUNK
+        )
 
     def __call__(self, points_world: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return [N, 3] RGB in [0, 1] at [N, 3] points."""
         result = np.empty((len(points_world), 3))
+        if ColorQuery.suits(self.coarse, len(points_world)):
+            points = torch.from_numpy(np.asarray(points_world, dtype=np.float32)).to(self.calib.device)
+            result[:] = self.query(points).cpu().numpy() * 0.5 + 0.5
+            return np.clip(result, 0.0, 1.0)
         with torch.inference_mode():
             for low in range(0, len(points_world), self.max_chunk):
                 part = np.asarray(points_world[low : low + self.max_chunk], dtype=np.float32)
@@ -192,8 +214,11 @@ def encode_person(
     camera: Camera | None = None,
     precision: str = "auto",
     image_features: ShapeFeatures | None = None,
+    others: Sequence[View] = (),
 ) -> PersonFields:
     """Run the image (and face) encoders once.
+
+    Colour networks that were trained with one view see the first one only.
 
     Args:
         networks: on their device.
@@ -202,25 +227,31 @@ def encode_person(
         camera: of the image; canonical when not given.
         precision: of the occupancy's draft, see ``choose_dtype``.
         image_features: of an earlier call for the same person; the image is not encoded again then.
+        others: further views, for networks that were trained with several.
     """
     device = networks.device
     camera = camera or Camera()
-    calib = torch.from_numpy(camera.calib.astype(np.float32)).to(device)[None, None]
+    views = [View(person, camera), *others]
+    calib = torch.from_numpy(np.stack([view.camera.calib.astype(np.float32) for view in views])).to(device)
     face = prior.network_input(device) if prior is not None else None
     shape = networks.shape
 
-    def image(size: int) -> Tensor:
-        return torch.from_numpy(person.network_input(size)).to(device)[None, None]
+    def images(size: int, count: int) -> Tensor:
+        pictures = [view.person.network_input(size) for view in views[:count]]
+        return torch.from_numpy(np.stack(pictures)).to(device)[None]
 
     with torch.inference_mode():
-        plain = image_features or shape.encode(image(shape.config.load_size), None)
+        plain = image_features or shape.encode(images(shape.config.load_size, len(views)), None)
         features = replace(plain, face=shape.encode_face(face)) if face is not None else plain
         face_mesh = prior.mesh if prior is not None and features.face is not None else None
-        occupancy = OccupancyField(shape, features, calib[0, 0], face_mesh, precision)
+        occupancy = OccupancyField(shape, features, calib, face_mesh, precision)
         if networks.color_coarse is None:
             return PersonFields(occupancy, None, plain)
-        coarse = networks.color_coarse.encode(image(networks.color_coarse.config.load_size), features)
+        colors = [network for network in (networks.color_coarse, networks.color_fine) if network is not None]
+        count = len(views) if all(network.config.num_views > 1 for network in colors) else 1
+        seen = features if count == len(views) else first_view(plain)
+        coarse = networks.color_coarse.encode(images(networks.color_coarse.config.load_size, count), seen)
         fine = None
         if networks.color_fine is not None and prior is not None:
-            fine = networks.color_fine.encode(image(networks.color_fine.config.load_size_fine), face)
-    return PersonFields(occupancy, ColorField(networks, coarse, fine, calib), plain)
+            fine = networks.color_fine.encode(images(networks.color_fine.config.load_size_fine, count), face)
+    return PersonFields(occupancy, ColorField(networks, coarse, fine, calib[None, :count]), plain)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.errors import ReconstructionError
+from jiff.errors import MeshError, ReconstructionError
 from jiff.geometry.camera import CANONICAL_CENTER_WORLD, CANONICAL_HALF_WIDTH, Camera
 from jiff.geometry.components import keep_body
 from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with_stats
+from jiff.geometry.simplify import decimate, is_watertight
+from jiff.inference.asset_options import AssetOptions
+from jiff.inference.coloring import texture_mesh
 from jiff.inference.fields import encode_person
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
     from jiff.inference.fields import FacePrior, PersonFields
     from jiff.inference.networks import Networks
+    from jiff.inference.views import View
     from jiff.models.shape import ShapeFeatures
 
 HALF_DEPTH_WORLD = 80.0
@@ -40,12 +45,14 @@ class PersonOptions:
         raw: keep floating pieces instead of the body alone.
         memory_budget_bytes: what the networks' working memory may take.
         precision: of the occupancy's draft, see ``jiff.inference.fields.choose_dtype``.
+        asset: triangles to keep, colours per vertex or as a texture.
     """
 
     resolution: int | None = None
     raw: bool = False
     memory_budget_bytes: int = 4 << 30
     precision: str = "auto"
+    asset: AssetOptions = AssetOptions()
 
     def resolution_for(self, load_size: int) -> int:
         """Return the resolution for a network of that image size."""
@@ -84,6 +91,7 @@ def reconstruct_person(
     prior: FacePrior | None = None,
     options: PersonOptions | None = None,
     image_features: ShapeFeatures | None = None,
+    others: Sequence[View] = (),
 ) -> Reconstruction:
     """Reconstruct one person.
 
@@ -93,6 +101,7 @@ def reconstruct_person(
         prior: the aligned face; None gives plain PIFu.
         options: resolution and so on.
         image_features: ``fields.image_features`` of an earlier reconstruction of the same image, to be used again.
+        others: further views, for networks that were trained with several.
 
     Raises:
         ReconstructionError: no surface, no body in the silhouette, or not enough memory.
@@ -103,7 +112,7 @@ def reconstruct_person(
     camera = Camera()
     try:
         begin = time.perf_counter()
-        fields = encode_person(networks, person, prior, camera, options.precision, image_features)
+        fields = encode_person(networks, person, prior, camera, options.precision, image_features, others)
         encoded = time.perf_counter()
         silhouette = person.mask >= 128
         boxes = () if prior is None else (_face_box(prior),)
@@ -123,8 +132,22 @@ def reconstruct_person(
         if not options.raw:
             mesh = body.mesh
         extracted = time.perf_counter()
-        if fields.color is not None:
+        asset, extra = options.asset, dict[str, Any]()
+        if asset.triangles is not None and len(mesh.faces) > asset.triangles:
+            extra["faces_extracted"] = len(mesh.faces)
+            mesh = decimate(mesh, asset.triangles)
+            extra["decimate_seconds"] = round(time.perf_counter() - extracted, 3)
+        colored = time.perf_counter()
+        if fields.color is None and asset.texture == "uv":
+            notes.append("There is no colour network to bake a texture from; the mesh has no texture.")
+        elif fields.color is not None and asset.texture == "uv":
+            photo = (person, camera) if asset.project_photo else None
+            mesh, baked = texture_mesh(mesh, fields.color, asset.texture_size, photo)
+            extra.update(baked)
+        elif fields.color is not None:
             mesh = replace(mesh, colors=fields.color(mesh.vertices))
+    except MeshError as error:
+        raise ReconstructionError(str(error)) from error
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ReconstructionError(
             f"Memory ran out ({error}); lower --resolution or --memory-budget."
@@ -134,11 +157,15 @@ def reconstruct_person(
         "precision": str(fields.occupancy.dtype).removeprefix("torch."),
         "field_points": stats.points,
         "pieces": body.pieces,
+        "other_bodies": body.other_bodies,
+        "views": 1 + len(others),
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
+        "watertight": is_watertight(mesh),
+        **extra,
         "encode_seconds": round(encoded - begin, 3),
         "surface_seconds": round(extracted - encoded, 3),
-        "color_seconds": round(time.perf_counter() - extracted, 3),
+        "color_seconds": round(time.perf_counter() - colored, 3),
     }
     return Reconstruction(mesh, fields, notes, numbers)
 

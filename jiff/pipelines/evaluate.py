@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,12 +12,18 @@ from jiff.errors import CheckpointError, InputError, ReconstructionError
 from jiff.files import make_folder, read_json, write_json
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
 from jiff.inference.outputs import check_formats, is_complete, write_result
+from jiff.inference.provenance import provenance, quality
 from jiff.parallel import BatchReport, run_batch
 from jiff.pipelines.inference_config import OUTPUT_PANEL, FineInferenceConfig, InferenceConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from jiff.geometry.mesh import Mesh
     from jiff.inference.fields import FacePrior
-    from jiff.inference.networks import Networks
+    from jiff.inference.networks import NetworkFiles, Networks
     from jiff.models.shape import ShapeFeatures
     from jiff.progress import Progress
 
@@ -86,6 +92,8 @@ class Evaluation:
 
     Attributes:
         keep_features: remember what the image encoder says about each person, for a sibling.
+        views: further views of people, with their yaws in degrees.
+        finish: what to do with each mesh before its files are written; its answer goes into the sidecar.
     """
 
     def __init__(
@@ -108,8 +116,14 @@ class Evaluation:
         """
         self.config, self.progress, self.method, self.colors = config, progress, method, colors
         self.formats = check_formats(config.format)
+        config.asset.check_formats(self.formats)
         self.folder = config.results_folder
         self.keep_features = False
+        self.views: dict[str, list[tuple[float, PersonFiles]]] = {} if sibling is None else sibling.views
+        self.finish: Callable[[str, Mesh], dict[str, Any]] | None = None
+        self.files: NetworkFiles
+        self.device: torch.device
+        self._found: dict[str, str]
         self._loaded: list[Networks] = []
         self._features: dict[str, ShapeFeatures] = {}
         if sibling is not None:
@@ -152,7 +166,13 @@ class Evaluation:
         inputs = [person.image, person.mask]
         if self.method == "jiff":
             inputs += [person.region, person.face_mesh]
+        views = self.views.get(person.name, [])
         return {
+            **(
+                {"views": {f"{yaw:g}": [_stamp(f.image), _stamp(f.mask)] for yaw, f in views}}
+                if views
+                else {}
+            ),
             "method": self.method,
             "networks": self.fingerprints,
             "inputs": {path.name: _stamp(path) for path in inputs},
@@ -160,6 +180,7 @@ class Evaluation:
             "format": list(self.formats),
             "height_cm": self.config.height_cm,
             "raw": self.config.raw,
+            "asset": to_plain(self.config.asset),
         }
 
     def is_complete(self, person: PersonFiles) -> bool:
@@ -167,7 +188,9 @@ class Evaluation:
         if self.config.overwrite:
             return False
         try:
-            return is_complete(self.folder, person.name, self.formats, self.settings(person))
+            return is_complete(
+                self.folder, person.name, self.formats, self.settings(person), self.config.asset
+            )
         except InputError:
             # The sidecar is damaged: done again.
             return False
@@ -184,22 +207,28 @@ class Evaluation:
     def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
         """Reconstruct one person, write the files and return a plain summary."""
         from jiff.inference.person import PersonOptions, reconstruct_person
+        from jiff.inference.views import View
 
         pixels = read_person(person)
         prior = read_prior(person) if self.method == "jiff" else None
+        views = self.views.get(person.name, [])
+        others = [View.at_yaw(read_person(files), yaw) for yaw, files in views]
         options = PersonOptions(
             resolution=self.config.resolution,
             raw=self.config.raw,
             memory_budget_bytes=int(self.config.memory_budget * 2**30),
+            asset=self.config.asset,
         )
         try:
             result = reconstruct_person(
-                self.networks(), pixels, prior, options, self._features.pop(person.name, None)
+                self.networks(), pixels, prior, options, self._features.pop(person.name, None), others
             )
         except ReconstructionError as error:
             raise ReconstructionError(f"{person.image}: {_lower_first(str(error))}") from error
         if self.keep_features:
             self._features[person.name] = result.fields.image_features
+        # Once for pictures and files.
+        mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
         for note in result.notes:
             self.progress.warn(f"{person.name}: {note}")
         sidecar = {
@@ -207,15 +236,19 @@ class Evaluation:
             "settings": self.settings(person),
             "numbers": result.numbers,
             "notes": result.notes,
+            **(self.finish(person.name, mesh) if self.finish is not None else {}),
+            "quality": quality(person, prior is not None, result.numbers, result.notes),
+            "provenance": provenance(self.files, self.fingerprints, self.config, person, prior is not None),
         }
         files = write_result(
             self.folder,
             person.name,
-            result.mesh,
+            mesh,
             formats=self.formats,
             height_cm=self.config.height_cm,
             photo=pixels.rgb,
             sidecar=sidecar,
+            asset=self.config.asset,
         )
         return {"files": [path.name for path in files], **result.numbers, "notes": result.notes}
 

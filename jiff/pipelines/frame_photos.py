@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.data.framing import choose_person, frame_person
-from jiff.data.images import IMAGE_SUFFIXES, read_image
-from jiff.data.matting import given_matte, grabcut_matte
+from jiff.data.framing import Framing, choose_person, frame_person
+from jiff.data.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.data.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
 from jiff.data.test_folder import MASK_TAG, PersonFiles
-from jiff.errors import InputError
+from jiff.errors import ImageError, InputError
 from jiff.files import read_json, write_json
+from jiff.geometry.camera import Camera
 from jiff.geometry.mesh_io import save_image
+from jiff.geometry.raycast import RayScene
+from jiff.render.gbuffer import render_gbuffer
+from jiff.render.preview import render_preview
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.data.onnx_matting import MattingNetwork
     from jiff.face.detect import FaceDetector
+    from jiff.geometry.mesh import Mesh
+
+_PICTURE_SIDE = 1024
+_DRAWN_SIDE = 640
 
 
 @dataclass(frozen=True)
@@ -79,46 +88,74 @@ def find_photos(source: Path, folder: Path) -> list[Photo]:
     return list(found.values())
 
 
-def _settings(photo: Photo, person: int | None) -> dict[str, Any]:
-    inputs = [photo.source, photo.source.with_name(f"{photo.name}{MASK_TAG}.png")]
-    stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
-    return {"inputs": stamps, "person": person}
+@dataclass(frozen=True)
+class FramingTools:
+    """What finds people and masks.
+
+    Attributes:
+        detector: of faces.
+        matting: network that finds masks; GrabCut does without it.
+        person: which one from the left, where a photo shows several.
+    """
+
+    detector: FaceDetector
+    matting: MattingNetwork | None = None
+    person: int | None = None
+
+    def settings(self, photo: Photo) -> dict[str, Any]:
+        """Return what decides how a photo is framed."""
+        inputs = [photo.source, photo.source.with_name(f"{photo.name}{MASK_TAG}.png")]
+        stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
+        matting = None if self.matting is None else self.matting.path.name
+        return {"inputs": stamps, "person": self.person, "matting": matting}
 
 
-def is_framed(photo: Photo, person: int | None) -> bool:
+def is_framed(photo: Photo, tools: FramingTools) -> bool:
     """Tell whether the framed copy is there and still belongs to the photo."""
     if not (photo.record.is_file() and photo.person.image.is_file() and photo.person.mask.is_file()):
         return False
-    stored = read_json(photo.record)
-    return isinstance(stored, dict) and stored.get("settings") == _settings(photo, person)
+    try:
+        stored = read_json(photo.record)
+    except InputError:
+        # The record is damaged: done again.
+        return False
+    return isinstance(stored, dict) and stored.get("settings") == tools.settings(photo)
 
 
-def frame_photo(photo: Photo, detector: FaceDetector, person: int | None = None) -> dict[str, Any]:
+def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
     """Write the framed image, mask, picture and record of one photo; return the record.
 
     Raises:
-        ImageError: unreadable, or refused (nobody, several people, cut off, too small); nothing is written then.
+        ImageError: unreadable, or refused (nobody, several people, cut off, too small); of a refused photo only the
+            picture of a mask that was found is written.
     """
     image = read_image(photo.source)
     rgb = np.ascontiguousarray(image[..., :3])
-    matte = given_matte(photo.source, image)
+    matte = _matte(photo, image, rgb, tools)
+    name = str(photo.source)
+    try:
+        mask = matte.mask if matte.source == "GrabCut" else choose_person(matte.mask, tools.person, name)
+        framing = frame_person(mask, name)
+        if tools.person is None and is_wide(mask):
+            refuse_joined_people(mask, find_faces(rgb, tools.detector), name)
+    except ImageError as error:
+        if not matte.found:
+            raise
+        save_image(photo.picture, _overlay(*_shown(rgb, matte.mask)))
+        raise ImageError(f"{str(error)[:-1]} (see {photo.picture} for the mask that was found).") from error
     notes = []
-    if matte is None:
-        matte = grabcut_matte(rgb, detector, str(photo.source), person)
-        mask = matte.mask
+    if matte.found:
         notes.append(
-            f"No mask was given; GrabCut guessed one, see {photo.picture}; a {photo.name}{MASK_TAG}.png is better."
+            f"No mask was given; {matte.source} found one, see {photo.picture}; a {photo.name}{MASK_TAG}.png is better."
         )
-    else:
-        mask = choose_person(matte.mask, person, str(photo.source))
-    framing = frame_person(mask, str(photo.source))
     framed, framed_mask = framing.apply(rgb), framing.apply(mask)
     record = {
-        "settings": _settings(photo, person),
+        "settings": tools.settings(photo),
         "photo": photo.source.name,
         "photo_size": [int(n) for n in rgb.shape[:2]],
         "mask": matte.source,
         **framing.to_dict(),
+        "world_to_photo": world_to_photo(framing).tolist(),
         "notes": [*notes, *framing.notes],
     }
     photo.record.unlink(missing_ok=True)
@@ -129,8 +166,75 @@ def frame_photo(photo: Photo, detector: FaceDetector, person: int | None = None)
     return record
 
 
+def _matte(photo: Photo, image: NDArray[np.uint8], rgb: NDArray[np.uint8], tools: FramingTools) -> Matte:
+    """Return the mask that comes with a photo, else the one that is found."""
+    given = given_matte(photo.source, image)
+    if given is not None:
+        return given
+    if tools.matting is not None:
+        return Matte(tools.matting.mask(rgb, str(photo.source)), tools.matting.path.name, found=True)
+    return grabcut_matte(rgb, tools.detector, str(photo.source), tools.person)
+
+
+def world_to_photo(framing: Framing) -> NDArray[np.float64]:
+    """Return the [2, 4] map from world points (x, y, z, 1) to continuous pixels of the photo."""
+    half = framing.size / 2
+    pixels = half * Camera(size=framing.size).calib[:2]
+    pixels[:, 3] += half
+    back = framing.frame_to_photo
+    mapped = back[:, :2] @ pixels
+    mapped[:, 3] += back[:, 2]
+    return np.asarray(mapped)
+
+
+def _shown(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return photo and mask at the size of a picture."""
+    factor = min(1.0, _PICTURE_SIDE / max(mask.shape))
+    size = (max(1, round(mask.shape[0] * factor)), max(1, round(mask.shape[1] * factor)))
+    return resize_image(rgb, size), resize_image(mask, size)
+
+
 def _overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the picture with everything outside the mask tinted."""
     weight = mask[..., None] / 255.0
     tint = 0.35 * rgb + 0.65 * np.array([255.0, 0.0, 160.0])
     return np.rint(rgb * weight + tint * (1 - weight)).astype(np.uint8)
+
+
+def mesh_in_photo(photo: Photo, mesh: Mesh) -> NDArray[np.uint8]:
+    """Return the photo with the mesh's outline, and beside it the photo with the mesh drawn in, [H, 2 W, 3].
+
+    Args:
+        photo: a framed photo.
+        mesh: in the canonical camera's world frame.
+
+    Raises:
+        ImageError: the photo cannot be read any more.
+        InputError: its record is missing or damaged.
+    """
+    import cv2
+
+    record = read_json(photo.record)
+    rgb = np.ascontiguousarray(read_image(photo.source)[..., :3])
+    factor = min(1.0, _PICTURE_SIDE / max(rgb.shape[:2]))
+    height, width = (max(1, round(n * factor)) for n in rgb.shape[:2])
+    base = resize_image(rgb, (height, width))
+    camera = Camera(size=min(int(record["size"]), _DRAWN_SIDE))
+    scene = RayScene(mesh.vertices, mesh.faces)
+    drawn = render_preview(mesh, camera, background=(0, 0, 0), samples=2, scene=scene)
+    covered = np.rint(render_gbuffer(mesh, camera, 2, scene=scene).coverage() * 255).astype(np.uint8)
+    matrix = np.array(record["frame_to_photo"]) * factor
+    matrix[:, :2] *= record["size"] / camera.size
+    # OpenCV counts pixels from their centres, continuous pixels from the corner.
+    matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5
+    seen, weight = (
+        np.asarray(cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR), dtype=np.uint8)
+        for part in (drawn, covered)
+    )
+    share = weight[..., None] / 255.0
+    inside = np.rint(base * (1 - share) + seen).clip(0, 255).astype(np.uint8)
+    lines, _ = cv2.findContours((weight >= 128).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlined = cv2.drawContours(
+        base.copy(), lines, -1, (255, 0, 160), max(2, round(max(height, width) / 400))
+    )
+    return np.concatenate([np.asarray(outlined, dtype=np.uint8), inside], axis=1)

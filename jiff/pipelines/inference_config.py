@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jiff.config import option
+from jiff.inference.asset_options import AssetOptions
 
 C = TypeVar("C")
 
@@ -28,6 +29,7 @@ class InferenceConfig:
         memory_budget: gigabytes of working memory.
         device: auto, cpu, cuda or mps.
         overwrite: compute again what is complete.
+        asset: texture, triangles, turntable.
     """
 
     checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=NETWORKS_PANEL)
@@ -51,6 +53,7 @@ class InferenceConfig:
     memory_budget: float = option(4.0, help="Gigabytes of working memory for the networks.", min=0.05)
     device: str = option("auto", help="auto, cpu, cuda or mps.")
     overwrite: bool = option(False, help="Compute again what is complete.")
+    asset: AssetOptions = AssetOptions()
 
     def handed_to(self, config_class: type[C], **values: Any) -> C:
         """Return the configuration of another step with these options where it has them, and ``values``."""

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jiff.config import option
 from jiff.errors import UsageError
-from jiff.files import read_json
+from jiff.files import read_json, write_json
+from jiff.geometry.mesh_io import save_image
+from jiff.inference.asset_options import AssetOptions
 from jiff.parallel import BatchReport, run_batch
 from jiff.pipelines.evaluate import EvalJiffConfig, Evaluation, run_evaluation, write_summary
-from jiff.pipelines.frame_photos import Photo, find_photos, frame_photo, is_framed
+from jiff.pipelines.frame_photos import (
+    FramingTools,
+    Photo,
+    find_photos,
+    frame_photo,
+    is_framed,
+    mesh_in_photo,
+)
 from jiff.pipelines.inference_config import FineInferenceConfig
+from jiff.pipelines.photo_views import PhotoView, check_views, parse_views
 
 if TYPE_CHECKING:
+    from jiff.geometry.mesh import Mesh
     from jiff.progress import Progress
 
-_FACE = "Face"
+_FACE, _MASK = "Face", "Mask"
 _COARSE_RESOLUTION = 256
 """The coarse mesh only serves to place the face."""
 _TOGETHER = 8
@@ -35,6 +47,9 @@ class ReconstructConfig(FineInferenceConfig):
         no_face: plain PIFu.
         model: face model.
         detector_model: YuNet file.
+        view: further photos of the person, as YAW:FILE.
+        matting_model: ONNX network that finds masks.
+        matting_kind: its family.
     """
 
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
@@ -48,51 +63,117 @@ class ReconstructConfig(FineInferenceConfig):
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FACE
     )
 
+    view: tuple[str, ...] = option(
+        (),
+        help="A further photo of the person and its turn, YAW:FILE (90 shows the right side, 180 the back), given once"
+        " per view; needs networks trained with --num-views.",
+        split=False,
+    )
+    matting_model: Path | None = option(
+        None,
+        help="U2-Net or ISNet file (.onnx) that finds the person where no mask is given; GrabCut does without it.",
+        panel=_MASK,
+    )
+    matting_kind: Literal["auto", "u2net", "isnet"] = option(
+        "auto", help="Family of --matting-model; told by its input size by default.", panel=_MASK
+    )
+
     def evaluation(self, **changes: Any) -> EvalJiffConfig:
         """Return the options of the evaluation steps."""
         folders = {"test_folder_path": self.out / "crops", "results_path": self.out}
         return self.handed_to(EvalJiffConfig, **{**folders, **changes})
 
 
-def _frame(config: ReconstructConfig, photos: list[Photo], progress: Progress) -> BatchReport:
+def _tools(config: ReconstructConfig) -> FramingTools:
+    from jiff.data.onnx_matting import MattingNetwork
     from jiff.face.detect import make_detector
 
-    detector = make_detector(config.detector_model)
+    matting = None
+    if config.matting_model is not None:
+        matting = MattingNetwork(config.matting_model, config.matting_kind)
+    return FramingTools(make_detector(config.detector_model), matting, config.person)
+
+
+def _frame(
+    config: ReconstructConfig,
+    tools: FramingTools,
+    photos: list[Photo],
+    views: list[PhotoView],
+    progress: Progress,
+) -> BatchReport:
+    """Frame the photos and the further views of the only one; its failure tells those of its views too."""
 
     def one(photo: Photo) -> dict[str, Any]:
-        record = frame_photo(photo, detector, config.person)
+        record = frame_photo(photo, tools)
         for note in record["notes"]:
             progress.warn(f"{photo.name}: {note}")
         return record
 
-    return run_batch(
+    named = [(photo.name, photo) for photo in photos]
+    named += [(f"{photos[0].name} at {view.yaw_deg:g} degrees", view.photo) for view in views]
+    report = run_batch(
         one,
-        [(photo.name, photo) for photo in photos],
+        named,
         jobs=1,
         progress=progress,
         title="Framing",
-        is_complete=lambda photo: not config.overwrite and is_framed(photo, config.person),
+        is_complete=lambda photo: not config.overwrite and is_framed(photo, tools),
     )
+    for name, _ in named[len(photos) :]:
+        if name in report.failures:
+            report.failures.setdefault(photos[0].name, report.failures.pop(name))
+    return report
 
 
-def _prepare_faces(
-    config: ReconstructConfig, photos: list[Photo], evaluation: Evaluation, progress: Progress, where: str
-) -> dict[str, str]:
-    """Fit and align the faces; return why each photo without one has none."""
+@dataclass
+class _Run:
+    """State of one run.
+
+    Attributes:
+        config: its options.
+        evaluation: the last step.
+        report: what became of each photo.
+        problems: photo -> what went wrong at which step, and what was done instead.
+    """
+
+    config: ReconstructConfig
+    evaluation: Evaluation
+    report: BatchReport
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add_problem(self, name: str, step: str, reason: str, instead: str = "nothing was written") -> None:
+        """Record what went wrong with a photo; the first reason stays."""
+        self.problems.setdefault(name, {"step": step, "reason": reason, "instead": instead})
+
+    def merge(self, other: BatchReport, step: str) -> None:
+        """Add what became of photos in a step that makes or refuses results."""
+        self.report.results.update(other.results)
+        self.report.skipped += other.skipped
+        self.report.failures.update(other.failures)
+        self.report.details.update(other.details)
+        for name, reason in other.failures.items():
+            # What the coarse step said stands if the last one fails as well.
+            self.problems.pop(name, None)
+            self.add_problem(name, step, reason)
+
+
+def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
+    """Fit and align the faces; those of photos without a problem can be used."""
     from jiff.pipelines.align import AlignConfig, run_align
     from jiff.pipelines.face import FaceConfig, run_face
 
-    reasons: dict[str, str] = {}
+    config, evaluation, progress = run.config, run.evaluation, run.evaluation.progress
     coarse_config = config.evaluation(
         results_path=config.out / "coarse",
         resolution=_coarse_resolution(config),
         format=("obj",),
+        asset=AssetOptions(),
     )
     evaluation.networks()
     coarse = Evaluation(coarse_config, progress, "pifu", colors=False, sibling=evaluation)
     coarse.keep_features = True
     report = run_evaluation(coarse, [photo.person for photo in photos], f"Coarse reconstruction{where}")
-    reasons.update(report.failures)
+    steps = {"coarse reconstruction": report}
     names = tuple(photo.name for photo in photos)
     face = FaceConfig(
         input=config.out / "crops",
@@ -102,11 +183,14 @@ def _prepare_faces(
         overwrite=config.overwrite,
         names=names,
     )
-    reasons.update(run_face(face, progress).failures)
+    steps["face"] = run_face(face, progress)
     if any(photo.person.has_face for photo in photos):
         align = AlignConfig(pifu=config.out / "coarse", test=config.out / "crops", jobs=1, names=names)
-        reasons.update(run_align(align, progress).failures)
-    return {name: reasons[name] for name in names if name in reasons}
+        steps["alignment"] = run_align(align, progress)
+    for step, found in steps.items():
+        for name in names:
+            if name in found.failures:
+                run.add_problem(name, step, found.failures[name], "plain PIFu without the face prior")
 
 
 def _coarse_resolution(config: ReconstructConfig) -> int:
@@ -116,72 +200,113 @@ def _coarse_resolution(config: ReconstructConfig) -> int:
 def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchReport:
     """Reconstruct one photo or a folder of photos.
 
-    Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview) and ``<name>.json``;
-    ``crops/`` is a test folder on which the single steps can be repeated; ``summary.json`` tells what became of each.
-    A photo whose face is not found or cannot be trusted is reconstructed without it and reported as a failure.
+    Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
+    mesh in the photo) and ``<name>.json``; ``crops/`` is a test folder on which the single steps can be repeated;
+    ``summary.json`` tells what became of each. A photo whose face is not found or cannot be trusted is reconstructed
+    without it and reported as a failure, as is one in which several bodies were found.
 
     Raises:
         InputError: no photos.
         CheckpointError: no usable networks.
+        AssetError: a matting or detector file cannot be used.
+        UsageError: options that do not fit together, or views for a single-view network.
     """
     photos = find_photos(config.input, config.out / "crops")
     if config.input.is_dir() and config.input.resolve() == (config.out / "crops").resolve():
         raise UsageError(
             f"{config.input}: is the folder that framed photos are written to; choose another --out."
         )
+    if config.out.resolve() == photos[0].source.parent.resolve():
+        raise UsageError(
+            f"{config.out}: holds the photos, which previews would replace; choose another --out."
+        )
+    if config.view and config.input.is_dir():
+        raise UsageError("--view: belongs to one photo, not to a folder; give the photo at yaw 0.")
+    views = parse_views(config.view, photos[0])
     evaluation = Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
+    evaluation.views = {photos[0].name: [(view.yaw_deg, view.photo.person) for view in views]}
+    tools = _tools(config)
     evaluation.prepare([photo.person for photo in photos])
-    total = _frame(config, photos, progress)
-    framed = [photo for photo in photos if photo.name not in total.failures]
-    report = BatchReport(failures=dict(total.failures), details=dict(total.details))
+    if views:
+        for note in check_views(evaluation.networks(), evaluation.files, 1 + len(views)):
+            progress.warn(note)
+    framing = _frame(config, tools, photos, views, progress)
+    run = _Run(config, evaluation, BatchReport(details=dict(framing.details)))
+    run.merge(
+        BatchReport(
+            failures={p.name: framing.failures[p.name] for p in photos if p.name in framing.failures}
+        ),
+        "framing",
+    )
+    framed = [photo for photo in photos if photo.name not in framing.failures]
     groups = [framed[low : low + _TOGETHER] for low in range(0, len(framed), _TOGETHER)]
     for number, group in enumerate(groups):
         first = number * _TOGETHER
         where = f" (photos {first + 1} to {first + len(group)} of {len(framed)})" if len(groups) > 1 else ""
-        _reconstruct_group(config, group, evaluation, report, where)
-    write_summary(config.out, config, evaluation.fingerprints, report)
-    _add_framing(config.out, framed)
-    report.outputs = [str(config.out)]
-    return report
+        _reconstruct_group(run, group, where)
+    _report_several_bodies(run)
+    write_summary(config.out, config, evaluation.fingerprints, run.report)
+    _complete_summary(run, framed)
+    run.report.outputs = [str(config.out)]
+    return run.report
 
 
-def _reconstruct_group(
-    config: ReconstructConfig, group: list[Photo], evaluation: Evaluation, report: BatchReport, where: str
-) -> None:
-    """Take framed photos through all steps and add what became of them to ``report``."""
-    progress = evaluation.progress
-    plain: dict[str, str] = {}
+def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
+    """Take framed photos through all steps."""
+    by_name = {photo.name: photo for photo in group}
+
+    def finish(name: str, mesh: Mesh) -> dict[str, Any]:
+        photo = by_name[name]
+        save_image(run.config.out / "in_photo" / f"{name}.jpg", mesh_in_photo(photo, mesh))
+        record = read_json(photo.record)
+        return {"photo": {key: record[key] for key in ("photo", "photo_size", "mask", "world_to_photo")}}
+
+    evaluation = run.evaluation
+    evaluation.finish = finish
     pending = [photo for photo in group if not evaluation.is_complete(photo.person)]
-    if pending and not config.no_face:
-        plain = _prepare_faces(config, pending, evaluation, progress, where)
-    with_face = [photo.person for photo in group if photo.name not in plain]
+    if pending and not run.config.no_face:
+        _prepare_faces(run, pending, where)
+    with_face = [photo.person for photo in group if photo.name not in run.problems]
     if with_face:
-        _merge(report, run_evaluation(evaluation, with_face, f"Reconstruction{where}"))
-    if plain:
-        fallback = Evaluation(config.evaluation(), progress, "pifu", sibling=evaluation)
-        people = [photo.person for photo in group if photo.name in plain]
-        _merge(report, run_evaluation(fallback, people, f"Reconstruction without face{where}"))
-        for name, reason in plain.items():
-            if name not in report.failures:
-                report.failures[name] = f"Reconstructed without the face prior (plain PIFu), because {reason}"
+        run.merge(run_evaluation(evaluation, with_face, f"Reconstruction{where}"), "reconstruction")
+    people = [photo.person for photo in group if photo.name in run.problems]
+    if people:
+        fallback = Evaluation(run.config.evaluation(), evaluation.progress, "pifu", sibling=evaluation)
+        fallback.finish = finish
+        run.merge(run_evaluation(fallback, people, f"Reconstruction without face{where}"), "reconstruction")
+        for person in people:
+            if person.name not in run.report.failures:
+                reason = run.problems[person.name]["reason"]
+                run.report.failures[person.name] = (
+                    f"Reconstructed without the face prior (plain PIFu), because {reason}"
+                )
     evaluation.forget_features()
 
 
-def _merge(report: BatchReport, other: BatchReport) -> None:
-    report.results.update(other.results)
-    report.skipped += other.skipped
-    report.failures.update(other.failures)
-    report.details.update(other.details)
+def _report_several_bodies(run: _Run) -> None:
+    """Make a failure of results that hold, or lost, further bodies."""
+    for name in [*run.report.results, *run.report.skipped]:
+        stored = read_json(run.config.out / f"{name}.json")
+        count = stored.get("numbers", {}).get("other_bodies", 0)
+        if not count or name in run.report.failures:
+            continue
+        instead = "all were kept" if run.config.raw else "the one that fits the silhouette best was kept"
+        reason = f"the surface has {count + 1} large pieces; {instead}, so look at the mask and the result."
+        run.report.failures[name] = f"Reconstructed, but {reason}"
+        run.add_problem(name, "reconstruction", f"{reason[0].upper()}{reason[1:]}", instead)
 
 
-def _add_framing(out: Path, photos: list[Photo]) -> None:
-    """Put each photo's framing and its notes into the summary, so that results can be mapped back to the photo."""
-    from jiff.files import write_json
-
-    summary = read_json(out / "summary.json")
+def _complete_summary(run: _Run, photos: list[Photo]) -> None:
+    """Put framings and problems into the summary, so that results can be mapped back to the photo and sorted."""
+    path = run.config.out / "summary.json"
+    summary = read_json(path)
     for photo in photos:
         if photo.name in summary["people"] and photo.record.is_file():
             record = read_json(photo.record)
             record.pop("settings", None)
             summary["people"][photo.name]["framing"] = record
-    write_json(out / "summary.json", summary)
+    for name, problem in run.problems.items():
+        if name in summary["people"]:
+            summary["people"][name].update(step=problem["step"], instead=problem["instead"])
+    summary["counts"] = dict(sorted(Counter(entry["status"] for entry in summary["people"].values()).items()))
+    write_json(path, summary)

@@ -185,14 +185,22 @@
   });
 
   // The yaw steps show the same sides as the data's views: yaw 90 is the subject turned by +90 degrees about y.
-  document.getElementById("bar").addEventListener("click", (event) => {
-    const chosen = event.target.dataset || {};
+  function choose(chosen) {
     if (chosen.mode) state.mode = +chosen.mode;
-    if (event.target.id === "wire") state.wire = !state.wire;
     if (chosen.look) Object.assign(state, chosen.look === "face" ? { zoom: 6, x: 0, y: -0.43 } : { zoom: 1, x: 0, y: 0 });
     if (chosen.yaw) Object.assign(state, { yaw: +chosen.yaw * Math.PI / 180, pitch: 0 });
+  }
+
+  document.getElementById("bar").addEventListener("click", (event) => {
+    choose(event.target.dataset || {});
+    if (event.target.id === "wire") state.wire = !state.wire;
     draw();
   });
+
+  // The address may say what to show: page.html#mode=2&look=face&yaw=90&wire=1.
+  const address = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  choose(address);
+  state.wire = address.wire === "1";
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
   canvas.addEventListener("pointermove", (event) => {
