@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.row import Row, best_seconds
 from jiff.ops.backend import accelerator
+from jiff.ops.inside_sign import build_scene, inside_sign
 from jiff.ops.mesh_distance import build_tree, point_to_mesh_distance
 from jiff.ops.neighbors import ball_query, farthest_point_sample, knn
 from jiff.ops.scatter import scatter_max, scatter_mean
@@ -18,12 +19,17 @@ from jiff.ops.triangle_tree import closest_barycentric
 
 
 class _Case(NamedTuple):
-    """One operation: ours and its twin on the same work."""
+    """One operation: ours and its twin on the same work, or, where the twin is too slow for that, on fewer points.
+
+    Attributes:
+        points: of ours and of the twin, where the figure is per point.
+    """
 
     operation: str
     what: str
     ours: Callable[[], object]
     twin: Callable[[], object]
+    points: tuple[int, int] | None = None
 
 
 def _sphere(rings: int) -> tuple[Tensor, Tensor]:
@@ -50,6 +56,18 @@ def _every_triangle(points: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
         foot = (weights[:, :, None] * corners).sum(dim=1)
         nearest.append((foot - point).square().sum(dim=1).min().sqrt())
     return torch.stack(nearest)
+
+
+def _winding_numbers(points: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
+    """Return how often a mesh winds around each point [P, 3] (Van Oosterom and Strackee 1983)."""
+    numbers = []
+    for point in points:
+        a, b, c = (vertices[faces] - point).unbind(1)
+        la, lb, lc = a.norm(dim=1), b.norm(dim=1), c.norm(dim=1)
+        numerator = (a * torch.linalg.cross(b, c)).sum(1)
+        denominator = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
+        numbers.append(torch.atan2(numerator, denominator).sum() / (2 * torch.pi))
+    return torch.stack(numbers)
 
 
 def _sorted_neighbours(queries: Tensor, points: Tensor, k: int) -> Tensor:
@@ -89,7 +107,7 @@ def _cases(quick: bool, device: torch.device) -> list[_Case]:
     vertices, faces = (tensor.to(device) for tensor in _sphere(20 if quick else 70))
     near = torch.nn.functional.normalize(normal(20_000 * scale, 3), dim=1) * (1 + 0.05 * normal(1, 3))
     few = near[:50]
-    tree = build_tree(vertices, faces)
+    tree, scene = build_tree(vertices, faces), build_scene(vertices, faces)
     cloud, queries = normal(1, 1000 * scale, 3), normal(1, 500 * scale, 3)
     values, cells = normal(10_000 * scale, 32), 2000 * scale
     index = torch.randint(cells, (len(values),), generator=generator).to(device)
@@ -99,6 +117,14 @@ def _cases(quick: bool, device: torch.device) -> list[_Case]:
             f"distance of a point to {len(faces)} triangles, against looking at every triangle",
             lambda: point_to_mesh_distance(near, vertices, faces, tree),
             lambda: _every_triangle(few, vertices, faces),
+            (len(near), len(few)),
+        ),
+        _Case(
+            "inside_sign",
+            f"side of a point to {len(faces)} triangles, against the sum of all solid angles",
+            lambda: inside_sign(near, vertices, faces, scene),
+            lambda: _winding_numbers(few, vertices, faces),
+            (len(near), len(few)),
         ),
         _Case(
             "knn",
@@ -153,9 +179,8 @@ def run(quick: bool) -> list[Row]:
             by = "plain" if module is None else module.__name__
             ours, twin = timed(case.ours), timed(case.twin)
             row = Row(f"{case.what} ({by}, {device.type})", ours, "s", twin, twin / ours)
-            if case.operation == "point_to_mesh_distance":
-                # The twin is too slow for all points, so both count per point.
-                ours, twin = ours / (20_000 if quick else 200_000) * 1e6, twin / 50 * 1e6
+            if case.points is not None:
+                ours, twin = ours / case.points[0] * 1e6, twin / case.points[1] * 1e6
                 row = replace(row, ours=ours, twin=twin, ratio=twin / ours, unit="us")
             rows.append(row)
     return rows
