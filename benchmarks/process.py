@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jiff_cli.allocator import keep_freed_memory
+
 
 def _peak_mib() -> float:
     status = Path("/proc/self/status")
@@ -23,6 +25,8 @@ def _peak_mib() -> float:
 
 def run_named(name: str, quick: bool, queue: Any) -> None:
     """Run ``benchmarks/bench_<name>.py`` and put its rows or its error, its seconds and peak memory on ``queue``."""
+    # As the commands do that run networks.
+    keep_freed_memory()
     started = time.perf_counter()
     try:
         rows = importlib.import_module(f"benchmarks.bench_{name}").run(quick)

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from jiff.errors import JiffError
+from jiff_cli.allocator import keep_freed_memory
 from jiff_cli.config_file import Presets, values_of_file
 from jiff_cli.console import Console, console_of, show_error
 from jiff_cli.from_dataclass import Blueprint
@@ -75,6 +76,7 @@ def config_command(
     aliases: Mapping[str, tuple[str, ...]] | None = None,
     presets: Presets | None = None,
     epilog: str | None = None,
+    runs_networks: bool = False,
 ) -> Callable[[Callable[[C, Console], None]], JiffCommand]:
     """Return a decorator that makes ``function(config, console)`` a command with the options of ``config_class``.
 
@@ -87,6 +89,7 @@ def config_command(
         aliases: field -> further spellings, those of the published script.
         presets: named sets of values, offered as ``--preset``.
         epilog: text at the end of the help.
+        runs_networks: whether memory that was freed is kept for the next tensors.
     """
     blueprint = Blueprint(config_class, fixed or {}, defaults or {}, required, aliases or {})
 
@@ -97,6 +100,8 @@ def config_command(
             console = console_of(context)
             console.debug = console.debug or debug
             console.quiet = console.quiet or quiet
+            if runs_networks:
+                keep_freed_memory()
             function(blueprint.build(given, values_of_file(context, blueprint)), console)
 
         shared = [

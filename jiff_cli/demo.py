@@ -7,7 +7,7 @@ from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
 
-@config_command(DemoConfig)
+@config_command(DemoConfig, runs_networks=True)
 def command(config: DemoConfig, console: Console) -> None:
     """Do the whole job on free data: scans, preparation, training, reconstruction, measurement, report.
 

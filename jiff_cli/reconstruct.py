@@ -7,7 +7,7 @@ from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
 
-@config_command(ReconstructConfig)
+@config_command(ReconstructConfig, runs_networks=True)
 def command(config: ReconstructConfig, console: Console) -> None:
     """Turn one photo, or a folder of photos, into coloured meshes with the face prior."""
     from jiff.pipelines.reconstruct import run_reconstruct

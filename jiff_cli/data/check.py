@@ -16,7 +16,12 @@ def command(config: CheckConfig, console: Console) -> None:
     from jiff.pipelines.check import is_processed_set, run_check
 
     report = run_check(config, console.progress)
+    scans = [getattr(item, "facts", {}) for item in report.results.values()]
     following: list[object] = ["jiff", "data", "rescale", "-i", config.root, "-o", f"{config.root}-rescaled"]
+    if all(facts.get("prt") and facts.get("rescaled") for facts in scans):
+        following = ["jiff", "data", "render", "-i", config.root, "-o", "PROCESSED"]
+    elif all(facts.get("rescaled") for facts in scans):
+        following = ["jiff", "data", "prt", "-i", config.root]
     if is_processed_set(config.root):
         following = ["jiff", "train", "shape", "--dataroot", config.root]
     console.finish(report, what="subjects", next_command=following)

@@ -7,7 +7,7 @@ from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
 
-@config_command(EvalJiffConfig, published="eval")
+@config_command(EvalJiffConfig, published="eval", runs_networks=True)
 def command(config: EvalJiffConfig, console: Console) -> None:
     """Reconstruct every image of a test folder with its aligned face as prior."""
     from jiff.pipelines.evaluate import run_eval_jiff

@@ -7,7 +7,7 @@ from jiff_cli.command import config_command
 from jiff_cli.console import Console
 
 
-@config_command(EvalPifuConfig, published="eval")
+@config_command(EvalPifuConfig, published="eval", runs_networks=True)
 def command(config: EvalPifuConfig, console: Console) -> None:
     """Reconstruct every image + mask of a test folder without the face prior.
 

@@ -9,7 +9,11 @@ from jiff_cli.train.show import stage_presets
 
 
 @config_command(
-    TrainConfig, published="train", fixed={"stage": "color_coarse"}, presets=stage_presets("color_coarse")
+    TrainConfig,
+    published="train",
+    fixed={"stage": "color_coarse"},
+    presets=stage_presets("color_coarse"),
+    runs_networks=True,
 )
 def command(config: TrainConfig, console: Console) -> None:
     """Train the coarse colour network; it reads the features of a trained shape network.

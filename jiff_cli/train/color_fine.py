@@ -9,7 +9,11 @@ from jiff_cli.train.show import stage_presets
 
 
 @config_command(
-    TrainConfig, published="train", fixed={"stage": "color_fine"}, presets=stage_presets("color_fine")
+    TrainConfig,
+    published="train",
+    fixed={"stage": "color_fine"},
+    presets=stage_presets("color_fine"),
+    runs_networks=True,
 )
 def command(config: TrainConfig, console: Console) -> None:
     """Train the fine colour network; it reads the features of the shape and the coarse colour network.

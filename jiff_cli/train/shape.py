@@ -8,7 +8,13 @@ from jiff_cli.console import Console
 from jiff_cli.train.show import stage_presets
 
 
-@config_command(TrainConfig, published="train", fixed={"stage": "shape"}, presets=stage_presets("shape"))
+@config_command(
+    TrainConfig,
+    published="train",
+    fixed={"stage": "shape"},
+    presets=stage_presets("shape"),
+    runs_networks=True,
+)
 def command(config: TrainConfig, console: Console) -> None:
     """Train the shape network (JIFF; --no-face-branch trains plain PIFu).
 
