@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from render_scans import egg
 
+from jiff.data.scan_check import facing_yaw
 from jiff.errors import MeshError
 from jiff.face import facing
 from jiff.face.detect import Detection
@@ -17,7 +18,6 @@ from jiff.face.facing import (
     Facing,
     difference_deg,
     face_direction,
-    feet_direction,
     find_facing,
 )
 from jiff.face.library import load_detector
@@ -34,7 +34,7 @@ def test_a_turned_scan_faces_where_its_face_looks(shared: Path, yaw: float) -> N
     face = face_direction(turned, load_detector(None))
     assert face is not None and face.views >= 2
     assert difference_deg(face.yaw_deg, yaw) == pytest.approx(0, abs=15)
-    feet = feet_direction(turned.vertices)
+    feet = facing_yaw(turned.vertices)
     assert feet is not None and difference_deg(feet, yaw) == pytest.approx(0, abs=6)
 
 
@@ -59,7 +59,7 @@ def test_an_egg_faces_nowhere() -> None:
 
 def _decided(monkeypatch: pytest.MonkeyPatch, face: FaceDirection | None, feet: float | None) -> Facing:
     monkeypatch.setattr(facing, "face_direction", lambda mesh, detector: face)
-    monkeypatch.setattr(facing, "feet_direction", lambda vertices: feet)
+    monkeypatch.setattr(facing, "facing_yaw", lambda vertices: feet)
     return find_facing(egg(), Script(False))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jiff.data.check_item import CheckItem
 from jiff.errors import InputError
+from jiff.geometry.camera import rotation_y
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,24 @@ def facing_yaw(vertices_y_up: NDArray[np.float64]) -> float | None:
 
     Toes reach further forward than ankles: the direction from the ankles' middle to the soles' middle.
     """
+    yaw = _boxed_yaw(vertices_y_up)
+    if yaw is None:
+        return None
+    # That goes by boxes along the axes and is exact for feet along one only: turn them until it says so.
+    low, height = float(vertices_y_up[:, 1].min()), float(np.ptp(vertices_y_up[:, 1]))
+    feet = vertices_y_up[:, 1] < low + 0.1 * height
+    feet[int(np.argmax(vertices_y_up[:, 1]))] = True
+    lower, best = vertices_y_up[feet], (math.inf, yaw)
+    for _ in range(8):
+        left = _boxed_yaw(lower @ rotation_y(math.radians(-yaw)).T)
+        if left is None or abs(left) > 45.0:
+            break
+        best = min(best, (abs(left), yaw))
+        yaw += left / 2
+    return (best[1] + 180.0) % 360.0 - 180.0
+
+
+def _boxed_yaw(vertices_y_up: NDArray[np.float64]) -> float | None:
     height = float(np.ptp(vertices_y_up[:, 1]))
     level = (vertices_y_up[:, 1] - vertices_y_up[:, 1].min()) / max(height, 1e-30)
     sole, ankle = vertices_y_up[level < 0.025], vertices_y_up[(level > 0.05) & (level < 0.08)]

@@ -13,7 +13,7 @@ from jiff.errors import MeshError
 from jiff.face.landmarks import check_five
 from jiff.face.locate import head_window
 from jiff.face.surface import FaceScene
-from jiff.geometry.camera import Camera, rotation_y
+from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
@@ -163,25 +163,6 @@ def face_direction(mesh: Mesh, detector: FaceDetector) -> FaceDirection | None:
     return FaceDirection(mean, len(near), evidence, float(sum(weights[k] for k in near)))
 
 
-def feet_direction(vertices_y_up: NDArray[np.float64]) -> float | None:
-    """Return where the feet point, degrees from +z towards +x; None when they do not tell."""
-    yaw = facing_yaw(vertices_y_up)
-    if yaw is None:
-        return None
-    # That measure goes by boxes along the axes and is exact for feet along one only: turn them until it says so.
-    low, height = float(vertices_y_up[:, 1].min()), float(np.ptp(vertices_y_up[:, 1]))
-    feet = vertices_y_up[:, 1] < low + 0.1 * height
-    feet[int(np.argmax(vertices_y_up[:, 1]))] = True
-    lower, best = vertices_y_up[feet], (math.inf, yaw)
-    for _ in range(8):
-        left = facing_yaw(lower @ rotation_y(math.radians(-yaw)).T)
-        if left is None or abs(left) > _AGREE_DEG:
-            break
-        best = min(best, (abs(left), yaw))
-        yaw += left / 2
-    return difference_deg(best[1], 0.0)
-
-
 def find_facing(mesh: Mesh, detector: FaceDetector) -> Facing:
     """Decide where an upright scan faces, by its face and its feet.
 
@@ -192,7 +173,7 @@ def find_facing(mesh: Mesh, detector: FaceDetector) -> Facing:
     Raises:
         MeshError: neither tells.
     """
-    feet = feet_direction(mesh.vertices)
+    feet = facing_yaw(mesh.vertices)
     face = face_direction(mesh, detector)
     if face is None and feet is None:
         raise MeshError(

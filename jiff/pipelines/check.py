@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jiff.parallel import BatchReport
     from jiff.progress import Progress
 
-WORKER_GIB = 1.5
-"""Most memory of a process, measured on a scan of 440,000 triangles with a texture of 8192 pixels."""
+WORKER_GIB = 1.25
+"""Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
 _TILE = 224
 _MAX_SHEET = 48
 """Subjects on the contact sheet; of larger sets every n-th is shown."""
