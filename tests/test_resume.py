@@ -21,7 +21,7 @@ from jiff.models.checkpoint import load_network
 from jiff.pipelines.train import TrainConfig, train_stage
 from jiff.progress import NullProgress
 from jiff.training.presets import preset_config
-from jiff.training.run_state import kept_epochs, load_state
+from jiff.training.run_state import kept_epochs, load_state, save_state
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,34 @@ def test_a_run_of_another_network_is_refused(dataset, tmp_path):
     train_stage(config_of(dataset, tmp_path, max_steps=3), NullProgress())
     with pytest.raises(CheckpointError, match="trained with another network"):
         train_stage(config_of(dataset, tmp_path, continue_train=True, num_stack=1), NullProgress())
+
+
+def test_data_that_changed_since_are_told(tmp_path):
+    dataset = make_set(tmp_path / "set")
+    first = train_stage(config_of(dataset, tmp_path, max_steps=2), NullProgress())
+    assert (
+        f"fingerprint: {load_state(first.folder / 'state.ckpt')['data']}"
+        in (first.folder / "run.yaml").read_text()
+    )
+    path = dataset.face_region("s0")
+    path.touch()
+    unchanged, changed = NullProgress(), NullProgress()
+    train_stage(config_of(dataset, tmp_path, continue_train=True, max_steps=3), unchanged)
+    assert not any("changed since" in text for text in unchanged.warnings)
+    path.write_text(path.read_text() + " ")
+    train_stage(config_of(dataset, tmp_path, continue_train=True, max_steps=4), changed)
+    assert any("have changed since" in text for text in changed.warnings)
+
+
+def test_a_state_without_later_options_still_fits(dataset, tmp_path):
+    report = train_stage(config_of(dataset, tmp_path, max_steps=2), NullProgress())
+    path = report.folder / "state.ckpt"
+    state = load_state(path)
+    del state["config"]["single_head"], state["data"], state["version"]
+    save_state(path, state)
+    assert (
+        train_stage(config_of(dataset, tmp_path, continue_train=True, max_steps=3), NullProgress()).steps == 3
+    )
 
 
 def test_a_damaged_state_is_one_sentence(dataset, tmp_path):

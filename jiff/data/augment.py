@@ -154,6 +154,11 @@ def network_image(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np
         rgb: [S, S, 3].
         mask: [S, S], 0 to 255.
     """
-    scaled = rgb.astype(np.float32) * np.float32(2 / 255) - 1
-    scaled *= mask[..., None].astype(np.float32) * np.float32(1 / 255)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+    weight = mask.astype(np.float32) * np.float32(1 / 255)
+    image = np.empty((3, *mask.shape), dtype=np.float32)
+    # Plane by plane: numpy is slow along an axis of three.
+    for channel, plane in enumerate(image):
+        np.multiply(rgb[..., channel], np.float32(2 / 255), out=plane, dtype=np.float32)
+        plane -= 1
+        plane *= weight
+    return image

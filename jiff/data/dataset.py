@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -290,6 +291,20 @@ class TrainingSet(Dataset[Sample]):
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
+
+    def data_fingerprint(self) -> str:
+        """Return 16 hex digits that differ when subjects, views, or the sizes of scans or face files do."""
+        digest = hashlib.blake2b(digest_size=8)
+        for subject in self.subjects:
+            digest.update(f"{subject}:{','.join(self.views[subject])};".encode())
+            for path in (
+                self.dataset.geometry(subject),
+                self.dataset.face_mesh(subject),
+                self.dataset.face_region(subject),
+            ):
+                # No times of change: a copied set is the same set.
+                digest.update(f"{path.stat().st_size if path.is_file() else -1};".encode())
+        return digest.hexdigest()
 
     def name_of(self, index: int) -> tuple[str, str]:
         """Return subject and view of an item."""

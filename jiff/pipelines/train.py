@@ -205,6 +205,7 @@ def _save_run(config: TrainConfig, architecture: Any, items: Any, held_out: Any,
         network=architecture.to_dict(),
         data={
             "items": len(items),
+            "fingerprint": items.data_fingerprint(),
             "subjects": items.subjects,
             "held_out": [] if held_out is None else held_out.subjects,
         },

@@ -1,4 +1,4 @@
-"""``--compile``: which parts of a stage are compiled, and what to say where that cannot work."""
+"""``--compile`` and ``--channels-last``: which parts of a stage they concern, and what to say where that cannot work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from jiff.errors import TrainingError
 
@@ -16,15 +17,26 @@ if TYPE_CHECKING:
 BACKEND = "inductor"
 
 
-def compile_stage(module: StageModule) -> None:
-    """Compile the image encoders of a stage, the frozen ones too, in place; names of parameters stay as they are.
+def _encoders(module: StageModule) -> list[nn.Module]:
+    """Return the image encoders of a stage, the frozen ones too: they take nearly all of a step."""
+    networks = (module.network, module.shape, module.coarse)
+    return [network.image_filter for network in networks if network is not None]  # type: ignore[misc, union-attr]
 
-    They take nearly all of a step and see images of one shape. What follows works on lists of face points, whose
-    length differs in every batch, and would be compiled again and again.
+
+def keep_channels_last(module: StageModule) -> None:
+    """Lay out the weights of the image encoders channels-last; their features follow, volumes stay as they are."""
+    for encoder in _encoders(module):
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def compile_stage(module: StageModule) -> None:
+    """Compile the image encoders of a stage in place; names of parameters stay as they are.
+
+    They see images of one shape. What follows works on lists of face points, whose length differs in every batch, and
+    would be compiled again and again.
     """
-    for network in (module.network, module.shape, module.coarse):
-        if network is not None:
-            network.image_filter.compile(backend=BACKEND)  # type: ignore[union-attr, operator]
+    for encoder in _encoders(module):
+        encoder.compile(backend=BACKEND)
 
 
 @contextmanager

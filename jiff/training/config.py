@@ -257,7 +257,7 @@ class TrainConfig:
     freq_plot: int = option(10, help="Steps between rows of the log.", min=1, panel=_SEE)
     freq_save: int = option(50, help="Steps between saves.", min=1, panel=_SEE)
     freq_save_ply: int = option(
-        500,
+        1000,
         help="Steps between previews (predicted samples, meshes and face crops as pictures in TensorBoard and in "
         "--results-path, samples as a PLY); 0 draws none.",
         min=0,

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 
 from jiff.data.dataset import Batch, TrainingSet, collate
 from jiff.data.samplers import BatchOrder
-from jiff.errors import CheckpointError, TrainingError
+from jiff.errors import CheckpointError, OutputError, TrainingError
 from jiff.geometry.mesh_io import save_image
 from jiff.models.checkpoint import save_network
 from jiff.models.shape import ShapeNetwork
-from jiff.training.compiled import compile_errors, compile_stage
+from jiff.training.compiled import compile_errors, compile_stage, keep_channels_last
 from jiff.training.guard import InterruptGuard, LossGuard
 from jiff.training.live import LiveView
 from jiff.training.logs import RunLog
@@ -49,11 +49,15 @@ FAILED_BATCH_NAME = "failed_batch.pt"
 _PREVIEWS = 2
 
 
-def _ignore_interrupts(worker: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the main one decides what it means.
+def _begin_worker(worker: int) -> None:
     import signal
 
+    import cv2
+
+    # Ctrl-C reaches every process of the terminal; the main one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A loader is one core's worth, like its torch threads.
+    cv2.setNumThreads(1)
 
 
 @dataclass
@@ -103,7 +107,7 @@ class Trainer:
     ) -> None:
         self.config, self.fabric, self.progress = config, fabric, progress
         self.module, self.items, self.held_out = module, items, held_out
-        self.folder = config.folder
+        self.folder, self.data_fingerprint = config.folder, items.data_fingerprint()
         self.step, self.skipped, self.seconds = 0, 0, 0.0
         self.failures = list(failures)
         self.interrupted = False
@@ -114,7 +118,7 @@ class Trainer:
         self.guard = LossGuard()
         module.network.to(fabric.device)
         if config.channels_last:
-            module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            keep_channels_last(module)
         module.move_frozen(fabric.device)
         optimizer = make_optimizer(config, module.network.parameters())
         self.average = AveragedWeights(module.network, config.ema) if config.ema else None
@@ -217,7 +221,7 @@ class Trainer:
                 num_workers=config.num_threads,
                 collate_fn=collate,
                 pin_memory=config.pin_memory,
-                worker_init_fn=_ignore_interrupts,
+                worker_init_fn=_begin_worker,
                 # Its own generator: the global one must not depend on how the data is loaded.
                 generator=torch.Generator().manual_seed(config.seed),
             )
@@ -355,6 +359,9 @@ class Trainer:
                     folder = self.config.results_path / self.config.name
                     save_image(folder / f"preview_{self.config.stage}_{name}.png", picture)
                 self._write_samples()
+            except OutputError as error:
+                # Pictures are not worth a run.
+                self.progress.warn(f"No preview: {error}")
             finally:
                 self.module.network = trained
         self.fabric.barrier()
@@ -373,6 +380,7 @@ class Trainer:
             "total_steps": self.total_steps,
             "seconds": self.seconds,
             "items": len(self.items),
+            "data": self.data_fingerprint,
             "config": self.module.network.config.to_dict(),  # type: ignore[union-attr, operator]
             "network": self.module.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -391,7 +399,9 @@ class Trainer:
         if path is None:
             return
         state = load_state(path)
-        if state["config"] != self.module.network.config.to_dict():  # type: ignore[union-attr, operator]
+        ours: Any = self.module.network.config
+        # Options that came later have their defaults.
+        if type(ours).from_dict(state["config"]) != ours:
             raise CheckpointError(
                 f"{path}: was trained with another network; give the options of its run.yaml, or another --name."
             )
@@ -399,6 +409,10 @@ class Trainer:
             self.progress.warn(
                 f"{path}: the data set had {state['items']} items and has {len(self.items)} now; the order of items "
                 "differs from the first part of this run."
+            )
+        elif state.get("data", self.data_fingerprint) != self.data_fingerprint:
+            self.progress.warn(
+                f"{path}: scans or faces of the data set have changed since; going on with them."
             )
         self.module.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -14,6 +14,7 @@ from jiff.data.labels import BOX_MAX_WORLD, BOX_MIN_WORLD
 from jiff.errors import ReconstructionError
 from jiff.geometry.isosurface import SurfaceOptions, extract_surface
 from jiff.geometry.mesh_io import save_mesh
+from jiff.models.column_query import ColumnQuery
 from jiff.models.shape import ShapeNetwork
 from jiff.training.validation import spread_items
 
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def predicted_mesh(
-    network: ShapeNetwork, batch: Batch, bounds_world: ArrayLike, resolution: int, face: bool = True
+    network: ShapeNetwork,
+    batch: Batch,
+    bounds_world: ArrayLike,
+    resolution: int,
+    *,
+    face: bool = True,
+    coarse_resolution: int = 64,
 ) -> Mesh:
     """Return the surface that a shape network in evaluation mode predicts within a box.
 
@@ -37,18 +44,24 @@ def predicted_mesh(
         bounds_world: [2, 3] corners of the box.
         resolution: cells along its longest side.
         face: False asks the body branch alone, everywhere.
+        coarse_resolution: cells of the first, dense level; parts thinner than its cells may be missed.
 
     Raises:
         ReconstructionError: the network has no surface there (early in training).
     """
     device = batch.images.device
     features = network.encode(batch.images, batch.face if face else None)
+    options = SurfaceOptions(resolution=resolution, coarse_resolution=coarse_resolution)
+
+    columns = ColumnQuery(network, features, batch.calibs[0, 0]) if features.views == 1 else None
 
     def field(points_world: Tensor) -> Tensor:
+        if columns is not None:
+            return columns(points_world.to(device)).float().cpu()
         answer = network.query(features, points_world[None].to(device), batch.calibs)
         return answer.fused()[0].float().cpu()
 
-    return extract_surface(field, bounds_world, SurfaceOptions(resolution=resolution))
+    return extract_surface(field, bounds_world, options)
 
 
 def write_meshes(

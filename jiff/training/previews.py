@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SIZE = 256
 _BODY_CELLS = 96
-_FACE_CELLS = 64
+_FACE_CELLS = 56
 _SHOWN_POINTS = 2000
 _MARGIN_WORLD = 10.0
 _FACE_MARGIN = 1.2
@@ -182,7 +182,7 @@ def _surface(
     network: ShapeNetwork, batch: Batch, bounds: NDArray[np.float64], cells: int, face: bool
 ) -> Mesh | None:
     try:
-        return predicted_mesh(network, batch, bounds, cells, face)
+        return predicted_mesh(network, batch, bounds, cells, face=face, coarse_resolution=cells // 2)
     except ReconstructionError:
         # Early in training there is no surface; the tile stays empty.
         return None
