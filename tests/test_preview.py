@@ -112,3 +112,14 @@ def test_orbit_and_sheet() -> None:
     sheet = contact_sheet([*views, gray], ["a", "b", "grün"], columns=2)
     assert sheet.shape[1] == 2 * 54 + 6 and sheet.dtype == np.uint8
     assert contact_sheet([]).shape == (1, 1, 3)
+
+
+def test_long_labels_stay_under_their_own_picture():
+    tile = np.full((64, 128, 3), 90, np.uint8)
+    long = "synth_0042 350_0_00 IoU 0.987 and_a_word_that_is_wider_than_the_picture"
+    sheet = contact_sheet([tile, tile], [long, ""], columns=2)
+    short = contact_sheet([tile, tile], ["a", "b"], columns=2)
+    assert sheet.shape[1] == short.shape[1] and sheet.shape[0] > short.shape[0] + 30
+    under = sheet[6 + 64 : -6] < 128
+    assert under[:, 6 : 6 + 128].sum() > 300
+    assert not under[:, 6 + 128 :].any() and not under[:, :6].any()

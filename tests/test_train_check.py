@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_set import make_set
+from tiny_set import damage, make_set
 
 from jiff.data.images import read_image
 from jiff.errors import DatasetError
@@ -50,6 +50,20 @@ def test_missing_faces_and_nobody_held_out_are_told(tmp_path: Path):
     run_train_check(_config(dataset.root, tmp_path / "check.png"), progress)
     assert any("1 of 2 training subjects have no face mesh (s1" in text for text in progress.warnings)
     assert any("holds nobody out" in text for text in progress.warnings)
+
+
+def test_damaged_subjects_and_images_fail_alone(tmp_path: Path):
+    dataset = make_set(tmp_path / "set", subjects=4)
+    dataset.geometry("s0").write_text("f 9 9 9\n")
+    for view in dataset.views("s1"):
+        damage(dataset.render("s1", view))
+    report = run_train_check(_config(dataset.root, tmp_path / "check.png"), NullProgress())
+    assert {name.split()[0] for name in report.failures} == {"s0", "s1"}
+    assert {name.split()[0] for name in report.results} == {"s2"}
+    assert (tmp_path / "check.png").is_file()
+    dataset.geometry("s2").unlink()
+    with pytest.raises(DatasetError, match=r"s\d"):
+        run_train_check(_config(dataset.root, tmp_path / "check.png"), NullProgress())
 
 
 def test_a_missing_set_is_one_sentence(tmp_path: Path):

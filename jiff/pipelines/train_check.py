@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.config import option
-from jiff.errors import DatasetError
+from jiff.errors import DatasetError, InputError
 from jiff.parallel import BatchReport
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _overlay(
 def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport:
     """Draw training items as the loader makes them; an item fails when mesh and mask disagree.
 
+    A subject or image that cannot be read fails alone.
+
     Magenta: outline of the projected mesh. Red and blue: inside and outside samples. Yellow: face box. Green: face
     mesh. A quarter of the images is unchanged, the rest augmented.
 
@@ -128,13 +130,20 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
     with progress.task("Drawing training items", config.items) as bar:
         sets: dict[str, TrainingSet] = {}
         for number in range(config.items):
-            subject = chosen[number % len(chosen)]
-            items = sets.setdefault(subject, TrainingSet(dataset, [subject], settings))
-            view = items.views[subject][int(rng.integers(len(items.views[subject])))]
-            plain = items.camera(subject, view)
-            camera = plain if number % 4 == 0 else draw_camera(augment, plain, rng)
-            picture, overlap = _overlay(items, subject, view, camera, rng)
-            name = f"{subject} {view}"
+            bar.advance()
+            subject = name = chosen[number % len(chosen)]
+            try:
+                if subject not in sets:
+                    sets[subject] = TrainingSet(dataset, [subject], settings)
+                items = sets[subject]
+                view = str(rng.choice(items.views[subject]))
+                name = f"{subject} {view}"
+                plain = items.camera(subject, view)
+                camera = plain if number % 4 == 0 else draw_camera(augment, plain, rng)
+                picture, overlap = _overlay(items, subject, view, camera, rng)
+            except InputError as error:
+                report.failures[name] = str(error)
+                continue
             report.results[name] = overlap
             pictures.append(picture)
             labels.append(f"{name} IoU {overlap:.3f}")
@@ -143,9 +152,8 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
                     f"{dataset.mask(subject, view)}: agrees with the projected scan only to {overlap:.2f} (IoU), so "
                     "images and scans do not belong together; run `jiff data check` and render this subject again."
                 )
-            bar.advance()
     if not pictures:
-        raise DatasetError(f"{config.dataroot}: holds nothing to show.")
+        raise DatasetError(next(iter(report.failures.values())))
     missing = [subject for subject in train if not dataset.face_mesh(subject).is_file()]
     if missing:
         progress.warn(

@@ -12,7 +12,7 @@ from jiff.render.gbuffer import GBuffer, render_gbuffer
 from jiff.render.texture import MipTexture, pyramid_level, texels_per_world
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -149,6 +149,23 @@ def orbit_views(
     return views
 
 
+def _wrapped(text: str, length: Callable[[str], float], width: float) -> list[str]:
+    """Return the lines of a text that ``length`` measures to at most ``width``; longer words are cut."""
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if length(joined) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        for mark in word:
+            if lines[-1] and length(lines[-1] + mark) > width:
+                lines.append("")
+            lines[-1] += mark
+    return lines
+
+
 def contact_sheet(
     images: Sequence[NDArray[np.uint8]],
     labels: Sequence[str] | None = None,
@@ -158,6 +175,8 @@ def contact_sheet(
     background: int = 255,
 ) -> NDArray[np.uint8]:
     """Return images [H, W, 3] laid out in a grid, each with its label underneath; smaller ones are centred.
+
+    Labels that are wider than a cell go on in a further line.
 
     Args:
         images: uint8, RGB or gray.
@@ -174,12 +193,14 @@ def contact_sheet(
     cell_width = max(image.shape[1] for image in images)
     cell_height = max(image.shape[0] for image in images)
     font_size = int(np.clip(cell_width // 22, 13, 28))
-    strip = font_size + 8 if labels is not None else 0
+    font = ImageFont.load_default(font_size)
+    texts = [_wrapped(text, font.getlength, cell_width - 4) for text in (labels or ())[: len(images)]]
+    line = font_size + 4
+    strip = line * max(map(len, texts)) + 4 if texts else 0
     rows = -(-len(images) // columns)
     width = columns * (cell_width + gap) + gap
     sheet = Image.new("RGB", (width, rows * (cell_height + strip + gap) + gap), (background,) * 3)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(font_size)
     ink = (30, 30, 30) if background > 127 else (235, 235, 235)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
@@ -187,6 +208,6 @@ def contact_sheet(
         top = gap + row * (cell_height + strip + gap)
         offset = (left + (cell_width - image.shape[1]) // 2, top + (cell_height - image.shape[0]) // 2)
         sheet.paste(Image.fromarray(np.ascontiguousarray(image)).convert("RGB"), offset)
-        if labels is not None and index < len(labels):
-            draw.text((left + 2, top + cell_height + 2), labels[index], fill=ink, font=font)
+        for number, text in enumerate(texts[index] if index < len(texts) else ()):
+            draw.text((left + 2, top + cell_height + 2 + number * line), text, fill=ink, font=font)
     return np.asarray(sheet, np.uint8)
