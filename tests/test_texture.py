@@ -10,6 +10,7 @@ import tiny_person
 import torch
 
 from jiff.errors import MeshError, UsageError
+from jiff.geometry import simplify
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.simplify import decimate, is_watertight
@@ -220,6 +221,21 @@ def test_decimation_keeps_the_body_closed_upright_and_in_place(count: int) -> No
     assert small.volume == pytest.approx(mesh.volume, rel=0.02 if count > 1000 else 0.06)
     np.testing.assert_allclose(small.bounds, mesh.bounds, atol=1.5)
     assert decimate(small, count) is small
+
+
+def test_sides_joined_along_an_edge_are_parted() -> None:
+    corner = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    box = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
+    # The second box shares the edge from (1, 1, 0) to (1, 1, 1) with the first.
+    both = np.concatenate([corner, corner + (1, 1, 0)])
+    vertices, index = np.unique(both, axis=0, return_inverse=True)
+    mesh = Mesh(vertices, index.ravel()[np.concatenate([box, box + 8])])
+    assert len(vertices) == 14 and not is_watertight(mesh)
+    parted = simplify._unpinched(mesh)
+    assert is_watertight(parted) and len(parted.vertices) == 16 and len(parted.faces) == 24
+    assert parted.volume == pytest.approx(2.0, rel=0.02)
+    assert len(np.unique(parted.vertices, axis=0)) == 16
 
 
 def test_open_and_doubled_edges_are_not_watertight() -> None:

@@ -95,8 +95,7 @@ def write_result(
     texture = texture_name(name)
     for path in meshes:
         if path.suffix == ".glb":
-            extras = {key: sidecar[key] for key in ("name", "provenance") if key in sidecar}
-            save_mesh(to_metres(with_normals, height_cm), path, extras=extras)
+            save_mesh(to_metres(with_normals, height_cm), path, extras=_public(sidecar))
         else:
             save_mesh(with_normals, path, texture_name=texture)
     if mesh.texture is not None and "obj" in formats:
@@ -105,8 +104,15 @@ def write_result(
     for path in turntable:
         write_turntable(mesh, path)
     save_image(files[-2], preview(mesh, photo))
-    write_json(files[-1], sidecar)
+    write_json(files[-1], {**sidecar, "files": [path.name for path in files[:-1]]})
     return files
+
+
+def _public(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """Return what may travel inside a mesh that is handed on: no paths of this machine."""
+    made = sidecar.get("provenance", {})
+    networks = {stage: entry["blake2b"] for stage, entry in made.get("checkpoints", {}).items()}
+    return {"networks": networks, "licence_notes": made.get("licence_notes", [])} if made else {}
 
 
 def texture_name(name: str) -> str:
@@ -129,4 +135,6 @@ def is_complete(
     if not all(path.is_file() for path in files):
         return False
     stored = read_json(files[-1])
-    return isinstance(stored, dict) and stored.get("settings") == settings
+    if not isinstance(stored, dict) or stored.get("settings") != settings:
+        return False
+    return all((folder / str(file)).is_file() for file in stored.get("files", []))

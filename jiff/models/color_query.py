@@ -16,6 +16,7 @@ from torch.nn import functional
 from jiff.models.color_coarse import ColorCoarseFeatures, ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineFeatures, ColorFineNetwork
 from jiff.models.mlp import LEAKY_SLOPE, Layer
+from jiff.models.sampling import project, sample_grid, sample_image
 
 _LEAST_POINTS = 4096
 """Fewer points than this are not worth the products of the map."""
@@ -174,10 +175,26 @@ class ColorQuery:
         return torch.tanh(self.fine_weights.run(products.sample(low, high), depth, phi)[-1])
 
     def _face(self, rgb: Tensor, points: Tensor, inside: Tensor, phi: Tensor) -> None:
-        """Replace the colours of points in the face box by the face branch's, from the network itself."""
+        """Replace the colours of points in the face box by the face branch's."""
         index = inside.nonzero()[:, 0]
-        if len(index) and self.fine_network is not None and self.fine is not None:
-            calib = self.calib[None, None]
-            rgb[index] = self.fine_network.query(self.fine, points[None, index], calib, phi[None, index]).rgb[
-                0
-            ]
+        head = None if self.fine_network is None else self.fine_network.surface_classifier_joint
+        encoded = None if self.fine is None else self.fine.face
+        if (
+            len(index) == 0
+            or self.fine_network is None
+            or self.fine is None
+            or head is None
+            or encoded is None
+        ):
+            return
+        chosen = points[index]
+        ndc = project(chosen[None], self.calib[None, None])
+        depth = ndc[..., 2:] * self.fine_network.config.depth_scale_fine
+        pixel = torch.cat((sample_image(self.fine.images, ndc), phi[None, None, index], depth), dim=-1)
+        feature_3d = None
+        if encoded.grid is not None:
+            unit = encoded.cube.to_unit(
+                chosen, torch.zeros(len(index), dtype=torch.int64, device=chosen.device)
+            )
+            feature_3d = sample_grid(encoded.grid, unit, [len(index)])
+        rgb[index] = torch.tanh(head(pixel[0], feature_3d)[-1])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STRIDES = (8, 4, 2)
 """Sides of the squares of texels over which the field may turn out to be bilinear, in texels."""
 
-TOLERANCE = 0.75 / 255
+TOLERANCE = 1.25 / 255
 """How far the field may be from bilinear in the middle of such a square."""
 
 _CONTRAST = 24 / 255
