@@ -129,7 +129,8 @@ class ColorQuery:
             calib,
             max_chunk,
         )
-        self.fine_network, self.fine = (fine_network, fine) if fine is not None else (None, None)
+        self.fine_network = fine_network if fine is not None else None
+        self.fine = fine if fine_network is not None else None
         width = coarse.shape.shape[1] + coarse.own.shape[1]
         self.weights = _Weights(coarse_network.surface_classifier.layers(), width, 0, dtype)
         self.fine_weights: _Weights | None = None

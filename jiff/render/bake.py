@@ -107,9 +107,8 @@ def bake_field(
         tolerance: how far the middle may be off; 0 asks the field at every texel.
     """
     size = texels.size
-    row_of = np.full(size * size, -1, np.int64)
-    row_of[texels.pixel] = np.arange(len(texels.pixel))
-    row_of = row_of.reshape(size, size)
+    row_of = np.full((size, size), -1, np.int64)
+    row_of.reshape(-1)[texels.pixel] = np.arange(len(texels.pixel))
     values = np.zeros((len(texels.pixel), 3), np.float32)
     known = np.zeros(len(texels.pixel), bool)
     done = np.zeros((size, size), bool)
