@@ -2,8 +2,8 @@
 
 The set is a generated one: an ellipsoid per subject with 512-px images, faces and UV maps, as large as a scan's files
 where that matters (labelled points, image and face mesh sizes). Memory is read in every process, early (all items were seen
-once) and at the end, each time the least of some readings: batches on their way come and go. ``growth`` is what many
-epochs leave behind.
+once) and late, each time the least of many readings: batches on their way come and go. ``growth`` is what many epochs
+leave behind.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from jiff.training.memory import children, memory_bytes, private_bytes
 
 _MEBI = 1 << 20
 _SEED = 0
-_READINGS = 12
 
 
 def _open(root: Path, stage: str, size: int, cache: bool) -> TrainingSet:
@@ -52,27 +51,27 @@ def _item_seconds(items: TrainingSet, count: int) -> list[float]:
 
 
 def _memory(items: TrainingSet, batches: int, workers: int) -> dict[str, list[float]]:
-    """Return memory in MiB, early and at the end: of all processes, and of the loaders' own data."""
+    """Return memory in MiB, early and late: of all processes, and of the loaders' own data."""
     order = BatchOrder(
         length=len(items), batch_size=4, seed=_SEED, first_step=0, last_step=batches, serial=False
     )
     loader = DataLoader(items, batch_sampler=order, num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
     # Loaders end before the last batches are taken.
     last = batches - 2 * workers - 1
-    ends = {"early": batches // 4, "late": last}
-    read: dict[str, list[tuple[float, float]]] = {name: [] for name in ends}
+    windows = {"early": range(batches // 4, batches // 2), "late": range(3 * batches // 4, last)}
+    read: dict[str, list[tuple[list[int], list[int]]]] = {name: [] for name in windows}
     for number, _ in enumerate(loader):
-        for name, end in ends.items():
-            if end - _READINGS < number <= end:
-                pids = children()
-                total = [memory_bytes(), *map(memory_bytes, pids)]
-                own = [private_bytes(pid) for pid in pids]
-                sums = [sum(size for size in sizes if size is not None) / _MEBI for sizes in (total, own)]
-                read[name].append((sums[0], sums[1]))
-    return {
-        key: [min(pair[place] for pair in read[name]) for name in ends]
-        for place, key in enumerate(("all", "private"))
-    }
+        for name, window in windows.items():
+            if number in window:
+                pids = sorted(children())
+                total = [memory_bytes() or 0, *(memory_bytes(pid) or 0 for pid in pids)]
+                read[name].append((total, [private_bytes(pid) or 0 for pid in pids]))
+
+    def least(name: str, place: int) -> float:
+        # Of every process by itself: buffers of batches on their way come and go.
+        return sum(min(sizes) for sizes in zip(*(pair[place] for pair in read[name]))) / _MEBI
+
+    return {key: [least(name, place) for name in windows] for place, key in enumerate(("all", "private"))}
 
 
 def run(quick: bool) -> list[Row]:
@@ -93,7 +92,11 @@ def run(quick: bool) -> list[Row]:
         ):
             before, after = memory[key]
             rows.append(Row(f"memory of {what} after {batches} batches", after, "MiB", before))
-            rows.append(Row(f"growth of {what} since the first quarter", after - before, "MiB", target="0"))
+            rows.append(
+                Row(
+                    f"growth of {what} from the second to the last quarter", after - before, "MiB", target="0"
+                )
+            )
         for stage in ("shape", "color_coarse", "color_fine"):
             for cache, images in ((True, "kept images"), (False, "JPEG and PNG")):
                 items = _open(Path(folder) / "set", stage, size, cache)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console as RichConsole
+    from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress as Bars
 
     from jiff.progress import Figures, Task
@@ -109,7 +110,7 @@ def _new_bars() -> Bars:
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:
                 if task.fields["figures"]:
-                    yield _figure_table(task.fields["figures"])
+                    yield _FigureTable(task.fields["figures"])
 
     return BarsAndFigures(
         TextColumn("{task.description}", markup=False),
@@ -128,19 +129,28 @@ def _new_bars() -> Bars:
     )
 
 
-def _figure_table(figures: Figures) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
+class _FigureTable:
+    """Rows of named figures; a row too long for the terminal goes on below, broken between figures only."""
 
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for title, row in figures.items():
-        line = Text()
-        for index, (name, value) in enumerate(row.items()):
-            line.append("   " if index else "").append(f"{name} ", style="dim").append(value, style="cyan")
-        table.add_row(Text(f"  {title}"), line)
-    return table
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        indent = max(map(len, self._figures)) + 4
+        for title, row in self._figures.items():
+            line = Text(f"  {title}", style="bold", no_wrap=True, overflow="ellipsis")
+            line.pad_right(indent - len(line))
+            empty = True
+            for name, value in row.items():
+                if not empty and len(line) + 3 + len(name) + 1 + len(value) > options.max_width:
+                    yield line
+                    line, empty = Text(" " * indent, no_wrap=True, overflow="ellipsis"), True
+                line.append("" if empty else "   ").append(f"{name} ", style="not bold dim")
+                line.append(value, style="not bold cyan")
+                empty = False
+            yield line
 
 
 class _LineTask:
