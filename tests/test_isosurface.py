@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from networks import canonical_calib, random_subjects
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -17,6 +18,9 @@ from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface, ext
 from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
 from jiff.geometry.marching import CORNERS, case_table, marching_cubes
 from jiff.geometry.mesh import Mesh
+from jiff.inference.fields import OccupancyField
+from jiff.models.config import shape_preset
+from jiff.models.shape import ShapeNetwork
 
 BOUNDS = np.array([[-102.4, -12.4, -102.4], [102.4, 192.4, 102.4]])
 Field = Callable[[torch.Tensor], torch.Tensor]
@@ -338,3 +342,35 @@ def test_node_values_are_evaluated_once(rng: np.random.Generator) -> None:
     assert len(asked) == len(set(asked)) == len(store.keys)
     np.testing.assert_array_equal(store.values, store.keys * 2)
     assert contains(store.keys, np.array([store.keys[0], 1000])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sparse_equals_dense_on_a_trained_network(precision: str) -> None:
+    torch.manual_seed(0)
+    network = ShapeNetwork(shape_preset("tiny", face_branch=False, init="kaiming"))
+    image, calib = random_subjects().item(2).images, canonical_calib()
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(1)
+    low, high = (torch.from_numpy(bound).float() for bound in BOUNDS)
+    for _ in range(120):
+        points = low + (high - low) * torch.rand(1, 1500, 3, generator=generator)
+        radius = ((points[0] - torch.tensor([0.0, 90.0, 0.0])) / torch.tensor([45.0, 80.0, 35.0])).norm(dim=1)
+        labels = (radius < 1).float()
+        values = network.query(network.encode(image, None), points, calib[None, None]).fused()[0]
+        loss = (values - labels).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    with torch.inference_mode():
+        features = network.encode(image, None)
+        exact = OccupancyField(network, features, calib, precision="float32")
+        field = OccupancyField(network, features, calib, precision=precision)
+        dense = _dense(exact, BOUNDS, 64)
+        mesh = extract_surface(field, BOUNDS, SurfaceOptions(resolution=64, coarse_resolution=16))
+    assert len(dense.faces) > 500
+    assert _topology(mesh) == _topology(dense)
+    cell = 204.8 / 64
+    bound = 0.02 if precision == "float32" else 0.1
+    for one, other in ((mesh, dense), (dense, mesh)):
+        assert cKDTree(other.vertices).query(one.vertices)[0].max() < bound * cell
