@@ -129,6 +129,7 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
     pictures, labels = [], []
     with progress.task("Drawing training items", config.items) as bar:
         sets: dict[str, TrainingSet] = {}
+        seen: set[str] = set()
         for number in range(config.items):
             bar.advance()
             subject = name = chosen[number % len(chosen)]
@@ -136,7 +137,9 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
                 if subject not in sets:
                     sets[subject] = TrainingSet(dataset, [subject], settings)
                 items = sets[subject]
-                view = str(rng.choice(items.views[subject]))
+                views = [view for view in items.views[subject] if f"{subject} {view}" not in seen]
+                view = str(rng.choice(views or items.views[subject]))
+                seen.add(f"{subject} {view}")
                 name = f"{subject} {view}"
                 plain = items.camera(subject, view)
                 camera = plain if number % 4 == 0 else draw_camera(augment, plain, rng)
