@@ -10,10 +10,11 @@ import tiny_person
 from PIL import Image
 
 from jiff.data.framing import BODY_SHARE, choose_person, frame_person, people_of
-from jiff.data.matting import given_matte, grabcut_matte
+from jiff.data.matting import find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
 from jiff.errors import ImageError
 from jiff.face.detect import Detection, make_detector
 from jiff.geometry.camera import Camera
+from jiff.pipelines.frame_photos import FramingTools, Photo, frame_photo, is_framed
 
 
 def _mask(
@@ -149,6 +150,62 @@ def test_grabcut_refuses_without_one_face(rng: np.random.Generator) -> None:
         grabcut_matte(photo, _Faces(face, (5, 5, 30, 30)), "a.jpg")
     with pytest.raises(ImageError, match="not a number 4"):
         grabcut_matte(photo, _Faces(face, (5, 5, 30, 30)), "a.jpg", person=4)
+
+
+def _faces(*boxes: tuple[float, float, float, float], evidence: str = "yunet") -> list[Detection]:
+    return [Detection(np.array(box), np.zeros((5, 2)), 0.9, evidence) for box in boxes]
+
+
+def test_masks_that_join_people_are_refused() -> None:
+    mask = _mask(left=60, right=240)
+    first, second = (85.0, 50.0, 115.0, 90.0), (185.0, 55.0, 213.0, 92.0)
+    with pytest.raises(ImageError, match=r"a\.jpg: the mask joins 2 people .* insist with --person 1"):
+        refuse_joined_people(mask, _faces(first, second), "a.jpg")
+    for single in (
+        _faces(first),
+        # Twice the same face; a print on the shirt; a small face far behind; a face beside the mask; a mere guess.
+        _faces(first, (87.0, 52.0, 118.0, 93.0)),
+        _faces(first, (185.0, 255.0, 213.0, 292.0)),
+        _faces(first, (185.0, 55.0, 197.0, 70.0)),
+        _faces(first, (245.0, 55.0, 273.0, 92.0)),
+        _faces(first) + _faces(second, evidence="haar"),
+    ):
+        refuse_joined_people(mask, single, "a.jpg")
+    assert is_wide(mask) and not is_wide(_mask(left=100, right=180)) and not is_wide(_mask() * np.uint8(0))
+
+
+def test_joined_people_are_refused_unless_one_is_insisted_on(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    rgb = rng.integers(0, 255, (400, 300, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    Image.fromarray(_mask(left=60, right=240)).save(tmp_path / "a_mask.png")
+    photo = Photo(tmp_path / "a.png", tmp_path / "crops")
+    detector = _Faces((85, 50, 115, 90), (185, 55, 213, 92))
+    with pytest.raises(ImageError, match="joins 2 people"):
+        frame_photo(photo, FramingTools(detector))
+    assert not (tmp_path / "crops").exists()
+    tools = FramingTools(detector, person=1)
+    record = frame_photo(photo, tools)
+    assert is_framed(photo, tools) and not is_framed(photo, FramingTools(detector))
+    corners = np.array([[-102.4, 192.4, 7, 1], [102.4, -12.4, -9, 1]]) @ np.array(record["world_to_photo"]).T
+    back = np.array(record["frame_to_photo"])
+    np.testing.assert_allclose(corners, [back[:, 2], back[:, :2] @ [512, 512] + back[:, 2]], atol=1e-9)
+    photo.record.write_text("damaged")
+    assert not is_framed(photo, tools)
+
+
+def test_faces_are_given_in_pixels_of_the_photo() -> None:
+    class Half:
+        name = "half"
+
+        def detect(self, image_rgb: np.ndarray) -> list[Detection]:
+            height, width = image_rgb.shape[:2]
+            return _faces((0.25 * width, 0.5 * height, 0.5 * width, 0.75 * height))
+
+    for size in ((300, 200), (3000, 2000)):
+        box = find_faces(np.zeros((*size, 3), np.uint8), Half())[0].box_px
+        np.testing.assert_allclose(box, np.array([50, 150, 100, 225]) * size[0] / 300, rtol=0.01)
 
 
 def test_mask_file_comes_before_alpha(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_face_without_features_falls_back_and_says_so(run: Path, tmp_path: Path)
     assert report.failures["a"].startswith("Reconstructed without the face prior (plain PIFu), because ")
     people = json.loads((tmp_path / "out" / "summary.json").read_text())["people"]
     assert people["a"]["status"] == "done with a fallback"
+    assert people["a"]["step"] == "face" and people["a"]["instead"] == "plain PIFu without the face prior"
     plain = run_reconstruct(_config(run, tmp_path / "a.png", tmp_path / "plain"), NullProgress())
     assert plain.ok
     np.testing.assert_array_equal(

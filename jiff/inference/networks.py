@@ -170,17 +170,18 @@ def load_networks(files: NetworkFiles, device: torch.device, *, fine: bool = Tru
     finer = None
     if fine and coarse is not None:
         finer = load(files.color_fine, ColorFineNetwork, "color_fine")
-    fits = []
+    pairs: list[tuple[Path | None, Path | None, str, int, int]] = []
     if coarse is not None:
-        fits.append(
-            (files.color_coarse, "shape", coarse.config.shape_feature_dim, shape.config.hourglass_dim)
-        )
+        wanted, given = coarse.config.shape_feature_dim, shape.config.hourglass_dim
+        pairs.append((files.color_coarse, files.shape, "shape", wanted, given))
     if coarse is not None and finer is not None:
-        fits.append((files.color_fine, "coarse", finer.config.phi_dim, coarse.config.phi_dim))
-    for path, source, wanted, given in fits:
+        pairs.append(
+            (files.color_fine, files.color_coarse, "coarse", finer.config.phi_dim, coarse.config.phi_dim)
+        )
+    for path, source, kind, wanted, given in pairs:
         if wanted != given:
             raise CheckpointError(
-                f"{path}: expects {wanted} {source} channels where the {source} network gives {given};"
-                " use networks that were trained together."
+                f"{path}: expects {wanted} {kind} channels where {source} gives {given}; use networks that were"
+                " trained together."
             )
     return Networks(shape, coarse, finer, device)

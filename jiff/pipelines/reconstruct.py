@@ -68,6 +68,7 @@ class ReconstructConfig(FineInferenceConfig):
         help="A further photo of the person and its turn, YAW:FILE (90 shows the right side, 180 the back), given once"
         " per view; needs networks trained with --num-views.",
         split=False,
+        metavar="YAW:FILE",
     )
     matting_model: Path | None = option(
         None,
