@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -83,6 +84,21 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         raise _output_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path | str, name: str | None = None) -> None:
+    """Delete the temporary files and folders that killed writers left in ``folder``; nobody else may be writing them now.
+
+    Args:
+        folder: need not exist.
+        name: only those of this file (without its suffix) or folder; any without it.
+    """
+    stem = "*" if name is None else glob.escape(name[:40])
+    for path in Path(folder).glob(f".{stem}.????????.part*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

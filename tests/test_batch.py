@@ -120,6 +120,7 @@ def _record(root: Path, shard: int, count: int) -> None:
         record_stage(dataset, "render", subjects={f"{shard}_{turn}": {"views": turn}}, shared=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_no_completion_is_lost_by_writers_at_the_same_time(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_record, args=(tmp_path / "many", shard, 25)) for shard in range(4)]

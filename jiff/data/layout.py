@@ -162,7 +162,9 @@ def find_scans(root: Path) -> dict[str, Path]:
             found.setdefault(entry.stem, entry)
         elif entry.is_dir():
             name = entry.name.removesuffix("_OBJ")
-            meshes = [p for p in entry.iterdir() if p.is_file() and p.suffix.lower() in suffixes]
+            # Hidden files are what a killed writer left, or a file manager.
+            visible = [p for p in entry.iterdir() if not p.name.startswith(".")]
+            meshes = [p for p in visible if p.suffix.lower() in suffixes and p.is_file()]
             # OBJ first: that is what `jiff data rescale` leaves beside a PLY or GLB.
             meshes.sort(key=lambda p: (p.suffix.lower() != ".obj", p.name))
             preferred = [p for p in meshes if p.stem in (entry.name, name)]

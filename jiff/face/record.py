@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.data.dataset_file import read_dataset_file
 from jiff.errors import DatasetError
 from jiff.face.fitting import FacePose
 from jiff.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
+    from jiff.data.layout import ProcessedSet
+
 FORMAT_VERSION = 1
+PENDING_FOLDER = "icp.pending"
+"""Beside ``fit.json``: what `data icp` is about to put in place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,26 @@ def _plain(pose: FacePose) -> dict[str, Any]:
     }
 
 
+def remembered_summaries(dataset: ProcessedSet, stage: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return what a stage, killed before it could record them, found for subjects that are complete.
+
+    Args:
+        dataset: the set.
+        stage: "face" or "icp".
+        names: of complete subjects; those in ``dataset.yaml`` already, or fitted by others, are left out.
+    """
+    stages = read_dataset_file(dataset).get("stages", {})
+    known = (stages.get(stage) or {}).get("subjects") or {}
+    found = {}
+    for name in names:
+        if name in known or not dataset.face_report(name).is_file():
+            continue
+        summary = (read_record(dataset.face_report(name)).notes or {}).get("summary") or {}
+        if stage in summary:
+            found[name] = summary[stage]
+    return found
+
+
 def _pose(plain: dict[str, Any] | None) -> FacePose | None:
     if plain is None:
         return None
@@ -116,7 +143,7 @@ def read_record(path: Path | str) -> FitRecord:
             image_size=int(content.get("image_size", 512)),
             view=view,
             start=_pose(content.get("start")),
-            notes={k: content[k] for k in ("method", "icp", "align") if k in content},
+            notes={k: content[k] for k in ("method", "icp", "align", "summary") if k in content},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from jiff.progress import Progress
 
 _FIT = "Fit"
-WORKER_GIB = 1.5
-"""Most memory of a process, measured on a scan of 440,000 triangles with images of 1024 pixels."""
+WORKER_GIB = 0.5
+"""Most memory of a process, measured on a scan of 470,000 triangles with images of 1024 pixels."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
 def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
     from jiff.data.dataset_file import record_stage
     from jiff.data.layout import ProcessedSet
+    from jiff.face.record import remembered_summaries
 
     dataset = ProcessedSet(config.input)
     names = dataset.subjects()
@@ -113,7 +115,11 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
         dataset,
         "face",
         settings={"model": config.model, "min_visible": config.min_visible, "box_margin": config.box_margin},
-        subjects={**report.results, **{name: {"refused": why} for name, why in report.failures.items()}},
+        subjects={
+            **remembered_summaries(dataset, "face", report.skipped),
+            **report.results,
+            **{name: {"refused": why} for name, why in report.failures.items()},
+        },
         shared=plan.shard is not None,
     )
     if report.results:
@@ -154,10 +160,10 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     from jiff.data.mesh_cache import cached_mesh
     from jiff.face.appearance import face_colors, visible_share
     from jiff.face.library import load_detector
-    from jiff.face.record import FitRecord
+    from jiff.face.record import PENDING_FOLDER, FitRecord
     from jiff.face.scan_fit import fit_scan
     from jiff.face.surface import FaceScene
-    from jiff.files import write_text
+    from jiff.files import remove_leftovers, write_text
     from jiff.geometry.mesh import Mesh
     from jiff.render.gbuffer import render_gbuffer
 
@@ -198,6 +204,13 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
         usable = [yaw for yaw in usable if _found_at(dataset, name, yaw, five_world, detector)]
     detection = fit.evidence.detection
     in_picture = picture is not None and fit.evidence.source == "the frontal image"
+    summary = {
+        "median_cm": round(fit.quality.median, 3),
+        "p90_cm": round(fit.quality.p90, 3),
+        "overlap": round(fit.quality.overlap, 3),
+        "evidence": f"{detection.evidence} on {fit.evidence.source}",
+        "yaws": len(usable),
+    }
     record = FitRecord(
         model=model.name,
         evidence=f"{detection.evidence} on {fit.evidence.source}",
@@ -206,9 +219,14 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
         five_px=detection.points_px if in_picture else None,
         image_size=fit.evidence.camera.size,
         view=fit.view,
+        notes={"summary": {"face": summary}},
     )
+    for path in (dataset.face_region(name), dataset.face_report(name), dataset.file_number(name)):
+        remove_leftovers(path.parent)
+    # This file says that the subject is complete, so it goes first and comes last: a kill between leaves it absent.
+    dataset.file_number(name).unlink(missing_ok=True)
+    shutil.rmtree(dataset.face_report(name).with_name(PENDING_FOLDER), ignore_errors=True)
     write_face(face, dataset.face_mesh(name), dataset.face_region(name), camera, config.box_margin)
-    write_text(dataset.file_number(name), "".join(f"{yaw}\n" for yaw in usable))
     record.save(dataset.face_report(name))
     if config.overlays and picture is not None:
         from jiff.face.overlay import overlay_picture
@@ -216,13 +234,8 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
 
         overlay = overlay_picture(picture, camera, face, record.five_px)
         save_image(dataset.face_report(name).with_name("overlay.png"), overlay)
-    return {
-        "median_cm": round(fit.quality.median, 3),
-        "p90_cm": round(fit.quality.p90, 3),
-        "overlap": round(fit.quality.overlap, 3),
-        "evidence": record.evidence,
-        "yaws": len(usable),
-    }
+    write_text(dataset.file_number(name), "".join(f"{yaw}\n" for yaw in usable))
+    return summary
 
 
 def _found_at(

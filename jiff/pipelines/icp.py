@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import DatasetError, FitError
+from jiff.files import atomic_folder, remove_leftovers
 from jiff.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
+    from jiff.data.layout import ProcessedSet
     from jiff.progress import Progress
 
 WORKER_GIB = 0.4
@@ -45,6 +47,7 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
     """
     from jiff.data.dataset_file import record_stage
     from jiff.data.layout import ProcessedSet
+    from jiff.face.record import remembered_summaries
 
     config = config.located()
     dataset = ProcessedSet(config.input)
@@ -54,6 +57,8 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
             f"{config.input}: no subject has a face mesh; run `jiff data face -i {config.input}` first."
         )
     plan = plan_batch(config, names, worker_gib=WORKER_GIB)
+    for name in plan.names:
+        remove_leftovers(dataset.face_report(name).parent)
     report = run_batch(
         _refine_subject,
         [(name, (name, config)) for name in names],
@@ -63,7 +68,8 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
         is_complete=_is_refined,
     )
     settings = {"box_margin": config.box_margin}
-    record_stage(dataset, "icp", settings=settings, subjects=report.results, shared=plan.shard is not None)
+    subjects = {**remembered_summaries(dataset, "icp", report.skipped), **report.results}
+    record_stage(dataset, "icp", settings=settings, subjects=subjects, shared=plan.shard is not None)
     report.outputs.append(str(config.input / "FACE_3DMM"))
     return report
 
@@ -74,6 +80,29 @@ def _stamp(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
+def _pending(dataset: ProcessedSet, name: str) -> Path:
+    from jiff.face.record import PENDING_FOLDER
+
+    return dataset.face_report(name).with_name(PENDING_FOLDER)
+
+
+def _put_in_place(dataset: ProcessedSet, name: str) -> dict[str, Any]:
+    """Move a subject's pending files to their places and return its summary; killed between, the next run goes on here."""
+    import shutil
+    import uuid
+
+    from jiff.face.record import read_record
+    from jiff.files import write_bytes
+
+    folder = _pending(dataset, name)
+    for target in (dataset.face_mesh(name), dataset.face_region(name), dataset.face_report(name)):
+        write_bytes(target, (folder / target.name).read_bytes())
+    summary = (read_record(folder / dataset.face_report(name).name).notes or {})["summary"]["icp"]
+    # Renamed first: half a pending folder must never be taken for a whole one.
+    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")))
+    return dict(summary)
+
+
 def _is_refined(item: tuple[str, IcpConfig]) -> bool:
     """Whether the mesh on disk is the one that an earlier run left."""
     from jiff.data.layout import ProcessedSet
@@ -81,6 +110,8 @@ def _is_refined(item: tuple[str, IcpConfig]) -> bool:
 
     name, config = item
     dataset = ProcessedSet(config.input)
+    if _pending(dataset, name).is_dir():
+        return False
     if config.overwrite or not dataset.face_report(name).is_file() or not dataset.face_region(name).is_file():
         return False
     notes = read_record(dataset.face_report(name)).notes or {}
@@ -105,6 +136,10 @@ def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
 
     name, config = item
     dataset = ProcessedSet(config.input)
+    for path in (dataset.face_region(name), dataset.face_report(name)):
+        remove_leftovers(path.parent)
+    if _pending(dataset, name).is_dir():
+        return _put_in_place(dataset, name)
     mesh = load_mesh(dataset.face_mesh(name), texture=False)
     report_path = dataset.face_report(name)
     record = read_record(report_path) if report_path.is_file() else None
@@ -140,21 +175,26 @@ def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
             f"{dataset.face_mesh(name)}: was left as it is because {why}; look at its overlay.png."
         )
     camera = frontal_camera(dataset, name)
-    write_face(
-        replace(mesh, vertices=vertices, normals=None), dataset.face_mesh(name), dataset.face_region(name), camera,
-        config.box_margin,
-    )  # fmt: skip
-    notes = {"icp": {"moved_cm": round(moved, 5), "mesh": _stamp(dataset.face_mesh(name))}}
-    if record is not None:
-        replace(record, pose=refined, quality={**record.quality, **quality.to_dict()}, notes=notes).save(
-            report_path
-        )
-    else:
-        FitRecord("external", "the mesh that was there", None, quality.to_dict(), notes=notes).save(
-            report_path
-        )
-    return {
+    summary = {
         "moved_cm": round(moved, 4),
         "median_cm": round(quality.median, 3),
         "p90_cm": round(quality.p90, 3),
     }
+    earlier = (record.notes if record is not None else None) or {}
+    with atomic_folder(_pending(dataset, name)) as folder:
+        mesh_path = folder / dataset.face_mesh(name).name
+        refined_mesh = replace(mesh, vertices=vertices, normals=None)
+        write_face(
+            refined_mesh, mesh_path, folder / dataset.face_region(name).name, camera, config.box_margin
+        )
+        notes = {
+            **earlier,
+            "icp": {"moved_cm": round(moved, 5), "mesh": _stamp(mesh_path)},
+            "summary": {**(earlier.get("summary") or {}), "icp": summary},
+        }
+        if record is not None:
+            done = replace(record, pose=refined, quality={**record.quality, **quality.to_dict()}, notes=notes)
+        else:
+            done = FitRecord("external", "the mesh that was there", None, quality.to_dict(), notes=notes)
+        done.save(folder / report_path.name)
+    return _put_in_place(dataset, name)

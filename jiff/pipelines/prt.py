@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import UsageError
+from jiff.files import remove_leftovers
 from jiff.parallel import run_batch
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ def prepare_prt(mesh_path: Path, config: PrtConfig, threads: int = 1) -> PrtResu
     from jiff.geometry.mesh_io import load_mesh
     from jiff.geometry.raycast import RayScene
     from jiff.render.prt import PrtSampling, compute_prt
-    from jiff.render.prt_io import bounce_folder, write_prt
+    from jiff.render.prt_io import BOUNCE_FOLDER, bounce_folder, write_prt
 
     method = "cosine" if config.sampling in _COSINE_NAMES else config.sampling
     sampling = PrtSampling(method, config.directions, config.seed)
+    remove_leftovers(mesh_path.parent, BOUNCE_FOLDER)
     mesh = load_mesh(mesh_path, texture=False)
     begin = perf_counter()
     prt = compute_prt(mesh, RayScene(mesh.vertices, mesh.faces), sampling, threads=threads)

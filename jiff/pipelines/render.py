@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import AssetError, UsageError
+from jiff.files import remove_leftovers
 from jiff.parallel import run_batch
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     _agree(config, dataset, settings)
     plan = plan_batch(config, scans, worker_gib=WORKER_GIB)
     shared = plan.shard is not None
+    if not shared:
+        remove_leftovers(dataset.root)
     record_stage(dataset, "render", settings=settings, shared=shared)
     items = [
         (name, RenderTask(name, path, dataset.root, tuple(views), config, environments, plan.threads))

@@ -13,7 +13,7 @@ import numpy as np
 
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.errors import DatasetError, ImageError, MeshError
-from jiff.files import atomic_path
+from jiff.files import atomic_path, remove_leftovers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -218,8 +218,7 @@ def _draw_view(task: RenderTask, scan: ShadedScan, maps: UvMaps, framing: dict[s
 def _remove_leftovers(task: RenderTask) -> None:
     # Temporary files of a run that was killed; nobody else works on this subject now.
     for folder in {path.parent for path in subject_files(task) + view_files(task, task.views[0])}:
-        for leftover in folder.glob(".*.part.*") if folder.is_dir() else ():
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(folder)
 
 
 def render_subject(task: RenderTask) -> int:

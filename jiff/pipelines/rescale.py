@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import DatasetError, ImageError, MeshError, UsageError
+from jiff.files import remove_leftovers
 from jiff.parallel import run_batch
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
     from jiff.geometry.scan_writer import read_record, texture_name, write_scan
     from jiff.render.prt_io import bounce_folder
 
+    remove_leftovers(task.target.parent)
     surface = _colored(read_surface(task.source), task.source)
     data = surface.data
     earlier = read_record(task.source) or {}

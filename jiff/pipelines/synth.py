@@ -10,7 +10,7 @@ from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.data.synthetic.scan_files import ScanJob, is_complete, warm_up, write_scan
 from jiff.errors import UsageError
-from jiff.files import make_folder
+from jiff.files import make_folder, remove_leftovers
 from jiff.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def run_synth(config: SynthConfig, progress: Progress) -> BatchReport:
     plan = plan_batch(config, [job.folder.name for job in jobs], worker_gib=worker_gib(config.triangles))
     own = set(plan.names)
     pending = [job for job in jobs if job.folder.name in own and (config.overwrite or not is_complete(job))]
+    for job in pending:
+        remove_leftovers(config.out, job.folder.name)
     if pending:
         # Once, before workers start, so that they do not all build the same cache.
         warm_up(config.triangles, config.texture_size)
