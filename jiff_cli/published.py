@@ -68,13 +68,6 @@ TRAIN: dict[str, Retired] = {
     "test_folder_path": Retired(
         "photos are reconstructed by 'jiff eval pifu' and 'jiff eval jiff' after training."
     ),
-    "load_netC_checkpoint_path": Retired("to go on from a colour network use --continue-train."),
-    "load_netC_coarse_checkpoint_path": Retired(
-        "only 'jiff train color-fine' reads the coarse colour network."
-    ),
-    "no_residual": Retired("the skip connections of the MLPs belong to the method.", takes_value=False),
-    "use_tanh": Retired("the colour networks always end in tanh, as published.", None, takes_value=False),
-    "num_gen_mesh_test": Retired(_UNREAD, ("1",)),
 }
 
 EVAL: dict[str, Retired] = {
