@@ -53,8 +53,8 @@ def accelerator(operation: str, cuda: bool) -> ModuleType | None:
 
     Args:
         operation: a name listed in ``ACCELERATORS``.
-        cuda: whether the tensors lie on a CUDA device; kaolin's kernels run only there, so elsewhere they are
-            chosen only when ``JIFF_OPS`` names them.
+        cuda: whether the tensors lie on a CUDA device; elsewhere an accelerator is chosen only when ``JIFF_OPS``
+            names it.
 
     Raises:
         ConfigError: ``JIFF_OPS`` insists on an accelerator that cannot be imported.
@@ -72,8 +72,8 @@ def accelerator(operation: str, cuda: bool) -> ModuleType | None:
             )
         if choice not in (None, name):
             return None
-        if name != "torch_scatter" and not cuda and choice != name:
-            # On the CPU the vectorised twins are as fast; accelerators pay off on the GPU.
+        if not cuda and choice != name:
+            # On the CPU the vectorised twins are as fast (docs/architecture.md); accelerators pay off on the GPU.
             return None
         return module
     return None
