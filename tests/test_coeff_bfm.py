@@ -251,6 +251,19 @@ def test_hostile_and_damaged_pickles_are_refused(tmp_path: Path, monkeypatch: py
         flame.flame_arrays(tmp_path / "absent.pkl")
 
 
+def test_hostile_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for content in ({"fcid.weight": _Hostile()}, _Hostile()):
+        torch.save(content, tmp_path / "params.pt")
+        with pytest.raises(AssetError, match=r"params\.pt"):
+            coeff_net.load_coefficient_network(tmp_path / "params.pt")
+    assert not (tmp_path / "owned").exists()
+    with pytest.raises(AssetError, match="assets list"):
+        coeff_net.load_coefficient_network(tmp_path / "absent.pt")
+    with pytest.raises(AssetError, match=r"similarity_Lm3D_all\.mat"):
+        coeff_net.five_template(tmp_path / "similarity_Lm3D_all.mat")
+
+
 @pytest.mark.parametrize("yaw_deg", [-40, 0, 25])
 def test_68_landmarks_of_a_picture_give_turn_and_size(yaw_deg: float):
     m = model()

@@ -73,6 +73,37 @@ def test_refused_subject_leaves_no_face_but_a_reason(fitted: Path):
     assert "refused" in dataset.dataset_file.read_text()
 
 
+def test_yaws_can_be_left_to_the_detector(fitted: Path, tmp_path: Path):
+    """Geometry lists what shows the face; with detection the yaws count whose image a detector reads."""
+    root = tmp_path / "set"
+    shutil.copytree(fitted, root)
+    dataset = ProcessedSet(root)
+    by_geometry = dataset.file_number("front").read_text().split()
+    save_image(dataset.render("front", "0_0_00"), np.full((512, 512, 3), 60, np.uint8))
+    report = run_face(FaceConfig(input=root, jobs=1, overwrite=True, detect_yaws=True), NullProgress())
+    # The picture is blank: the face is found on the clay, the yaw is not listed.
+    assert "clay" in report.results["front"]["evidence"]
+    assert "0" in by_geometry and "0" not in dataset.file_number("front").read_text().split()
+
+
+def test_damaged_copies_of_faces_are_made_again(fitted: Path, tmp_path: Path):
+    root = tmp_path / "set"
+    shutil.copytree(fitted, root)
+    dataset = ProcessedSet(root)
+    before = face_data(dataset, "front")
+    (copy,) = dataset.cache("front").glob("face_*.npz")
+    for damage in (b"", b"PK\x03\x04 cut", copy.read_bytes()[:-200]):
+        copy.write_bytes(damage)
+        again = face_data(dataset, "front")
+        np.testing.assert_array_equal(again.vertices_world, before.vertices_world)
+        np.testing.assert_array_equal(again.box_world, before.box_world)
+    mesh = dataset.face_mesh("front")
+    mesh.write_text(mesh.read_text() + "# touched\n")
+    face_data(dataset, "front")
+    (other,) = dataset.cache("front").glob("face_*.npz")
+    assert other.name != copy.name
+
+
 def test_second_run_skips_what_is_complete(fitted: Path):
     stamp = ProcessedSet(fitted).face_mesh("front").stat().st_mtime_ns
     report = run_face(FaceConfig(input=fitted, jobs=1), NullProgress())
@@ -132,12 +163,12 @@ def test_external_face_mesh_as_prior(fitted: Path, tmp_path: Path):
     fit = load_mesh(ProcessedSet(fitted).face_mesh("front"))
     local = fit.vertices - fit.vertices.mean(0)
     save_mesh(Mesh(local / 100, m.triangles, colors=fit.colors), faces / "front.ply")
-    report = run_face(FaceConfig(input=root, face_mesh_dir=faces, jobs=1), NullProgress())
+    report = run_face(FaceConfig(input=root, face_mesh=faces, jobs=1), NullProgress())
     assert not report.failures
     placed = load_mesh(ProcessedSet(root).face_mesh("front")).vertices
     assert np.median(np.linalg.norm(placed - fit.vertices, axis=1)[m.core]) < 0.3
     (faces / "front.ply").unlink()
-    report = run_face(FaceConfig(input=root, face_mesh_dir=faces, jobs=1, overwrite=True), NullProgress())
+    report = run_face(FaceConfig(input=root, face_mesh=faces, jobs=1, overwrite=True), NullProgress())
     assert "no such face mesh" in report.failures["front"]
 
 

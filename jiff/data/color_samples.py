@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from jiff.data.face_data import face_box_corners
 from jiff.data.image_store import decode_image
 from jiff.data.labels import subject_seed
 from jiff.data.mapped import MappedArray
-from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.data.mesh_cache import cached_arrays, fingerprint, remove_stale
 from jiff.errors import DatasetError, ImageError
 from jiff.files import atomic_path
 
@@ -157,24 +157,18 @@ def _texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Tex
                 f"{path}: no such file; colour stages need UV maps, so the scan needs texture coordinates and "
                 "`jiff data render` must have run."
             )
-    cached = dataset.cache(subject) / f"texels_{fingerprint(files, _VERSION, config)}.npz"
-    if cached.is_file():
-        try:
-            with np.load(cached, allow_pickle=False) as stored:
-                return Texels(stored["index"], stored["points"], stored["normals"], int(stored["face"]))
-        except (OSError, ValueError, KeyError, EOFError):
-            cached.unlink(missing_ok=True)
-    texels = _read_texels(dataset, subject, config)
-    with atomic_path(cached) as temporary:
-        np.savez(
-            temporary,
-            index=texels.index,
-            points=texels.points_world,
-            normals=texels.normals_world,
-            face=np.array(texels.face),
-        )
-    remove_stale(cached.parent, "texels_", cached)
-    return texels
+
+    def read() -> dict[str, NDArray[Any]]:
+        texels = _read_texels(dataset, subject, config)
+        return {
+            "index": texels.index,
+            "points": texels.points_world,
+            "normals": texels.normals_world,
+            "face": np.array(texels.face),
+        }
+
+    arrays = cached_arrays(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), read)
+    return Texels(arrays["index"], arrays["points"], arrays["normals"], int(arrays["face"]))
 
 
 def _read_texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Texels:

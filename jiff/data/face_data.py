@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jiff.data.layout import view_name
-from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.data.mesh_cache import cached_arrays, fingerprint
 from jiff.errors import DatasetError
-from jiff.files import atomic_path
 from jiff.geometry.camera import Camera
 
 if TYPE_CHECKING:
@@ -96,30 +95,21 @@ def face_data(dataset: ProcessedSet, subject: str) -> FaceData:
             raise DatasetError(
                 f"{path}: no such file, though its partner is there; run `jiff data face` again."
             )
-    cached = dataset.cache(subject) / f"face_{fingerprint([mesh_path, region_path], _VERSION)}.npz"
-    if cached.is_file():
-        try:
-            with np.load(cached, allow_pickle=False) as stored:
-                return FaceData(stored["vertices"], stored["colors"], stored["box"])
-        except (OSError, ValueError, KeyError, EOFError):
-            cached.unlink(missing_ok=True)
-    data = _read_face(dataset, subject)
-    with atomic_path(cached) as temporary:
-        np.savez(temporary, vertices=data.vertices_world, colors=data.colors, box=data.box_world)
-    remove_stale(cached.parent, "face_", cached)
-    return data
+    key = fingerprint([mesh_path, region_path], _VERSION)
+    arrays = cached_arrays(dataset.cache(subject), "face", key, lambda: _read_face(dataset, subject))
+    return FaceData(arrays["vertices"], arrays["colors"], arrays["box"])
 
 
-def _read_face(dataset: ProcessedSet, subject: str) -> FaceData:
+def _read_face(dataset: ProcessedSet, subject: str) -> dict[str, NDArray[Any]]:
     from jiff.geometry.mesh_io import load_mesh
 
     mesh = load_mesh(dataset.face_mesh(subject), texture=False)
     corners = face_box_corners(dataset, subject)
-    if corners is None:
-        return no_face_data()
     # Gray stands in for the colours that an external mesh may lack.
     colors = np.full_like(mesh.vertices, 0.5) if mesh.colors is None else mesh.colors
-    box = [corners[0, 0], corners[1, 0], corners[0, 1], corners[1, 1]]
-    return FaceData(
-        mesh.vertices.astype(np.float32), colors.astype(np.float32), np.asarray(box, dtype=np.float32)
-    )
+    box = no_face_data().box_world if corners is None else corners.T[:2].ravel()
+    return {
+        "vertices": mesh.vertices.astype(np.float32),
+        "colors": colors.astype(np.float32),
+        "box": np.asarray(box, dtype=np.float32),
+    }

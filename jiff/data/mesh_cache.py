@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import load_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
 
     from jiff.data.layout import ProcessedSet
 
@@ -45,6 +48,34 @@ def remove_stale(folder: Path, prefix: str, keep: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def cached_arrays(
+    folder: Path, kind: str, key: str, make: Callable[[], dict[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``<folder>/<kind>_<key>.npz``, made and stored when they are not there.
+
+    Earlier files of the kind are deleted. A damaged copy is as good as none: it is only a copy.
+
+    Args:
+        folder: cache folder of a subject.
+        kind: what the arrays are, e.g. "mesh".
+        key: ``fingerprint`` of what they are made from.
+        make: gives the arrays; its errors pass through.
+    """
+    path = folder / f"{kind}_{key}.npz"
+    if path.is_file():
+        try:
+            # NumPy leaves a damaged file open that it was given by name.
+            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            path.unlink(missing_ok=True)
+    arrays = make()
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    remove_stale(folder, f"{kind}_", path)
+    return arrays
+
+
 def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:
     """Return the geometry (no texture) of a subject's scan, world units, from its binary copy.
 
@@ -59,17 +90,10 @@ def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:
         raise DatasetError(
             f"{source}: no such file; run `jiff data render` again to copy the scan into the set."
         )
-    path = dataset.cache(subject) / f"mesh_{fingerprint([source], _VERSION)}.npz"
-    if path.is_file():
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                vertices, faces = stored["vertices"], stored["faces"].astype(np.int64)
-            return Mesh(vertices=vertices, faces=faces)
-        except (OSError, ValueError, KeyError, EOFError):
-            # A damaged copy is as good as none: it is only a copy.
-            path.unlink(missing_ok=True)
-    mesh = load_mesh(source, texture=False)
-    with atomic_path(path) as temporary:
-        np.savez(temporary, vertices=mesh.vertices, faces=mesh.faces.astype(np.int32))
-    remove_stale(path.parent, "mesh_", path)
-    return Mesh(vertices=mesh.vertices, faces=mesh.faces)
+
+    def read() -> dict[str, NDArray[Any]]:
+        mesh = load_mesh(source, texture=False)
+        return {"vertices": mesh.vertices, "faces": mesh.faces.astype(np.int32)}
+
+    arrays = cached_arrays(dataset.cache(subject), "mesh", fingerprint([source], _VERSION), read)
+    return Mesh(vertices=arrays["vertices"], faces=arrays["faces"].astype(np.int64))

@@ -15,7 +15,8 @@ import numpy as np
 from jiff.assets import cache_dir
 from jiff.body import anny_files, phenotype
 from jiff.body.anny_body import AnnyBody, load_anny_body
-from jiff.data.synthetic.subdivide import catmull_clark
+from jiff.data.synthetic.layers import faces_inside, snap_to_zero
+from jiff.data.synthetic.subdivide import catmull_clark, unique_edges
 from jiff.errors import AssetError
 from jiff.face.anny_paint import paint_face
 from jiff.face.landmarks import MIRROR_68, similarity
@@ -25,7 +26,7 @@ from jiff.face.regions import face_regions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SEED = 68
 PEOPLE = 1200
 COMPONENTS = 80
@@ -91,24 +92,21 @@ def _dense_shapes(body: AnnyBody, vertices: NDArray[np.int64]) -> NDArray[np.flo
     return np.stack([body.blend_shape(label)[vertices] for label in body.labels])
 
 
-def _face_quads(
-    quads: NDArray[np.int64], points: NDArray[np.float64], marks: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Return which quads lie on the front of the head: ear to ear, hairline to under the chin.
+def _face_field(points: NDArray[np.float64], marks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [V] metres, positive on the front of the head: ear to ear, hairline to under the chin.
 
     Args:
-        quads: [Q, 4] of the head.
         points: [V, 3] metres, neutral head.
         marks: [68, 3] its landmarks.
     """
-    center = points[quads].mean(1)
-    x, y, z = center.T
-    eyes_y, chin, ear = marks[36:48, 1].mean(), marks[8], marks[0]
+    x, y, z = points.T
+    eyes_y, chin, jaw, ear = marks[36:48, 1].mean(), marks[8], marks[[5, 11]].mean(0), marks[0]
     low_ear = marks[2, 1] - 0.022
-    under = np.interp(z, [ear[2], chin[2]], [low_ear, chin[1] - 0.004])
+    # A line 4 mm under the jaw, so that all landmarks lie well inside.
+    under = np.interp(z, [ear[2], jaw[2], chin[2]], [low_ear, jaw[1] - 0.004, chin[1] - 0.004])
     top = eyes_y + 0.068 - 1.6 * x**2
-    keep: NDArray[np.bool_] = (z > ear[2] - 0.001) & (y > under) & (y < top)
-    return keep
+    field: NDArray[np.float64] = np.minimum(np.minimum(z - ear[2] + 0.004, y - under), top - y)
+    return field
 
 
 def _align_to_mean(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,13 +151,15 @@ def build_anny_face() -> MorphableModel:
     points = neutral[used]
     # The same refinement as the synthetic people's: base vertices lie off the smooth surface by up to 1 mm.
     refined = catmull_clark(len(used), quads, np.zeros((1, 2)), np.zeros_like(quads))
-    keep = _face_quads(refined.faces, refined.matrix @ points, points[marks])
-    keep[4 * len(skin) :] = True
-    keep |= np.isin(refined.faces, marks).any(1)
-    children = refined.faces[keep]
-    face_vertices, children = np.unique(children, return_inverse=True)
-    children = children.reshape(-1, 4)
-    matrix = refined.matrix[face_vertices].tocsc()
+    field = _face_field(refined.matrix @ points, points[marks])
+    field[refined.faces[4 * len(skin) :]] = 1.0
+    # Vertices near the border slide onto it: cut along whole faces it would be a saw.
+    triangles = np.concatenate([refined.faces[:, [0, 1, 2]], refined.faces[:, [0, 2, 3]]])
+    border, field = snap_to_zero(field, unique_edges(triangles, len(field))[0])
+    triangles = triangles[faces_inside(field, triangles)]
+    face_vertices, triangles = np.unique(triangles, return_inverse=True)
+    triangles = triangles.reshape(-1, 3).astype(np.int64)
+    matrix = (border @ refined.matrix)[face_vertices].tocsc()
     # Only the base vertices under the face matter: position, turn and size of a face are measured on them.
     under = np.flatnonzero(np.diff(matrix.indptr))
     matrix = matrix[:, under].tocsr().astype(np.float32)
@@ -190,7 +190,7 @@ def build_anny_face() -> MorphableModel:
         expression=(expression * to_world).astype(np.float32),
         texture_mean=texture_mean,
         texture_basis=texture_basis,
-        triangles=np.concatenate([children[:, [0, 1, 2]], children[:, [0, 2, 3]]]).astype(np.int64),
+        triangles=triangles,
         landmarks68=marks.astype(np.int64),
         fit_weight=fit_weight,
         core=core,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.face.model import MorphableModel
+    from jiff.face.picture_term import PictureTerm
     from jiff.face.surface import FaceScene
     from jiff.geometry.camera import Camera
 
@@ -22,16 +23,19 @@ COARSE_FIT = FitConfig(
     reach=(5.0, 4.0, 3.0, 2.5),
     iterations=(4, 4, 5, 6),
     prior=(1e5, 600.0, 150.0, 80.0),
-    noise=(2.0, 1.5, 1.0, 0.8),
-    landmark_noise=(0.5, 0.35, 0.25, 0.25),
+    noise=(3.0, 2.5, 2.0, 2.0),
+    landmark_noise=(0.5, 0.7, 1.0, 1.0),
     landmark_axes=(1.0, 1.0, 4.0),
     least_cosine=0.4,
     coarse_vertices=1300,
     fine_vertices=2000,
-    turn_deviation=0.12,
-    scale_deviation=0.04,
+    turn_deviation=0.2,
+    scale_deviation=0.08,
+    picture=(1000.0, 1000.0, 1000.0, 1000.0),
+    picture_level=(0, 1, 2, 2),
 )
-"""A reconstruction's face is off by about 1 cm; landmarks of the picture are worth more than its outline."""
+"""A reconstruction's face is off by about 1 cm, the same way over some centimetres, so that hundreds of its points say
+little more than a few: the picture fixes x, y and size, the reconstruction the depth, both the turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,7 @@ def fit_coarse(
     start: FacePose,
     five_px: NDArray[np.float64] | None,
     limits: FitLimits = COARSE_LIMITS,
+    picture: PictureTerm | None = None,
 ) -> CoarseFit:
     """Return the face moved onto a coarse reconstruction and, where that makes a good fit, formed by it.
 
@@ -92,6 +97,7 @@ def fit_coarse(
         start: the face as placed by the photo's landmarks.
         five_px: [5, 2] those landmarks, in pixels of ``camera.size``; None when they are unknown.
         limits: beyond which the surface fit is not used.
+        picture: the photo, where its pixels are known.
 
     Raises:
         FitError: hardly anything of the reconstruction lies behind the face.
@@ -113,7 +119,7 @@ def fit_coarse(
         own = model.five_landmarks(moved.vertices(model))
         depth = camera.world_to_ndc(own)[:, 2]
         five_world = camera.pixel_to_world(five_px, depth)
-    pose = fitter.fit(surface, moved, five_world)
+    pose = fitter.fit(surface, moved, five_world, picture=picture)
     quality = measure_fit(model, pose, surface, within=2.0, five_px=_pair(model, pose, camera, five_px))
     why = refusal(quality, limits)
     if why is None:

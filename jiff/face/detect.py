@@ -19,7 +19,7 @@ SCORE_THRESHOLD = 0.6
 """YuNet's score below which a find is no face; its authors' default is 0.9, synthetic and small faces score lower."""
 
 # Where a Haar box (x, y, width, height) has eyes, nose tip and mouth corners, as fractions of the box.
-_HAAR_FIVE = np.array([[0.31, 0.39], [0.69, 0.39], [0.5, 0.60], [0.35, 0.78], [0.65, 0.78]])
+_HAAR_FIVE = np.array([[0.31, 0.39], [0.69, 0.39], [0.5, 0.63], [0.35, 0.81], [0.65, 0.81]])
 
 
 @dataclass(frozen=True)

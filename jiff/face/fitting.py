@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.face.model import MorphableModel
+    from jiff.face.picture_term import PictureTerm
     from jiff.face.surface import FaceSurface
 
 
@@ -34,6 +35,8 @@ class FitConfig:
         landmark_axes: factor of ``landmark_noise`` along x, y and z (a photo's landmarks say little about z).
         turn_deviation: expected turn away from the start, radians; infinite where the start is a mere guess.
         scale_deviation: expected change of size against the start, natural logarithm.
+        picture: number of independent measurements that a picture counts for, per round; 0 switches it off.
+        picture_level: how far a picture is smoothed, per round, see ``PictureTerm``.
     """
 
     reach: tuple[float, ...] = (3.0, 1.8, 1.0, 0.6, 0.4)
@@ -49,6 +52,8 @@ class FitConfig:
     landmark_axes: tuple[float, float, float] = (1.0, 1.0, 1.0)
     turn_deviation: float = float("inf")
     scale_deviation: float = float("inf")
+    picture: tuple[float, ...] = ()
+    picture_level: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,17 @@ class FacePose:
     def place(self, shape: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return model points [N, 3] in the world."""
         return self.scale * shape @ self.rotation.T + self.offset
+
+
+@dataclass(frozen=True)
+class _Round:
+    """The settings of one round, see ``FitConfig``; ``picture`` is (measurements, level)."""
+
+    reach: float
+    prior: float
+    noise: float
+    landmark_noise: float
+    picture: tuple[float, int] = (0.0, 0)
 
 
 def start_from_landmarks(
@@ -124,12 +140,13 @@ class FaceFitter:
 
     def fit(
         self,
-        surface: FaceSurface,
+        surface: FaceSurface | None,
         start: FacePose,
         five_world: NDArray[np.float64] | None = None,
         five_weight: NDArray[np.float64] | None = None,
         *,
         rounds: slice = slice(None),
+        picture: PictureTerm | None = None,
     ) -> FacePose:
         """Return the pose and coefficients that bring the model onto the surface.
 
@@ -137,21 +154,23 @@ class FaceFitter:
         Tukey's function of their plane distance, and solves one linear system for everything.
 
         Args:
-            surface: what is seen of the scan.
+            surface: what is seen of the scan; None where only a picture is known, then the depth stays.
             start: from ``start_from_landmarks`` or an earlier fit.
             five_world: [5, 3] landmarks on the surface, or None.
             five_weight: [5] trust in each, 1 where measured.
             rounds: which rounds of the configuration to run.
+            picture: a photo of the face, whose features find their place in it.
         """
         c = self.config
         pose = start
-        schedule = list(zip(c.reach, c.iterations, c.prior, c.noise, c.landmark_noise))
+        pictures = list(zip(c.picture, c.picture_level)) or [(0.0, 0)] * len(c.reach)
+        schedule = list(zip(c.reach, c.prior, c.noise, c.landmark_noise, pictures, c.iterations))
         chosen = schedule[rounds]
-        for number, (reach, iterations, prior, noise, mark_noise) in enumerate(chosen):
+        for number, (*round_settings, iterations) in enumerate(chosen):
             subset = self._fine if number == len(chosen) - 1 else self._coarse
+            settings = _Round(*round_settings)
             for _ in range(iterations):
-                settings = (reach, prior, noise, mark_noise)
-                pose = self._step(pose, start, surface, subset, settings, five_world, five_weight)
+                pose = self._step(pose, start, surface, subset, settings, five_world, five_weight, picture)
         return pose
 
     def polish(
@@ -159,7 +178,7 @@ class FaceFitter:
     ) -> FacePose:
         """Repeat the last round, without landmarks, until no vertex moves by more than ``tolerance`` per step."""
         c = self.config
-        last = (c.reach[-1], c.prior[-1], c.noise[-1], float("inf"))
+        last = _Round(c.reach[-1], c.prior[-1], c.noise[-1], float("inf"))
         pose, vertices = start, start.vertices(self.model)
         for _ in range(most_steps):
             pose = self._step(pose, start, surface, self._fine, last, None, None)
@@ -173,36 +192,35 @@ class FaceFitter:
         self,
         pose: FacePose,
         start: FacePose,
-        surface: FaceSurface,
+        surface: FaceSurface | None,
         subset: NDArray[np.int64],
-        settings: tuple[float, float, float, float],
+        settings: _Round,
         five_world: NDArray[np.float64] | None,
         five_weight: NDArray[np.float64] | None,
+        picture: PictureTerm | None = None,
     ) -> FacePose:
-        reach, prior, noise, mark_noise = settings
         model = self.model
         vertices = pose.vertices(model)
-        normals = vertex_normals(vertices, model.triangles)[subset]
-        points = vertices[subset]
-        distance, index = surface.tree.query(points, distance_upper_bound=reach)
-        found = np.isfinite(distance)
-        index = np.where(found, index, 0)
-        target, plane = surface.points_world[index], surface.normals_world[index]
-        residual = np.einsum("ij,ij->i", target - points, plane)
-        agree = np.einsum("ij,ij->i", normals, plane) > self.config.least_cosine
-        good = found & agree & (np.abs(residual) < reach)
-        weight = model.fit_weight[subset] * np.where(good, (1 - (residual / reach) ** 2) ** 2, 0.0)
-        total = float(weight.sum())
-        if total <= 0:
-            return pose
-        weight = weight * (self.config.data_scale / max(total, 0.35 * float(model.fit_weight[subset].sum())))
-        keep = weight > 0
+        normals = vertex_normals(vertices, model.triangles)
         center = pose.offset
-        rows = self._rows(pose, subset[keep], points[keep] - center, plane[keep])
-        w = (weight[keep] / noise**2).astype(np.float32)
-        weighted = rows * w[:, None]
-        normal_matrix = (weighted.T @ rows).astype(np.float64)
-        right = (weighted.T @ residual[keep].astype(np.float32)).astype(np.float64)
+        count = 7 + self._basis.shape[2]
+        normal_matrix, right = np.zeros((count, count)), np.zeros(count)
+        prior, mark_noise = settings.prior, settings.landmark_noise
+        if surface is not None:
+            index, plane, residual, weight = self._correspondences(
+                vertices, normals, surface, subset, settings
+            )
+            if len(index) == 0:
+                return pose
+            self._add(pose, vertices, index, plane, residual, weight, normal_matrix, right)
+        if picture is not None and settings.picture[0] > 0:
+            index, direction, residual, weight = picture.compare(vertices, normals, settings.picture[1])
+            weight = weight * (settings.picture[0] / max(len(weight), 1))
+            self._add(pose, vertices, index, direction, residual, weight, normal_matrix, right)
+            if surface is None:
+                # Nothing is known of the depth: it stays.
+                ahead = picture.camera.forward_world
+                normal_matrix[3:6, 3:6] += 1e3 * np.trace(normal_matrix[3:6, 3:6]) * np.outer(ahead, ahead)
         if five_world is not None and np.isfinite(mark_noise):
             self._add_landmarks(
                 pose, vertices, center, mark_noise, five_world, five_weight, normal_matrix, right
@@ -228,6 +246,47 @@ class FaceFitter:
             identity=coefficients[:count],
             expression=coefficients[count:],
         )
+
+    def _correspondences(
+        self,
+        vertices: NDArray[np.float64],
+        normals: NDArray[np.float64],
+        surface: FaceSurface,
+        subset: NDArray[np.int64],
+        settings: _Round,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return vertices [N], surface normals [N, 3], distances along them [N] and weights [N] of the pairs that count."""
+        points, reach = vertices[subset], settings.reach
+        distance, index = surface.tree.query(points, distance_upper_bound=reach)
+        found = np.isfinite(distance)
+        index = np.where(found, index, 0)
+        target, plane = surface.points_world[index], surface.normals_world[index]
+        residual = np.einsum("ij,ij->i", target - points, plane)
+        agree = np.einsum("ij,ij->i", normals[subset], plane) > self.config.least_cosine
+        good = found & agree & (np.abs(residual) < reach)
+        trust = self.model.fit_weight[subset].astype(np.float64)
+        weight = trust * np.where(good, (1 - (residual / reach) ** 2) ** 2, 0.0)
+        total = float(weight.sum())
+        keep = weight > 0
+        factor = self.config.data_scale / max(total, 0.35 * float(trust.sum()), 1e-9) / settings.noise**2
+        return subset[keep], plane[keep], residual[keep], weight[keep] * factor
+
+    def _add(
+        self,
+        pose: FacePose,
+        vertices: NDArray[np.float64],
+        index: NDArray[np.int64],
+        directions: NDArray[np.float64],
+        residual: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        normal_matrix: NDArray[np.float64],
+        right: NDArray[np.float64],
+    ) -> None:
+        """Add the equations "moving vertex ``index`` along ``directions`` should give ``residual``", in place."""
+        rows = self._rows(pose, index, vertices[index] - pose.offset, directions)
+        weighted = rows * weight.astype(np.float32)[:, None]
+        normal_matrix += weighted.T @ rows
+        right += weighted.T @ residual.astype(np.float32)
 
     def _add_pose_prior(
         self, pose: FacePose, start: FacePose, normal_matrix: NDArray[np.float64], right: NDArray[np.float64]

@@ -11,6 +11,7 @@ import numpy as np
 from jiff.assets import assets_dir
 from jiff.data.param_io import _Array, _PlainUnpickler
 from jiff.errors import AssetError
+from jiff.face.anny_paint import paint_face
 from jiff.face.model import MorphableModel
 from jiff.face.regions import face_regions
 
@@ -161,14 +162,17 @@ def build_flame(path: Path, detector: FaceDetector, reference: MorphableModel) -
     def basis(columns: NDArray[np.float64]) -> NDArray[np.float32]:
         return np.ascontiguousarray(columns[kept].transpose(2, 0, 1) * WORLD_PER_METRE, dtype=np.float32)
 
-    count = len(kept)
+    # FLAME's own textures are a separate, licensed download; painted brows and lips let photos be compared with it.
+    texture_mean, texture_basis = paint_face(
+        world[kept] - center, world[marks] - center, np.zeros(len(kept), dtype=bool)
+    )
     return MorphableModel(
         name="flame",
         mean=(world[kept] - center).astype(np.float32),
         identity=basis(bases[:, :, : min(IDENTITY, first_expression)]),
         expression=basis(bases[:, :, first_expression : first_expression + EXPRESSION]),
-        texture_mean=np.full((count, 3), (0.74, 0.56, 0.47), np.float32),
-        texture_basis=np.zeros((0, count, 3), np.float32),
+        texture_mean=texture_mean,
+        texture_basis=texture_basis,
         triangles=triangles,
         landmarks68=number[marks],
         fit_weight=weight[kept],

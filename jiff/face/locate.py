@@ -115,3 +115,41 @@ def locate_face(image_rgb: NDArray[np.uint8], mask: NDArray[np.uint8], detector:
     raise FitError(
         f"no face was found by {detector.name}; use a picture that shows it, give landmarks, or another --detector-model."
     )
+
+
+def finds_face_at(
+    image_rgb: NDArray[np.uint8],
+    five_px: NDArray[np.float64],
+    detector: FaceDetector,
+    *,
+    measured: bool = False,
+) -> bool:
+    """Return whether a detector finds a face where one should be: at most half a face away and of about its size.
+
+    Args:
+        image_rgb: [H, W, 3].
+        five_px: [5, 2] where the landmarks should be, in pixels of the image.
+        detector: see ``make_detector``.
+        measured: only finds whose eyes were found count.
+    """
+    center, height = _middle_and_height(five_px)
+    side = 5.0 * height
+    if side < 4:
+        return False
+    left, top = center - side / 2
+    picture = crop(image_rgb, float(left), float(top), side, CLOSE_UP_SIZE)
+    for detection in detector.detect(picture):
+        if measured and not detection.measured:
+            continue
+        there, size = _middle_and_height(
+            detection.mapped(CLOSE_UP_SIZE / side, (float(left), float(top))).points_px
+        )
+        if np.linalg.norm(there - center) < 0.6 * height and 0.6 < size / height < 1.6:
+            return True
+    return False
+
+
+def _middle_and_height(five_px: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return [2] the middle of a face and the distance from its eyes to its mouth, pixels."""
+    eyes, mouth = five_px[:2].mean(0), five_px[3:].mean(0)
+    return (eyes + mouth) / 2, float(np.linalg.norm(mouth - eyes))

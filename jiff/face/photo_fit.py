@@ -1,15 +1,19 @@
-"""Place a face from the landmarks of one picture alone; depth stays a guess until a reconstruction is there."""
+"""Place a face by one picture alone, landmarks first, then pixels; depth stays a guess until a reconstruction is there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.face.fitting import FacePose
+from jiff.face.detect import HaarDetector
+from jiff.face.fitting import FaceFitter, FacePose, FitConfig, vertex_normals
 from jiff.face.landmarks import five_of
-from jiff.face.quality import FitQuality, head_angles_deg
+from jiff.face.locate import finds_face_at
+from jiff.face.picture_term import PictureTerm, shows_features
+from jiff.face.quality import PHOTO_LIMITS, FitQuality, head_angles_deg, refusal
+from jiff.geometry.camera import rotation_y
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +23,25 @@ if TYPE_CHECKING:
 
 DEPTH_WORLD = 5.0
 """Where the middle of a face lies before the body's axis when nothing better is known, world units."""
+
+PHOTO_FIT = FitConfig(
+    reach=(0.0, 0.0, 0.0),
+    iterations=(6, 6, 6),
+    prior=(150.0, 100.0, 60.0),
+    noise=(1.0, 1.0, 1.0),
+    landmark_noise=(0.5, 0.6, 0.8),
+    landmark_axes=(1.0, 1.0, 1e3),
+    turn_deviation=0.25,
+    scale_deviation=0.2,
+    picture=(600.0, 800.0, 800.0),
+    picture_level=(0, 1, 2),
+)
+"""Landmarks of a 40-pixel face are off by a pixel, 0.4 cm; its pixels together know better."""
+
+_GUESSED_YAWS_DEG = (-25.0, 25.0, -45.0, 45.0)
+_SURE_AGREEMENT, _CLEARLY = 0.4, 0.03
+_GUESSED_TRUST = np.array([1.0, 1.0, 0.4, 0.4, 0.4])
+_EYES_ONLY = np.array([1.0, 1.0, 0.1, 0.1, 0.1])
 
 
 @dataclass(frozen=True)
@@ -122,12 +145,17 @@ def fit_landmarks(
 
 
 def landmark_quality(
-    model: MorphableModel, pose: FacePose, camera: Camera, points_px: NDArray[np.float64]
+    model: MorphableModel,
+    pose: FacePose,
+    camera: Camera,
+    points_px: NDArray[np.float64],
+    trust: NDArray[np.float64] | None = None,
 ) -> FitQuality:
     """Return what a picture alone can tell of a fit: angles, size, landmark error against [5, 2] or [68, 2] detected."""
     projected = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
     detected = five_of(points_px)
-    error = float(np.linalg.norm(projected - detected, axis=1).mean())
+    weights = trust if trust is not None and len(trust) == 5 else None
+    error = float(np.average(np.linalg.norm(projected - detected, axis=1), weights=weights))
     yaw, pitch, roll = head_angles_deg(np.asarray(camera.rotation) @ pose.rotation)
     return FitQuality(
         median=0.0,
@@ -143,3 +171,119 @@ def landmark_quality(
         landmark_px=error,
         landmark_relative=error / max(float(np.linalg.norm(detected[0] - detected[1])), 1e-6),
     )
+
+
+def fit_photo(
+    model: MorphableModel,
+    camera: Camera,
+    image_rgb: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    points_px: NDArray[np.float64],
+    evidence: str,
+) -> tuple[FacePose, FitQuality]:
+    """Return the face of a photo: by its landmarks, then, where the model has a texture to compare, by its pixels.
+
+    Args:
+        model: the face model.
+        camera: of the photo.
+        image_rgb: [S, S, 3].
+        mask: [S, S], the person at least 128.
+        points_px: [5, 2] or [68, 2] landmarks.
+        evidence: of the detection; what Haar cascades say of nose and mouth is a guess.
+    """
+    guessed = evidence.startswith("haar")
+    trust = _GUESSED_TRUST if guessed else None
+    pose, quality = fit_landmarks(model, camera, points_px, trust=trust)
+    if not shows_features(model):
+        return pose, quality
+    picture = PictureTerm(model, camera, image_rgb, mask)
+    fitter = FaceFitter(model, PHOTO_FIT)
+    return fit_picture(fitter, camera, picture, pose, five_of(points_px), trust, guessed=guessed)
+
+
+def photo_refusal(
+    quality: FitQuality, image_rgb: NDArray[np.uint8], five_px: NDArray[np.float64]
+) -> str | None:
+    """Return why the fit to a photo is refused, or None.
+
+    A face under hair or with its mouth wide open may agree poorly with the model's colours: OpenCV's cascades, which need no
+    file, are then asked for a second opinion.
+    """
+    other = refusal(replace(quality, picture=None), PHOTO_LIMITS)
+    why = refusal(quality, PHOTO_LIMITS)
+    if other is not None or why is None:
+        return other
+    return None if finds_face_at(image_rgb, five_px, HaarDetector(), measured=True) else why
+
+
+def fit_picture(
+    fitter: FaceFitter,
+    camera: Camera,
+    picture: PictureTerm,
+    start: FacePose,
+    five_px: NDArray[np.float64],
+    trust: NDArray[np.float64] | None = None,
+    *,
+    guessed: bool = False,
+) -> tuple[FacePose, FitQuality]:
+    """Return a face whose features lie on those of the picture, and what the picture tells of it.
+
+    Args:
+        fitter: with ``PHOTO_FIT`` (or alike).
+        camera: of the picture.
+        picture: its pixels.
+        start: from ``fit_landmarks``.
+        five_px: [5, 2] landmarks.
+        trust: weight of each, 1 where measured.
+        guessed: nose and mouth are guesses of a frontal face: several turns are tried, the best one goes on.
+    """
+    model = fitter.model
+    if guessed:
+        start, trust = _best_turn(fitter, camera, picture, start, five_px), _EYES_ONLY
+    five = _in_world(model, camera, start, five_px)
+    pose = fitter.fit(None, start, five, trust, picture=picture)
+    quality = landmark_quality(model, pose, camera, five_px, trust)
+    return pose, replace(quality, picture=_agreement(model, pose, picture, -1))
+
+
+def _best_turn(
+    fitter: FaceFitter, camera: Camera, picture: PictureTerm, start: FacePose, five_px: NDArray[np.float64]
+) -> FacePose:
+    """Return the start, turned aside where that explains the picture clearly better than looking ahead does."""
+    model = fitter.model
+    begun = []
+    for yaw in (0.0, *_GUESSED_YAWS_DEG):
+        turned = _turned(model, camera, start, yaw)
+        five = _in_world(model, camera, turned, five_px)
+        pose = fitter.fit(None, turned, five, _EYES_ONLY, rounds=slice(0, 1), picture=picture)
+        begun.append((_agreement(model, pose, picture, 0), pose))
+    ahead, best = begun[0], max(begun, key=lambda found: found[0])
+    sure = best[0] > max(_SURE_AGREEMENT, ahead[0] + _CLEARLY)
+    return best[1] if sure else ahead[1]
+
+
+def _agreement(model: MorphableModel, pose: FacePose, picture: PictureTerm, level: int) -> float:
+    vertices = pose.vertices(model)
+    return picture.agreement(vertices, vertex_normals(vertices, model.triangles), level)
+
+
+def _in_world(
+    model: MorphableModel, camera: Camera, pose: FacePose, five_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return [5, 3] landmarks of a picture at the depth of the posed face's own."""
+    own = model.five_landmarks(pose.vertices(model))
+    return camera.pixel_to_world(five_px, camera.world_to_ndc(own)[:, 2])
+
+
+def _turned(model: MorphableModel, camera: Camera, pose: FacePose, yaw_deg: float) -> FacePose:
+    """Return a face turned about the picture's vertical axis, its eyes where they were in the picture."""
+    axes = np.asarray(camera.rotation)
+    turn = axes.T @ rotation_y(np.radians(yaw_deg)) @ axes
+    before = model.five_landmarks(pose.vertices(model))[:2]
+    # Seen from aside, eyes of the same distance belong to a larger face.
+    moved = replace(
+        pose, rotation=turn @ pose.rotation, scale=pose.scale / float(np.cos(np.radians(yaw_deg)))
+    )
+    gap = (before - model.five_landmarks(moved.vertices(model))[:2]).mean(0)
+    ahead = camera.forward_world
+    return replace(moved, offset=moved.offset + gap - (gap @ ahead) * ahead)

@@ -39,6 +39,7 @@ class FitQuality:
         coefficient_rms: of the identity, in standard deviations.
         landmark_px: mean distance of the five landmarks to the detected ones, None where none are known.
         landmark_relative: the same as a share of the distance between the eyes.
+        picture: how well the model's features are found in the photo, see ``PictureTerm.agreement``.
     """
 
     median: float
@@ -53,6 +54,7 @@ class FitQuality:
     coefficient_rms: float
     landmark_px: float | None = None
     landmark_relative: float | None = None
+    picture: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain rounded values."""
@@ -70,6 +72,7 @@ class FitLimits:
         roll_deg: largest tilt.
         coefficient_rms: of the identity.
         landmark_relative: landmark error as a share of the distance between the eyes.
+        picture: least agreement with the photo.
     """
 
     median: float = 0.15
@@ -81,6 +84,11 @@ class FitLimits:
     roll_deg: float = 50.0
     coefficient_rms: float = 2.5
     landmark_relative: float = 0.45
+    picture: float = 0.45
+
+
+PHOTO_LIMITS = FitLimits(landmark_relative=0.35)
+"""For photos without a reconstruction."""
 
 
 COARSE_LIMITS = FitLimits(median=1.0, p90=2.5, features_p90=2.5, overlap=0.5, landmark_relative=0.3)
@@ -177,4 +185,6 @@ def refusal(quality: FitQuality, limits: FitLimits) -> str | None:
         return f"the shape is implausible ({q.coefficient_rms:.1f} standard deviations)"
     if q.landmark_relative is not None and q.landmark_relative > limits.landmark_relative:
         return f"its landmarks are {q.landmark_px:.1f} px from the detected ones"
+    if q.picture is not None and q.picture < limits.picture:
+        return f"the picture does not look like a face there (agreement {q.picture:.2f}, at least {limits.picture})"
     return None

@@ -131,6 +131,7 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     from jiff.face.fitting import FaceFitter, FacePose
     from jiff.face.library import load_face_model
     from jiff.face.overlay import overlay_picture
+    from jiff.face.picture_term import PictureTerm, shows_features
     from jiff.face.record import FitRecord, read_record
     from jiff.face.surface import FaceScene
     from jiff.files import write_bytes
@@ -165,7 +166,12 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
         start = FacePose(1.0, np.eye(3), face.vertices.mean(0), np.zeros(0), np.zeros(0))
         five = None
     try:
-        fit = fit_coarse(FaceFitter(model, COARSE_FIT), FaceScene(coarse), camera, start, five)
+        # Without landmarks of its own a mesh cannot be held against the picture.
+        term = None
+        if five is not None and shows_features(model):
+            term = PictureTerm(model, camera, image.rgb, image.mask)
+        fitter = FaceFitter(model, COARSE_FIT)
+        fit = fit_coarse(fitter, FaceScene(coarse), camera, start, five, picture=term)
     except FitError as error:
         raise FitError(f"{coarse_path}: {error}") from error
     if fresh:

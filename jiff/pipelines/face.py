@@ -324,8 +324,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     from jiff.face.library import load_detector
     from jiff.face.locate import locate_face
     from jiff.face.overlay import overlay_picture
-    from jiff.face.photo_fit import fit_landmarks, landmark_quality
-    from jiff.face.quality import FitLimits, refusal
+    from jiff.face.photo_fit import fit_photo, landmark_quality, photo_refusal
     from jiff.face.record import FitRecord
     from jiff.geometry.camera import Camera
     from jiff.geometry.mesh import Mesh
@@ -350,11 +349,8 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         else:
             detection = locate_face(pixels.rgb, pixels.mask, load_detector(config.detector_model))
             points = detection.points_px
-        trust = None
-        if detection.evidence.startswith("haar"):
-            trust = np.array([1.0, 1.0, 0.4, 0.4, 0.4])
-        pose, quality = fit_landmarks(model, camera, points, trust=trust)
-        method = "landmarks"
+        pose, quality = fit_photo(model, camera, pixels.rgb, pixels.mask, points, detection.evidence)
+        method = "landmarks" if quality.picture is None else "picture"
         reader = None
         if model.name == "bfm":
             from jiff.face.coeff_fit import load_reader
@@ -364,7 +360,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
             pose = reader.place(model, *reader.read(pixels.rgb, detection.points_px), camera)
             quality = landmark_quality(model, pose, camera, detection.points_px)
             method = "coefficients"
-        why = refusal(quality, FitLimits(landmark_relative=0.35))
+        why = photo_refusal(quality, pixels.rgb, detection.points_px)
         if why is not None:
             raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
     except FitError as error:
@@ -394,6 +390,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         "evidence": detection.evidence,
         "landmark_px": measured["landmark_px"],
         "yaw_deg": measured["yaw_deg"],
+        "picture": measured["picture"],
     }
 
 
