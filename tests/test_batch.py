@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,38 @@ def test_a_chain_of_stages_in_one_shard_leaves_the_others_alone(tmp_path: Path) 
     assert set(run_rescale(RescaleConfig(scans, out, **where), NullProgress()).results) == own
     assert set(run_prt(PrtConfig(out, directions=8, **where), NullProgress()).results) == own
     assert {path.name for path in out.iterdir()} == own
+
+
+def test_people_are_held_out_as_in_one_run_though_shards_see_part_of_the_scans(tmp_path: Path) -> None:
+    options = {"size": 32, "high_size": 0, "yaws": (0,), "jobs": 1}
+    scans, parts = tmp_path / "scans", RenderConfig(tmp_path / "scans", tmp_path / "parts", **options)
+    # The first shard ends before the other one has made its scans; of all four, "e" is held out.
+    for shard, names in ((2, "ac"), (1, "de")):
+        for name in names:
+            write_scan(scans, name, columns=12, rows=6)
+        report = run_render(replace(parts, shard=f"{shard}/2"), NullProgress())
+        assert set(report.results) == set(names)
+    run_render(RenderConfig(scans, tmp_path / "whole", **options), NullProgress())
+    assert (tmp_path / "whole" / "val.txt").read_text() == "e\n"
+    assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
+    run_render(parts, NullProgress())
+    assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
+    # Afterwards the list is settled: who is held out stays so when the set grows.
+    (tmp_path / "parts" / "val.txt").write_text("d\n")
+    run_render(replace(parts, shard="1/2"), NullProgress())
+    assert (tmp_path / "parts" / "val.txt").read_text() == "d\n"
+
+
+def test_a_shard_may_hold_out_a_scan_that_another_one_makes(tmp_path: Path) -> None:
+    for name in ("a", "c"):
+        write_scan(tmp_path / "scans", name, columns=12, rows=6)
+    options = {"size": 32, "high_size": 0, "yaws": (0,), "jobs": 1, "val_subjects": ("e",)}
+    config, progress = RenderConfig(tmp_path / "scans", tmp_path / "out", **options), NullProgress()
+    with pytest.raises(UsageError, match="holds no scan named e; correct --val-subjects"):
+        run_render(config, progress)
+    assert run_render(replace(config, shard="2/2"), progress).ok
+    assert "holds no scan named e yet" in progress.warnings[0]
+    assert (tmp_path / "out" / "val.txt").read_text() == "e\n"
 
 
 # --- completion

@@ -30,6 +30,7 @@ _CAMERA = {
 _PARTS = "dataset.parts"
 _SETTINGS = "settings.json"
 _SUBJECT_PREFIX = "subject."
+_HELD_OUT = "held_out.json"
 
 
 def _parts(dataset: ProcessedSet) -> dict[Path, tuple[int, int]]:
@@ -85,6 +86,25 @@ def read_dataset_file(dataset: ProcessedSet) -> dict[str, Any]:
     if parts:
         _add_parts(content, parts)
     return content
+
+
+def held_out_before(dataset: ProcessedSet, *, shared: bool = False) -> list[str]:
+    """Return who was held out before shards began to render.
+
+    What shards write into ``val.txt`` is chosen among the scans that they see, which other shards may still be making:
+    nobody stays held out for that alone.
+
+    Args:
+        dataset: the set.
+        shared: this is a shard; the first one notes the answer for the others.
+    """
+    path = dataset.root / _PARTS / _HELD_OUT
+    if path.is_file():
+        return [str(name) for name in read_json(path)]
+    names = dataset.validation_subjects()
+    if shared:
+        write_json(path, names)
+    return names
 
 
 def record_stage(

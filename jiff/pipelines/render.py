@@ -139,13 +139,14 @@ def _agree(config: RenderConfig, dataset: ProcessedSet, settings: dict[str, Any]
             )
 
 
-def _write_validation(config: RenderConfig, dataset: ProcessedSet, names: list[str]) -> list[str]:
+def _write_validation(
+    config: RenderConfig, dataset: ProcessedSet, names: list[str], kept: list[str]
+) -> list[str]:
     from jiff.files import write_text
 
     if config.val_subjects:
         chosen = sorted(set(config.val_subjects))
     else:
-        kept = [] if config.overwrite else dataset.validation_subjects()
         chosen = choose_validation(names, config.val_fraction, config.seed, kept)
     write_text(dataset.val_list, "".join(f"{name}\n" for name in chosen))
     return chosen
@@ -177,7 +178,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         UsageError: options that contradict each other or the set on disk.
         InputError: the environment file cannot be read.
     """
-    from jiff.data.dataset_file import record_stage
+    from jiff.data.dataset_file import held_out_before, record_stage
     from jiff.data.layout import ProcessedSet, find_scans
     from jiff.pipelines.render_subject import RenderTask, is_complete, render_subject
     from jiff.render.environments import generate_environments, load_environments
@@ -185,8 +186,13 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     config = config.located()
     scans = find_scans(config.input)
     missing = sorted(set(config.val_subjects) - set(scans))
-    if missing:
+    if missing and config.shard is None:
         raise UsageError(f"{config.input}: holds no scan named {', '.join(missing)}; correct --val-subjects.")
+    if missing:
+        # Another shard may still be making it.
+        progress.warn(
+            f"{config.input}: holds no scan named {', '.join(missing)} yet; see that --val-subjects is right."
+        )
     if config.env_sh is not None:
         environments = load_environments(config.env_sh)
     else:
@@ -202,6 +208,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     shared = plan.shard is not None
     if not shared:
         remove_leftovers(dataset.root)
+    kept = [] if config.overwrite else held_out_before(dataset, shared=shared)
     record_stage(dataset, "render", settings=settings, shared=shared)
     items = [
         (name, RenderTask(name, path, dataset.root, tuple(views), config, environments, plan.threads))
@@ -221,7 +228,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         record_stage(dataset, "render", subjects=counts, shared=shared)
         # A shard cannot know what the others render; all of them choose among the scans and write the same list.
         names = sorted({*dataset.subjects(), *scans}) if shared else dataset.subjects()
-        held_out = _write_validation(config, dataset, names)
+        held_out = _write_validation(config, dataset, names, kept)
         progress.info(f"{dataset.val_list}: {len(held_out)} of {len(names)} subjects held out")
     report.outputs = [str(dataset.root)]
     return report
