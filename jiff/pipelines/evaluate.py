@@ -148,7 +148,8 @@ class Evaluation:
             loaded = load_networks(self.files, self.device, fine=self.method == "jiff")
             if self.method == "jiff" and not loaded.shape.config.face_branch:
                 raise CheckpointError(
-                    f"{self.files.shape}: is a plain PIFu network without a face branch; use `jiff eval pifu`, or a JIFF checkpoint."
+                    f"{self.files.shape}: is a plain PIFu network without a face branch; use `jiff eval pifu`,"
+                    " `jiff reconstruct --no-face`, or a JIFF checkpoint."
                 )
             if loaded.color_coarse is None:
                 self.progress.warn("No colour network was found; the meshes have no colours.")
@@ -177,6 +178,7 @@ class Evaluation:
             "networks": self.fingerprints,
             "inputs": {path.name: _stamp(path) for path in inputs},
             "resolution": self.config.resolution,
+            "precision": self.config.precision,
             "format": list(self.formats),
             "height_cm": self.config.height_cm,
             "raw": self.config.raw,
@@ -217,6 +219,7 @@ class Evaluation:
             resolution=self.config.resolution,
             raw=self.config.raw,
             memory_budget_bytes=int(self.config.memory_budget * 2**30),
+            precision=self.config.precision,
             asset=self.config.asset,
         )
         try:
