@@ -195,6 +195,25 @@ def test_joined_people_are_refused_unless_one_is_insisted_on(
     assert not is_framed(photo, tools)
 
 
+def test_another_photo_of_the_name_does_not_inherit_the_face(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    Image.fromarray(rng.integers(0, 255, (400, 300, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(_mask()).save(tmp_path / "a_mask.png")
+    photo = Photo(tmp_path / "a.png", tmp_path / "crops")
+    tools = FramingTools(_Faces())
+    frame_photo(photo, tools)
+    person = photo.person
+    written = (person.region, person.face_mesh, person.unaligned_face_mesh, person.fit)
+    for path in written:
+        path.touch()
+    assert person.has_face and is_framed(photo, tools)
+    Image.fromarray(_mask(left=120, right=200)).save(tmp_path / "a_mask.png")
+    assert not is_framed(photo, tools)
+    frame_photo(photo, tools)
+    assert is_framed(photo, tools) and not any(path.exists() for path in written)
+
+
 def test_faces_are_given_in_pixels_of_the_photo() -> None:
     class Half:
         name = "half"

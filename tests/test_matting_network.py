@@ -162,6 +162,14 @@ def test_files_that_do_not_serve(tmp_path: Path) -> None:
     assert MattingNetwork(tmp_path / "free.onnx", "isnet").probability(_scene()[0]).shape == (1024, 1024)
 
 
+def test_another_network_or_kind_frames_photos_again(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "free.onnx", "size")
+    settings = [MattingNetwork(path, kind).settings for kind in ("u2net", "isnet", "u2net")]
+    assert settings[0] == settings[2] != settings[1]
+    write_onnx(path, "size", bias=1.0)
+    assert MattingNetwork(path, "u2net").settings != settings[0]
+
+
 def test_reconstruct_uses_the_network_and_shows_its_mask(tmp_path: Path) -> None:
     run = tiny_person.train_networks(tmp_path / "run", steps=40)
     folder = tmp_path / "photos"

@@ -13,11 +13,15 @@ import tiny_person
 from PIL import Image
 
 from jiff.data.images import read_image
-from jiff.errors import InputError, UsageError
+from jiff.errors import AssetError, InputError, UsageError
 from jiff.geometry.mesh_io import load_mesh
 from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
-from jiff.pipelines.frame_photos import find_photos
-from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
+from jiff.pipelines.frame_photos import Photo, find_photos
+from jiff.pipelines.reconstruct import (
+    ReconstructConfig,
+    _forget_faces_of_other_models,
+    run_reconstruct,
+)
 from jiff.progress import NullProgress
 
 
@@ -177,6 +181,29 @@ def test_real_photo_goes_through_all_steps(
     assert list(single(step, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
     written = [(tmp_path / folder / "ryota.obj").read_bytes() for folder in ("out", "single")]
     assert written[0] == written[1]
+
+
+def test_faces_of_another_model_are_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load(model: str) -> None:
+        asked.append(model)
+        if model == "bfm":
+            raise AssetError("no such files.")
+
+    monkeypatch.setattr("jiff.face.library.load_face_model", load)
+    photos = [Photo(tmp_path / f"{name}.jpg", tmp_path / "crops") for name in ("anny", "flame", "external")]
+    (tmp_path / "crops").mkdir()
+    for photo in photos:
+        for path in (photo.person.region, photo.person.face_mesh):
+            path.touch()
+        photo.person.fit.write_text(json.dumps({"model": photo.name}))
+    with pytest.raises(AssetError):
+        _forget_faces_of_other_models("bfm", photos)
+    assert all(photo.person.has_face for photo in photos)
+    _forget_faces_of_other_models("anny", photos)
+    assert asked == ["bfm", "anny"]
+    assert [photo.person.has_face for photo in photos] == [True, False, True]
 
 
 def test_bad_calls(run: Path, tmp_path: Path) -> None:

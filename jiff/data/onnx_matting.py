@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ class MattingNetwork:
     Attributes:
         path: its file.
         kind: how it wants its picture.
+        settings: what decides its masks, as plain values.
     """
 
     def __init__(self, path: Path, kind: str = "auto") -> None:
@@ -108,6 +110,8 @@ class MattingNetwork:
                 " give a U2-Net or ISNet file."
             )
         self.kind = _kind_of(path, header.input_shape, kind)
+        digest = hashlib.blake2b(blob, digest_size=8).hexdigest()
+        self.settings = {"file": path.name, "blake2b": digest, "size": self.kind.size}
         self._output = header.outputs[0]
         try:
             self._network: Any = cv2.dnn.readNetFromONNX(np.frombuffer(blob, np.uint8))

@@ -46,9 +46,24 @@ class PersonFiles:
         return self.image.with_name(f"{self.name}_mesh.obj")
 
     @property
+    def fit(self) -> Path:
+        """How the face model was fitted."""
+        return self.image.with_name(f"{self.name}_fit.json")
+
+    @property
+    def unaligned_face_mesh(self) -> Path:
+        """Face model as it was before it was brought onto the coarse reconstruction."""
+        return self.image.with_name(f"{self.name}_mesh_unaligned.obj")
+
+    @property
     def has_face(self) -> bool:
         """Whether the face steps have run for this person."""
         return self.region.is_file() and self.face_mesh.is_file()
+
+    def forget_face(self) -> None:
+        """Delete what the face steps wrote, so that they run again."""
+        for path in (self.region, self.face_mesh, self.unaligned_face_mesh, self.fit):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

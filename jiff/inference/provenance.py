@@ -46,7 +46,7 @@ def provenance(
         person: inputs of the result.
         face: whether the face prior was used.
     """
-    fit = _read(person.image.with_name(f"{person.name}_fit.json")) if face else {}
+    fit = _read(person.fit) if face else {}
     model = str(fit.get("model", ""))
     notes = [_RESULT, *([_MODELS[model]] if model in _MODELS else [])]
     return {
@@ -79,7 +79,7 @@ def quality(person: PersonFiles, face: bool, numbers: dict[str, Any], notes: lis
         "warnings": [*framing.get("notes", []), *notes],
     }
     if face:
-        fit = _read(person.image.with_name(f"{person.name}_fit.json"))
+        fit = _read(person.fit)
         flags["face_fit"] = {
             key: fit[key] for key in ("model", "evidence", "accepted", "quality") if key in fit
         }

@@ -88,14 +88,6 @@ def coarse_mesh_path(folder: Path, name: str) -> Path:
     )
 
 
-def _unaligned(person: PersonFiles) -> Path:
-    return person.image.with_name(f"{person.name}_mesh_unaligned.obj")
-
-
-def _fit_path(person: PersonFiles) -> Path:
-    return person.image.with_name(f"{person.name}_fit.json")
-
-
 def _stamp(path: Path) -> str:
     import hashlib
 
@@ -106,9 +98,9 @@ def _is_aligned(item: tuple[PersonFiles, AlignConfig]) -> bool:
     from jiff.face.record import read_record
 
     person, config = item
-    if config.overwrite or not _unaligned(person).is_file() or not _fit_path(person).is_file():
+    if config.overwrite or not person.unaligned_face_mesh.is_file() or not person.fit.is_file():
         return False
-    notes = read_record(_fit_path(person)).notes or {}
+    notes = read_record(person.fit).notes or {}
     aligned = notes.get("align") or {}
     try:
         coarse = coarse_mesh_path(config.pifu, person.name)
@@ -142,13 +134,15 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     person, config = item
     coarse_path = coarse_mesh_path(config.pifu, person.name)
     coarse = load_mesh(coarse_path, texture=False)
-    record = read_record(_fit_path(person)) if _fit_path(person).is_file() else None
+    record = read_record(person.fit) if person.fit.is_file() else None
     # A face newer than the kept one was fitted again: it is the new start.
     earlier = (record.notes or {}).get("align") if record is not None else None
     fresh = (
-        not _unaligned(person).is_file() or earlier is None or earlier.get("mesh") != _stamp(person.face_mesh)
+        not person.unaligned_face_mesh.is_file()
+        or earlier is None
+        or earlier.get("mesh") != _stamp(person.face_mesh)
     )
-    face = load_mesh(person.face_mesh if fresh else _unaligned(person), texture=False)
+    face = load_mesh(person.face_mesh if fresh else person.unaligned_face_mesh, texture=False)
     model = start = None
     five = None
     image = read_person(person)
@@ -175,7 +169,7 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     except FitError as error:
         raise FitError(f"{coarse_path}: {error}") from error
     if fresh:
-        write_bytes(_unaligned(person), person.face_mesh.read_bytes())
+        write_bytes(person.unaligned_face_mesh, person.face_mesh.read_bytes())
     aligned = replace(face, vertices=fit.pose.vertices(model), normals=None)
     write_face(aligned, person.face_mesh, person.region, camera, config.box_margin)
     note = {"coarse": _stamp(coarse_path), "mesh": _stamp(person.face_mesh), "reason": fit.reason}
@@ -183,7 +177,7 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     replace(
         saved, pose=fit.pose if saved.start is not None else None, quality=fit.quality.to_dict(),
         notes={"method": fit.method, "align": note},
-    ).save(_fit_path(person))  # fmt: skip
+    ).save(person.fit)  # fmt: skip
     if config.overlays:
         picture = overlay_picture(image.rgb, camera, aligned, five)
         save_image(overlay_path(person.image), picture)

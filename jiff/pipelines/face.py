@@ -366,13 +366,13 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     except FitError as error:
         person.region.unlink(missing_ok=True)
         person.face_mesh.unlink(missing_ok=True)
-        FitRecord(model.name, "none", None, {}, refused=str(error)).save(stem(f"{person.name}_fit.json"))
+        FitRecord(model.name, "none", None, {}, refused=str(error)).save(person.fit)
         raise FitError(f"{person.image}: {error}") from error
     vertices = pose.vertices(model)
     colors = face_colors(model, vertices, pixels.rgb, pixels.mask, camera)
     face = Mesh(vertices, model.triangles, colors=colors)
     write_face(face, person.face_mesh, person.region, camera, config.box_margin)
-    stem(f"{person.name}_mesh_unaligned.obj").unlink(missing_ok=True)
+    person.unaligned_face_mesh.unlink(missing_ok=True)
     measured = {
         k: v
         for k, v in quality.to_dict().items()
@@ -382,7 +382,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         model.name, f"{detection.evidence} landmarks of the photo", pose, measured,
         five_px=detection.points_px, image_size=size, start=pose,
         notes={"method": method},
-    ).save(stem(f"{person.name}_fit.json"))  # fmt: skip
+    ).save(person.fit)  # fmt: skip
     if config.overlays:
         picture = overlay_picture(pixels.rgb, camera, face, detection.points_px)
         save_image(overlay_path(person.image), picture)

@@ -106,7 +106,7 @@ class FramingTools:
         """Return what decides how a photo is framed."""
         inputs = [photo.source, photo.source.with_name(f"{photo.name}{MASK_TAG}.png")]
         stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
-        matting = None if self.matting is None else self.matting.path.name
+        matting = None if self.matting is None else self.matting.settings
         return {"inputs": stamps, "person": self.person, "matting": matting}
 
 
@@ -159,6 +159,8 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
         "notes": [*notes, *framing.notes],
     }
     photo.record.unlink(missing_ok=True)
+    # A face of what was framed here before (another photo of that name, person or mask) must not become this one's.
+    photo.person.forget_face()
     save_image(photo.person.image, framed)
     save_image(photo.person.mask, framed_mask)
     save_image(photo.picture, _overlay(framed, framed_mask))

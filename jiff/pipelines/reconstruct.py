@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jiff.config import option
-from jiff.errors import UsageError
+from jiff.errors import InputError, UsageError
 from jiff.files import read_json, write_json
 from jiff.geometry.mesh_io import save_image
 from jiff.inference.asset_options import AssetOptions
@@ -194,6 +194,26 @@ def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
                 run.add_problem(name, step, found.failures[name], "plain PIFu without the face prior")
 
 
+def _forget_faces_of_other_models(model: str, photos: list[Photo]) -> None:
+    """Delete faces that an earlier run fitted with another face model; meshes of the user's own stay."""
+    from jiff.face.library import MODEL_NAMES, load_face_model
+
+    for photo in photos:
+        person = photo.person
+        if not (person.has_face and person.fit.is_file()):
+            continue
+        try:
+            stored = read_json(person.fit)
+        except InputError:
+            # The alignment tells what is wrong with it.
+            continue
+        fitted = stored.get("model") if isinstance(stored, dict) else None
+        if fitted in MODEL_NAMES and fitted != model:
+            # A model that cannot be had must not cost the face that is there.
+            load_face_model(model)
+            person.forget_face()
+
+
 def _coarse_resolution(config: ReconstructConfig) -> int:
     return min(_COARSE_RESOLUTION, config.resolution or _COARSE_RESOLUTION)
 
@@ -209,7 +229,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchRepor
     Raises:
         InputError: no photos.
         CheckpointError: no usable networks.
-        AssetError: a matting or detector file cannot be used.
+        AssetError: a face model, matting or detector file cannot be used.
         UsageError: options that do not fit together, or views for a single-view network.
     """
     photos = find_photos(config.input, config.out / "crops")
@@ -264,6 +284,8 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     evaluation = run.evaluation
     evaluation.finish = finish
+    if not run.config.no_face:
+        _forget_faces_of_other_models(run.config.model, group)
     pending = [photo for photo in group if not evaluation.is_complete(photo.person)]
     if pending and not run.config.no_face:
         _prepare_faces(run, pending, where)
@@ -291,7 +313,7 @@ def _report_several_bodies(run: _Run) -> None:
         count = stored.get("numbers", {}).get("other_bodies", 0)
         if not count or name in run.report.failures:
             continue
-        instead = "all were kept" if run.config.raw else "the one that fits the silhouette best was kept"
+        instead = "all were kept" if run.config.raw else "the largest that the silhouette shows was kept"
         reason = f"the surface has {count + 1} large pieces; {instead}, so look at the mask and the result."
         run.report.failures[name] = f"Reconstructed, but {reason}"
         run.add_problem(name, "reconstruction", f"{reason[0].upper()}{reason[1:]}", instead)
