@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from test_images import _bomb
 
+from jiff.errors import ReconstructionError
 from jiff.geometry import components
 from jiff.geometry.mesh_io import load_mesh
 from jiff.models.checkpoint import load_network, save_network
@@ -184,5 +185,23 @@ def test_several_bodies_are_told_and_change_the_exit_status(
     person = _people(tmp_path / "out")["a"]
     assert person["status"] == "done with a fallback" and person["step"] == "reconstruction"
     assert ("all were kept" in str(person["instead"])) == raw
+    said = "kept" if raw else "dropped; --raw keeps them"
+    assert person["notes"] == [f"1 further large pieces were {said}."]
     again = run_reconstruct(config, NullProgress())
     assert again.skipped == ["a"] and again.failures == report.failures
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_raw_keeps_a_surface_that_misses_the_silhouette(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool
+) -> None:
+    def no_body(*_: object) -> None:
+        raise ReconstructionError("None of the pieces lies in the silhouette.")
+
+    monkeypatch.setattr("jiff.inference.person.keep_body", no_body)
+    Image.fromarray(_rgba()).save(tmp_path / "a.png")
+    config = replace(_config(run, tmp_path / "a.png", tmp_path / "out"), raw=raw)
+    report = run_reconstruct(config, NullProgress())
+    assert report.ok == raw == (tmp_path / "out" / "a.obj").is_file()
+    if raw:
+        assert "all were kept" in _people(tmp_path / "out")["a"]["notes"][0]  # type: ignore[index]

@@ -11,7 +11,7 @@ import numpy as np
 
 from jiff.errors import MeshError, ReconstructionError
 from jiff.geometry.camera import CANONICAL_CENTER_WORLD, CANONICAL_HALF_WIDTH, Camera
-from jiff.geometry.components import keep_body
+from jiff.geometry.components import Body, components, keep_body
 from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with_stats
 from jiff.geometry.simplify import decimate, is_watertight
 from jiff.inference.asset_options import AssetOptions
@@ -126,9 +126,16 @@ def reconstruct_person(
             fields.occupancy, canonical_bounds(), surface_options, Seeds(silhouette, camera, boxes)
         )
         notes = []
-        body = keep_body(mesh, silhouette, camera)
+        try:
+            body = keep_body(mesh, silhouette, camera)
+        except ReconstructionError:
+            if not options.raw:
+                raise
+            body = Body(mesh, len(components(mesh)), 0)
+            notes.append("No piece of the surface is a body in the silhouette; all were kept.")
         if body.other_bodies:
-            notes.append(f"{body.other_bodies} further large pieces were dropped; --raw keeps them.")
+            kept = "kept" if options.raw else "dropped; --raw keeps them"
+            notes.append(f"{body.other_bodies} further large pieces were {kept}.")
         if not options.raw:
             mesh = body.mesh
         extracted = time.perf_counter()
