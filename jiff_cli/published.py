@@ -77,7 +77,7 @@ EVAL: dict[str, Retired] = {
     "dataroot": Retired("evaluation reads --test-folder-path; leave it out.", ("./data",)),
     "batch_size": Retired("photos are reconstructed one after the other; only 1 makes sense.", ("1",)),
     "loadSize": Retired(_ARCHITECTURE, ("512",)),
-    "num_views": Retired("give several views with --view and a checkpoint trained on several views.", ("1",)),
+    "num_views": Retired("several views go to 'jiff reconstruct --view'; leave it out.", ("1",)),
     "random_multiview": Retired(_TRAINING, takes_value=False),
     "norm": Retired(_ARCHITECTURE, ("group",)),
     "norm_color": Retired(_ARCHITECTURE, ("group",)),

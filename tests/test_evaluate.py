@@ -152,6 +152,11 @@ def test_checkpoints_that_do_not_serve(run: Path, people: Path, tmp_path: Path) 
         run_eval_pifu(EvalPifuConfig(people, tmp_path, checkpoint=run, format=("fbx",)), NullProgress())
     with pytest.raises(UsageError, match="none of auto, cpu"):
         pick_device("tpu")
+    for name in ("cpu:x", "cuda:first", "cpu:"):
+        with pytest.raises(UsageError, match="none of auto, cpu"):
+            pick_device(name)
+    with pytest.raises(UsageError, match="no such device"):
+        pick_device("cuda:4095")
 
 
 def test_best_checkpoint_is_preferred_and_single_files_win(run: Path, tmp_path: Path) -> None:

@@ -131,10 +131,11 @@ def pick_device(name: str) -> torch.device:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
-    kind = name.split(":")[0]
-    if kind not in present:
+    kind, _, index = name.partition(":")
+    if kind not in present or (":" in name and not index.isdecimal()):
         raise UsageError(f"--device {name}: is none of auto, cpu, cuda, mps.")
-    if not present[kind]:
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not present[kind] or int(index or 0) >= count:
         raise UsageError(f"--device {name}: this machine has no such device; use --device auto.")
     return torch.device(name)
 
