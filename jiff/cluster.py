@@ -31,6 +31,10 @@ def _checked_workers(client: Any, address: str, progress: Progress) -> None:
         raise UsageError(
             f"{address}: its workers cannot run jiff ({error}); install jiff {__version__} where they start."
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"{address}: a worker ended while it was asked what it runs ({error}); run the same command again."
+        ) from error
     for worker, facts in workers.items():
         if facts["version"] != __version__:
             raise UsageError(

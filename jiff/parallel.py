@@ -93,7 +93,13 @@ def _in_pool(
     with ProcessPoolExecutor(
         min(processes, len(todo)), mp_context=context, initializer=_limit_threads
     ) as pool:
-        futures = {pool.submit(_guarded, function, item): name for name, item in todo}
+        futures = {}
+        try:
+            for name, item in todo:
+                futures[pool.submit(_guarded, function, item)] = name
+        except BrokenProcessPool:
+            # Starting many processes takes a while: the first may be gone before the last item is handed over.
+            pass
         try:
             for future in as_completed(futures):
                 try:

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -279,3 +281,34 @@ def test_too_little_memory_for_all_at_once_costs_no_item(tmp_path: Path) -> None
     )
     assert report.ok and len(report.results) == 4
     assert progress.warnings[-1] == "Going on with 1 process at once."
+
+
+def test_a_process_killed_while_items_are_handed_over_costs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = []
+
+    class Pool:
+        def __init__(self, *arguments, **options) -> None:
+            self.taken = 0
+            pools.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error) -> None:
+            return None
+
+        def submit(self, *call):
+            self.taken += 1
+            future: Future = Future()
+            if self is pools[0]:
+                if self.taken > 1:
+                    raise BrokenProcessPool("a process ended")
+                future.set_exception(BrokenProcessPool("a process ended"))
+            else:
+                future.set_result(call[0](*call[1:]))
+            return future
+
+    monkeypatch.setattr("jiff.parallel.ProcessPoolExecutor", Pool)
+    progress = NullProgress()
+    report = run_batch(str.upper, [(n, n) for n in "abcd"], jobs=2, progress=progress, title="Working")
+    assert report.results == {"a": "A", "b": "B", "c": "C", "d": "D"} and len(pools) == 4

@@ -107,6 +107,15 @@ def test_paths_are_absolute_for_workers_only() -> None:
     assert BatchOptions(scheduler="x").located() == BatchOptions(scheduler="x")
 
 
+def test_a_worker_that_ends_meanwhile_is_one_sentence() -> None:
+    class Client:
+        def run(self, function):
+            raise ConnectionResetError("Connection reset by peer")
+
+    with pytest.raises(InputError, match=r"^x: a worker ended .*Connection reset by peer\); run the same"):
+        cluster._checked_workers(Client(), "x", NullProgress())
+
+
 def test_without_the_extra_one_sentence_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     write_scan(tmp_path, "a", columns=12, rows=6)
