@@ -119,3 +119,13 @@ def test_no_previews_when_switched_off(dataset, tmp_path):
     report = train_stage(_config(dataset, tmp_path, freq_save_ply=0, max_steps=1), NullProgress())
     assert _events(report.folder / "tb").Tags()["images"] == []
     assert not (tmp_path / "results").exists()
+
+
+def test_looking_at_a_run_does_not_change_it(dataset, tmp_path):
+    saved = []
+    for every in (0, 1):
+        config = _config(
+            dataset, tmp_path / str(every), freq_save_ply=every, max_steps=2, norm="batch", ema=0.0
+        )
+        saved.append(train_stage(config, NullProgress()).latest.read_bytes())
+    assert saved[0] == saved[1]

@@ -73,3 +73,9 @@ def test_training_items_only(tmp_path) -> None:
     np.testing.assert_array_equal(plain[(0, 1)].images, moved[(0, 1)].images)
     still = moved.without_augmentation()[(0, 1)].face
     np.testing.assert_array_equal(still.vertices_world, plain.faces["s0"].vertices_world)
+
+
+def test_the_largest_jitter_leaves_a_box_that_is_one(rng: np.random.Generator) -> None:
+    face = _face(rng)
+    boxes = np.stack([jittered(face, 10.0, np.random.default_rng(seed)).box_world for seed in range(400)])
+    assert (boxes[:, 0] < boxes[:, 1]).all() and (boxes[:, 2] < boxes[:, 3]).all()

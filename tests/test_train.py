@@ -346,6 +346,16 @@ def test_damaged_and_refused_subjects_are_left_out_counted_and_reported(tmp_path
         train_stage(tiny(dataset, tmp_path, name="other"), NullProgress())
 
 
+def test_held_out_subjects_that_cannot_be_used_are_not_called_nobody(tmp_path: Path) -> None:
+    dataset = make_set(tmp_path / "set", subjects=2, yaws=(0,), held_out=1)
+    for name in dataset.validation_subjects():
+        dataset.file_number(name).unlink()
+    progress = NullProgress()
+    train_stage(tiny(dataset, tmp_path, max_steps=1), progress)
+    assert any("nobody whom val.txt holds out can be used" in text for text in progress.warnings)
+    assert not any("holds nobody out" in text for text in progress.warnings)
+
+
 def test_complete_caches_start_no_workers(tmp_path: Path, monkeypatch) -> None:
     dataset = make_set(tmp_path / "set", subjects=3, yaws=(0, 20))
     train_stage(tiny(dataset, tmp_path, max_steps=1), NullProgress())

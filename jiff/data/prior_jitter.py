@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _REACH_CM = 12.0
 """Distance from the middle of a face to its border, which turns and stretches are measured at."""
+_LEAST_STRETCH = 0.2
+"""A face that is flat or turned inside out is no face."""
 
 
 def _small_rotation(vector_rad: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -28,9 +30,9 @@ def _small_rotation(vector_rad: NDArray[np.float64]) -> NDArray[np.float64]:
 def jittered(face: FaceData, size_cm: float, rng: np.random.Generator) -> FaceData:
     """Return a face prior shifted, turned and stretched at random; its box moves along.
 
-    Every axis of each of the three changes is normally distributed, such that each by itself moves the border of the
-    face by ``size_cm`` (one world unit is a centimetre of a person of 180 cm): a shift by ``size_cm``, a turn by
-    ``size_cm / 12`` rad, a stretch of half that part, which stands for wrong identity coefficients.
+    Every axis of each of the three changes is normally distributed, measured by how far it moves the border of
+    the face (one world unit is a centimetre of a person of 180 cm): a shift by ``size_cm``, a turn as far, by
+    ``size_cm / 12`` rad, and a stretch half as far, which stands for wrong identity coefficients.
 
     Args:
         face: frontal world frame; without vertices it is returned as it is.
@@ -40,7 +42,8 @@ def jittered(face: FaceData, size_cm: float, rng: np.random.Generator) -> FaceDa
     draws = rng.normal(size=(3, 3)) * size_cm
     if not face.present:
         return face
-    shift, turn, stretch = draws[0], draws[1] / _REACH_CM, 1.0 + draws[2] / (2.0 * _REACH_CM)
+    shift, turn = draws[0], draws[1] / _REACH_CM
+    stretch = np.maximum(1.0 + draws[2] / (2.0 * _REACH_CM), _LEAST_STRETCH)
     xmin, xmax, ymin, ymax = face.box_world.astype(np.float64)
     center = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2, float(face.vertices_world[:, 2].mean())])
     linear = _small_rotation(turn) @ np.diag(stretch)

@@ -161,6 +161,7 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
         TrainingError: the loss is no number or explodes, or no item can be read.
         OutputError: the disk is full; the previous checkpoint survives.
     """
+    from jiff.data.layout import ProcessedSet
     from jiff.training.data import open_sets
     from jiff.training.loop import Trainer
     from jiff.training.run_state import STATE_NAME, remove_run
@@ -184,9 +185,9 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
         with fabric.rank_zero_first(local=True):
             items, held_out, left_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
         if held_out is None and config.num_eval:
-            progress.warn(
-                f"{config.dataroot}: val.txt holds nobody out, so validation is on training subjects."
-            )
+            named = ProcessedSet(config.dataroot).validation_subjects()
+            why = "nobody whom val.txt holds out can be used" if named else "val.txt holds nobody out"
+            progress.warn(f"{config.dataroot}: {why}, so validation is on training subjects.")
         if fabric.is_global_zero:
             make_folder(config.folder)
             _save_run(config, module.network.config, items, held_out, fabric)

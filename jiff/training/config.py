@@ -139,7 +139,7 @@ class TrainConfig:
     prior_jitter_cm: float = option(
         0.0,
         help="Random misplacement of the face prior in training, as fits to photos have it: a shift of this size, "
-        "a turn and a stretch that move its border as far; 0 leaves it as fitted (published).",
+        "a turn that moves its border as far, a stretch that moves it half as far; 0 leaves it as fitted (published).",
         min=0,
         max=10,
         panel=_AUG,

@@ -369,7 +369,14 @@ class Trainer:
     @torch.no_grad()
     def _write_samples(self) -> None:
         batch = collate([self.items[(0, 0)]]).to(self.fabric.device)
-        answer = self.module.answer(batch, batch.points_world)
+        network = self.module.network
+        training = network.training
+        # In training mode batch norm would take in what is only looked at.
+        network.eval()
+        try:
+            answer = self.module.answer(batch, batch.points_world)
+        finally:
+            network.train(training)
         values = answer.rgb[0] if self.config.stage != "shape" else answer.body[-1][0]
         path = self.config.results_path / self.config.name / f"pred_{self.config.stage}.ply"
         write_samples(path, batch.points_world[0].cpu().numpy(), values.float().cpu().numpy())
