@@ -208,6 +208,9 @@ def test_another_photo_of_the_name_does_not_inherit_the_face(
     for path in written:
         path.touch()
     assert person.has_face and is_framed(photo, tools)
+    other = _Faces()
+    other.name = "another"
+    assert not is_framed(photo, FramingTools(other))
     Image.fromarray(_mask(left=120, right=200)).save(tmp_path / "a_mask.png")
     assert not is_framed(photo, tools)
     frame_photo(photo, tools)

@@ -92,7 +92,7 @@ class OccupancyField:
 
     Attributes:
         bytes_per_point: rough memory of one point while the MLPs run.
-        dtype: of the hidden layers' products in ``draft``.
+        dtype: of the hidden layers' products in ``draft``, and of those of differences between neighbouring points.
         best_chunk: points per call that suit the device.
     """
 
@@ -111,7 +111,7 @@ class OccupancyField:
             features: of one person; with the encoded face when ``face_mesh`` is given.
             calib: [4, 4], world to NDC, or [V, 4, 4] of all views.
             face_mesh: whose distance weighs the face prediction.
-            precision: of the draft's hidden layers; "auto", "float32", "bfloat16" or "float16".
+            precision: what ``dtype`` is, see ``choose_dtype``; several views are always evaluated in float32.
         """
         distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
         self.device = calib.device
@@ -225,7 +225,7 @@ def encode_person(
         person: framed image and mask.
         prior: the face model; None gives plain PIFu with coarse colour.
         camera: of the image; canonical when not given.
-        precision: of the occupancy's draft, see ``choose_dtype``.
+        precision: of the occupancy, see ``OccupancyField``.
         image_features: of an earlier call for the same person; the image is not encoded again then.
         others: further views, for networks that were trained with several.
     """

@@ -44,7 +44,7 @@ class PersonOptions:
         resolution: cells over the 204.8 world units of the view; None chooses by the network's image size.
         raw: keep floating pieces instead of the body alone.
         memory_budget_bytes: what the networks' working memory may take.
-        precision: of the occupancy's draft, see ``jiff.inference.fields.choose_dtype``.
+        precision: of the occupancy, see ``jiff.inference.fields.OccupancyField``.
         asset: triangles to keep, colours per vertex or as a texture.
     """
 

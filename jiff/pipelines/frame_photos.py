@@ -103,11 +103,16 @@ class FramingTools:
     person: int | None = None
 
     def settings(self, photo: Photo) -> dict[str, Any]:
-        """Return what decides how a photo is framed."""
+        """Return what decides how a photo is framed and its face found."""
         inputs = [photo.source, photo.source.with_name(f"{photo.name}{MASK_TAG}.png")]
         stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
         matting = None if self.matting is None else self.matting.settings
-        return {"inputs": stamps, "person": self.person, "matting": matting}
+        return {
+            "inputs": stamps,
+            "person": self.person,
+            "matting": matting,
+            "detector": self.detector.name,
+        }
 
 
 def is_framed(photo: Photo, tools: FramingTools) -> bool:
