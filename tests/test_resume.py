@@ -230,3 +230,12 @@ def test_a_full_disk_keeps_the_previous_checkpoint(dataset, tmp_path, monkeypatc
     assert path.read_bytes() == before
     assert not list(report.folder.glob(".*part*"))
     assert train_stage(config_of(dataset, tmp_path, continue_train=True), NullProgress()).steps == 8
+
+
+def test_half_written_checkpoints_of_a_killed_run_are_removed(dataset, tmp_path: Path) -> None:
+    config = config_of(dataset, tmp_path, max_steps=1)
+    config.folder.mkdir(parents=True)
+    (config.folder / ".state.0123abcd.part.ckpt").write_bytes(b"half")
+    train_stage(config, NullProgress())
+    assert (config.folder / "state.ckpt").is_file()
+    assert not [path.name for path in config.folder.iterdir() if path.name.startswith(".")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jiff.config import save_resolved
 from jiff.errors import TrainingError, UsageError
-from jiff.files import make_folder
+from jiff.files import make_folder, remove_leftovers
 from jiff.progress import NullProgress
 from jiff.training.config import TrainConfig, parse_gpu_ids
 
@@ -189,7 +189,8 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             why = "nobody whom val.txt holds out can be used" if named else "val.txt holds nobody out"
             progress.warn(f"{config.dataroot}: {why}, so validation is on training subjects.")
         if fabric.is_global_zero:
-            make_folder(config.folder)
+            # Half-written checkpoints of a run that was killed are as large as whole ones.
+            remove_leftovers(make_folder(config.folder))
             _save_run(config, module.network.config, items, held_out, fabric)
         trainer = Trainer(config, fabric, module, items, held_out, progress, left_out)
         rows = trainer.run()
