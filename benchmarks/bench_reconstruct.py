@@ -26,6 +26,7 @@ from jiff.geometry.mesh_io import load_mesh
 from jiff.inference.asset_options import AssetOptions
 from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
 from jiff.progress import NullProgress, Task
+from jiff_cli.allocator import keep_freed_memory
 
 
 class Stopwatch(NullProgress):
@@ -49,6 +50,7 @@ def timed(folder: str, options: dict[str, Any], queue: Any) -> None:
     """Run ``reconstruct`` once and put its seconds, stages, peak memory and failures on ``queue``."""
     from jiff.pipelines import evaluate
 
+    keep_freed_memory()
     root = Path(folder)
     with np.load(root / "scan.npz") as stored:
         mesh = Mesh(stored["vertices"], stored["faces"])
