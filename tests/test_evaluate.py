@@ -106,7 +106,7 @@ def test_finished_people_are_skipped_until_something_changes(run: Path, people: 
 
 def test_bad_people_do_not_stop_the_rest(run: Path, people: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    for name in ("a", "b", "c", "d"):
+    for name in ("a", "b", "c", "d", "summary"):
         tiny_person.write_photo(folder, name)
     Image.fromarray(np.zeros((128, 128), np.uint8)).save(folder / "a_mask.png")
     Image.fromarray(np.full((64, 64), 255, np.uint8)).save(folder / "b_mask.png")
@@ -120,6 +120,7 @@ def test_bad_people_do_not_stop_the_rest(run: Path, people: Path, tmp_path: Path
     assert "a_mask.png: the mask is empty" in report.failures["a"]
     assert "b_mask.png: the mask is 64 x 64 pixels but its image is 128 x 128" in report.failures["b"]
     assert "c.png: is damaged" in report.failures["c"]
+    assert "replaced by the run's summary.json; rename the image" in report.failures["summary"]
     assert not report.details
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "d.json",

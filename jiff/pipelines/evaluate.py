@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from jiff.models.shape import ShapeFeatures
     from jiff.progress import Progress
 
+SUMMARY_NAME = "summary.json"
+"""What became of each person of a run."""
+
 
 @dataclass(frozen=True)
 class EvalPifuConfig(InferenceConfig):
@@ -211,6 +214,10 @@ class Evaluation:
         from jiff.inference.person import PersonOptions, reconstruct_person
         from jiff.inference.views import View
 
+        if f"{person.name}.json" == SUMMARY_NAME:
+            raise InputError(
+                f"{person.image}: its record would be replaced by the run's {SUMMARY_NAME}; rename the image."
+            )
         pixels = read_person(person)
         prior = read_prior(person) if self.method == "jiff" else None
         views = self.views.get(person.name, [])
@@ -301,7 +308,7 @@ def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], repor
         else:
             people[name] = {"status": "failed", "reason": reason}
     write_json(
-        folder / "summary.json",
+        folder / SUMMARY_NAME,
         {"options": to_plain(config), "networks": fingerprints, "people": dict(sorted(people.items()))},
     )
 

@@ -13,7 +13,13 @@ from jiff.files import read_json, write_json
 from jiff.geometry.mesh_io import save_image
 from jiff.inference.asset_options import AssetOptions
 from jiff.parallel import BatchReport, run_batch
-from jiff.pipelines.evaluate import EvalJiffConfig, Evaluation, run_evaluation, write_summary
+from jiff.pipelines.evaluate import (
+    SUMMARY_NAME,
+    EvalJiffConfig,
+    Evaluation,
+    run_evaluation,
+    write_summary,
+)
 from jiff.pipelines.frame_photos import (
     FramingTools,
     Photo,
@@ -321,7 +327,7 @@ def _report_several_bodies(run: _Run) -> None:
 
 def _complete_summary(run: _Run, photos: list[Photo]) -> None:
     """Put framings and problems into the summary, so that results can be mapped back to the photo and sorted."""
-    path = run.config.out / "summary.json"
+    path = run.config.out / SUMMARY_NAME
     summary = read_json(path)
     for photo in photos:
         if photo.name in summary["people"] and photo.record.is_file():
