@@ -55,7 +55,8 @@ class Prover:
         camera = Camera(size=picture.shape[0])
         found = locate_face(picture, mask, detector)
         pose, quality = fit_photo(self.model, camera, picture, mask, found.points_px, found.evidence)
-        why = photo_refusal(quality, picture, found.points_px)
+        fitted_px = camera.world_to_pixel(self.model.five_landmarks(pose.vertices(self.model)))
+        why = photo_refusal(quality, picture, found, fitted_px)
         if why is not None:
             raise FitError(why)
         term = PictureTerm(self.model, camera, picture, mask)

@@ -17,10 +17,10 @@ from benchmarks.face_people import KnownPerson, coarse_reconstruction, known_per
 from benchmarks.face_sabotage import KINDS, sabotage
 from benchmarks.faces_proof import Prover
 from jiff.errors import FitError
-from jiff.face.detect import HaarDetector
+from jiff.face.detect import Detection, HaarDetector, SecondOpinion
 from jiff.face.fitting import FacePose, vertex_normals
 from jiff.face.locate import finds_face_at, locate_face
-from jiff.face.photo_fit import fit_photo
+from jiff.face.photo_fit import fit_photo, photo_refusal
 from jiff.face.picture_term import PictureConfig, PictureTerm, shows_features
 from jiff.face.quality import PHOTO_LIMITS, refusal
 from jiff.face.record import read_record
@@ -210,6 +210,49 @@ def test_known_people_are_accepted_and_right():
         medians.append(prover().errors(photo, p)[0])
     # A reconstruction's noise of 1 cm leaves some of it in the depth of each.
     assert np.mean(medians) < 0.6 and max(medians) < 1.0
+
+
+@pytest.mark.parametrize("evidence", ["yunet", "haar+eyes", "given"])
+def test_a_second_detector_must_see_the_face(evidence: str):
+    """A perfect agreement on a neck is an accident: without a face there, only the user's own landmarks are believed."""
+    p = known(0)
+    m = model()
+    five = Camera().world_to_pixel(p.five_world)
+    found = Detection(np.zeros(4), five, 0.9, evidence)
+    _, quality = fit_photo(m, Camera(), p.pictures[0], p.masks[0], five, evidence)
+    assert quality.picture > PHOTO_LIMITS.picture
+    assert photo_refusal(quality, p.pictures[0], found, five) is None
+    case = sabotage("no face", p, known(1), seed=13)
+    told = Detection(np.zeros(4), case.detector.five_px, 0.9, evidence)
+    why = photo_refusal(quality, case.picture, told, case.detector.five_px)
+    assert (why is None) == (evidence == "given")
+    assert why is None or "second detector" in why
+    # A poor agreement still needs two eyes.
+    poor = replace(quality, picture=0.2)
+    assert photo_refusal(poor, p.pictures[0], found, five) is None
+    assert "does not look like a face" in str(photo_refusal(poor, case.picture, told, case.detector.five_px))
+
+
+def test_second_opinion_sees_faces_turned_aside_to_either_side():
+    p = known(1)
+    turned = p.turned(60)
+    five = Camera().world_to_pixel(turned.five_world)
+    picture = p.pictures[60]
+    mirrored = np.ascontiguousarray(picture[:, ::-1])
+    other = (five * [-1, 1] + [512, 0])[[1, 0, 2, 4, 3]]
+    judge = SecondOpinion(aside=True)
+    assert finds_face_at(picture, five, judge) and finds_face_at(mirrored, other, judge)
+    assert not finds_face_at(picture, five + [0, 45], judge)
+
+
+def test_photos_are_accepted_whoever_finds_the_face(shared: Path, tmp_path: Path):
+    yunet = next((shared / "assets").glob("face_detection_yunet*.onnx"))
+    for file in (shared / "photos").iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    for detector in (None, yunet):
+        config = FaceConfig(input=tmp_path, jobs=1, overlays=False, overwrite=True, detector_model=detector)
+        report = run_face(config, NullProgress())
+        assert sorted(report.results) == ["ryota", "sample"], report.failures
 
 
 @pytest.mark.parametrize("kind", KINDS)

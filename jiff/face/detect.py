@@ -183,6 +183,57 @@ class HaarDetector:
         return np.stack(pair)
 
 
+class SecondOpinion:
+    """OpenCV's cascades that no other detector here asks: whoever found a face, they did not.
+
+    They say where a face is, not where its parts are, and are meant for close-ups: a face narrower than a quarter of a
+    512-pixel picture is not looked for.
+    """
+
+    name = "second opinion"
+
+    def __init__(self, *, aside: bool = False) -> None:
+        """Load the frontal cascade and, for heads turned ``aside``, the one of profiles.
+
+        Raises:
+            AssetError: OpenCV came without them.
+        """
+        import cv2
+
+        folder = Path(cv2.__file__).parent / "data"
+        self._frontal = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt.xml"))
+        self._profile = cv2.CascadeClassifier(str(folder / "haarcascade_profileface.xml")) if aside else None
+        if self._frontal.empty() or (self._profile is not None and self._profile.empty()):
+            raise AssetError(
+                f"{folder}: OpenCV's Haar cascades are missing; reinstall opencv-python-headless."
+            )
+
+    def detect(self, image_rgb: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces of [H, W, 3] RGB in no order, their landmarks guessed from the boxes."""
+        import cv2
+
+        plain = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+        gray: NDArray[np.uint8] = np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(plain), dtype=np.uint8)
+        found = [(box, False) for box in self._boxes(self._frontal, gray)]
+        if self._profile is not None:
+            found += [(box, False) for box in self._boxes(self._profile, gray)]
+            # The cascade knows profiles to one side.
+            mirrored = np.ascontiguousarray(gray[:, ::-1])
+            found += [(box, True) for box in self._boxes(self._profile, mirrored)]
+        width = gray.shape[1]
+        detections = []
+        for (x, y, w, h), flip in found:
+            left = width - x - w if flip else x
+            points = np.array([left, y]) + _HAAR_FIVE * [w, h]
+            detections.append(Detection(np.array([left, y, left + w, y + h]), points, 0.5, "haar"))
+        return detections
+
+    @staticmethod
+    def _boxes(cascade: Any, gray: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
+        boxes = np.reshape(cascade.detectMultiScale(gray, 1.08, 4, minSize=(128, 128)), (-1, 4))
+        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
+
+
 def _follow_eyes(points: NDArray[np.float64], eyes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the guessed landmarks [5, 2] moved, turned and scaled so that their eyes lie at ``eyes`` [2, 2]."""
     # In the complex plane a similarity is z -> a z + b.

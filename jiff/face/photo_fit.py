@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.face.detect import HaarDetector
+from jiff.face.detect import HaarDetector, SecondOpinion
 from jiff.face.fitting import FaceFitter, FacePose, FitConfig, vertex_normals
 from jiff.face.landmarks import five_of
 from jiff.face.locate import finds_face_at
@@ -18,6 +18,7 @@ from jiff.geometry.camera import rotation_y
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.face.detect import Detection
     from jiff.face.model import MorphableModel
     from jiff.geometry.camera import Camera
 
@@ -40,6 +41,8 @@ PHOTO_FIT = FitConfig(
 
 _GUESSED_YAWS_DEG = (-25.0, 25.0, -45.0, 45.0)
 _SURE_AGREEMENT, _CLEARLY = 0.4, 0.03
+_ASIDE_DEG = 25.0
+"""Yaw from which a face may look like a profile to a cascade."""
 _GUESSED_TRUST = np.array([1.0, 1.0, 0.4, 0.4, 0.4])
 _EYES_ONLY = np.array([1.0, 1.0, 0.1, 0.1, 0.1])
 
@@ -202,18 +205,33 @@ def fit_photo(
 
 
 def photo_refusal(
-    quality: FitQuality, image_rgb: NDArray[np.uint8], five_px: NDArray[np.float64]
+    quality: FitQuality, image_rgb: NDArray[np.uint8], detection: Detection, fitted_px: NDArray[np.float64]
 ) -> str | None:
     """Return why the fit to a photo is refused, or None.
 
-    A face under hair or with its mouth wide open may agree poorly with the model's colours: OpenCV's cascades, which need no
-    file, are then asked for a second opinion.
+    A face under hair or with its mouth wide open may agree poorly with the model's colours: it must have two eyes for
+    OpenCV's cascades, which need no file. A neck or a fold of cloth may agree well by accident: whatever the agreement,
+    a detector that did not find the face must see one where the fit put it. Landmarks that the user gave are
+    exempt from the latter, being the way out where detectors fail.
+
+    Args:
+        quality: of the fit.
+        image_rgb: [H, W, 3].
+        detection: what the fit began with.
+        fitted_px: [5, 2] where the fitted face has its eyes, nose tip and mouth corners, pixels.
     """
     other = refusal(replace(quality, picture=None), PHOTO_LIMITS)
-    why = refusal(quality, PHOTO_LIMITS)
-    if other is not None or why is None:
+    if other is not None:
         return other
-    return None if finds_face_at(image_rgb, five_px, HaarDetector(), measured=True) else why
+    why = refusal(quality, PHOTO_LIMITS)
+    if why is not None and not finds_face_at(image_rgb, detection.points_px, HaarDetector(), measured=True):
+        return why
+    if detection.evidence == "given":
+        return None
+    judge = SecondOpinion(aside=abs(quality.yaw_deg) > _ASIDE_DEG)
+    if finds_face_at(image_rgb, fitted_px, judge):
+        return None
+    return "no second detector sees a face where the fit is"
 
 
 def fit_picture(

@@ -360,7 +360,8 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
             pose = reader.place(model, *reader.read(pixels.rgb, detection.points_px), camera)
             quality = landmark_quality(model, pose, camera, detection.points_px)
             method = "coefficients"
-        why = photo_refusal(quality, pixels.rgb, detection.points_px)
+        fitted_px = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
+        why = photo_refusal(quality, pixels.rgb, detection, fitted_px)
         if why is not None:
             raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
     except FitError as error:
