@@ -20,6 +20,9 @@ ACCELERATORS = {
 }
 """Accelerator package -> operations it can take over."""
 
+_FOR_CUDA = ("torch_scatter", "kaolin")
+"""Those that gain nothing on the CPU, as measured in docs/architecture.md, or do not run there."""
+
 
 @functools.cache
 def _import(name: str) -> ModuleType | None:
@@ -53,8 +56,8 @@ def accelerator(operation: str, cuda: bool) -> ModuleType | None:
 
     Args:
         operation: a name listed in ``ACCELERATORS``.
-        cuda: whether the tensors lie on a CUDA device; elsewhere an accelerator is chosen only when ``JIFF_OPS``
-            names it.
+        cuda: whether the tensors lie on a CUDA device; elsewhere those that serve CUDA are chosen only when
+            ``JIFF_OPS`` names them.
 
     Raises:
         ConfigError: ``JIFF_OPS`` insists on an accelerator that cannot be imported.
@@ -72,8 +75,7 @@ def accelerator(operation: str, cuda: bool) -> ModuleType | None:
             )
         if choice not in (None, name):
             return None
-        if not cuda and choice != name:
-            # On the CPU the vectorised twins are as fast (docs/architecture.md); accelerators pay off on the GPU.
+        if name in _FOR_CUDA and not cuda and choice != name:
             return None
         return module
     return None
