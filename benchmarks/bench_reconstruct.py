@@ -5,18 +5,16 @@ Every run is a process of its own, as the command would be; the first figure cou
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import numpy as np
 
+from benchmarks.process import in_worker
 from benchmarks.row import Row
 from benchmarks.scan_networks import with_scan, write_networks, write_photos
 from benchmarks.scans import write_scan
@@ -46,8 +44,8 @@ class Stopwatch(NullProgress):
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
 
 
-def timed(folder: str, options: dict[str, Any], queue: Any) -> None:
-    """Run ``reconstruct`` once and put its seconds, stages, peak memory and failures on ``queue``."""
+def timed(folder: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Run ``reconstruct`` once; return its seconds, stages and failures."""
     from jiff.pipelines import evaluate
 
     keep_freed_memory()
@@ -67,32 +65,21 @@ def timed(folder: str, options: dict[str, Any], queue: Any) -> None:
     )
     report = run_reconstruct(config, watch)
     seconds = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    queue.put({"seconds": seconds, "stages": watch.seconds, "peak_gib": peak, "failures": report.failures})
+    return {"seconds": seconds, "stages": watch.seconds, "failures": report.failures}
 
 
 def in_process(folder: Path, **options: Any) -> dict[str, Any]:
-    """Return what ``timed`` says, with the wall time of its process.
+    """Return what ``timed`` says, with the peak memory and the wall time of its process.
 
     Raises:
         RuntimeError: the process died, or a photo was not reconstructed with its face.
     """
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
     begin = time.perf_counter()
-    process = context.Process(target=timed, args=(str(folder), options, queue))
-    process.start()
-    while True:
-        try:
-            found: dict[str, Any] = queue.get(timeout=0.5)
-            break
-        except Empty:
-            if not process.is_alive():
-                raise RuntimeError(f"its process ended with status {process.exitcode}") from None
-    process.join()
+    found, _, peak = in_worker(timed, str(folder), options)
+    wall = time.perf_counter() - begin
     if found["failures"]:
         raise RuntimeError(str(found["failures"]))
-    return found | {"wall": time.perf_counter() - begin}
+    return found | {"peak_gib": peak / 1024, "wall": wall}
 
 
 def run(quick: bool) -> list[Row]:

@@ -14,7 +14,8 @@ from typing import Any
 from jiff_cli.allocator import keep_freed_memory
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """Return the most memory that this process has taken."""
     status = Path("/proc/self/status")
     # getrusage begins with the peak of the process that started this one.
     for line in status.read_text(encoding="ascii").splitlines() if status.is_file() else ():
@@ -33,13 +34,13 @@ def run_named(name: str, quick: bool, queue: Any) -> None:
         outcome: dict[str, Any] = {"rows": [asdict(row) for row in rows]}
     except Exception as error:  # noqa: BLE001 - one broken benchmark must not hide the others
         outcome = {"error": f"{type(error).__name__}: {error}"}
-    queue.put(outcome | {"seconds": time.perf_counter() - started, "peak_mib": _peak_mib()})
+    queue.put(outcome | {"seconds": time.perf_counter() - started, "peak_mib": peak_mib()})
 
 
 def _call(queue: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     begin = time.perf_counter()
     result = function(*arguments)
-    queue.put((result, time.perf_counter() - begin, _peak_mib()))
+    queue.put((result, time.perf_counter() - begin, peak_mib()))
 
 
 def in_worker(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:

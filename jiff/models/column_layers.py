@@ -77,7 +77,7 @@ class ColumnLayers:
             None if layer.hidden_weight is None else layer.hidden_weight.detach().t() for layer in layers
         ]
         self.exact_weights = [None if weight is None else weight.contiguous() for weight in hidden]
-        self.hidden_weights = [None if weight is None else weight.to(dtype).contiguous() for weight in hidden]
+        self.hidden_weights = [None if weight is None else weight.to(dtype) for weight in self.exact_weights]
 
     def products(self, column_features: Tensor) -> list[Tensor]:
         """Return every layer's product with the features [C, column_channels] of C columns, bias included."""

@@ -9,17 +9,10 @@ import torch
 from torch import Tensor
 
 from jiff.ops.backend import accelerator
+from jiff.ops.mesh_distance import check_points_and_mesh
 
 if TYPE_CHECKING:
     from jiff.geometry.raycast import RayScene
-
-
-def _check(points: Tensor, vertices: Tensor, faces: Tensor) -> None:
-    for name, value in (("points", points), ("vertices", vertices), ("faces", faces)):
-        if value.ndim != 2 or value.shape[1] != 3:
-            raise ValueError(f"{name} must be [N, 3]; got {tuple(value.shape)}.")
-    if faces.shape[0] == 0:
-        raise ValueError("faces must hold at least one triangle; got none.")
 
 
 def build_scene(vertices: Tensor, faces: Tensor) -> RayScene:
@@ -35,7 +28,7 @@ def inside_sign_torch(
     """Plain twin of ``inside_sign``; casts rays on the CPU."""
     from jiff.geometry.inside import inside_mesh
 
-    _check(points, vertices, faces)
+    check_points_and_mesh(points, vertices, faces)
     inside = inside_mesh(scene or build_scene(vertices, faces), points.detach().float().cpu().numpy())
     sign = torch.from_numpy(np.where(inside, 1.0, -1.0))
     return sign.to(device=points.device, dtype=points.dtype)
@@ -68,7 +61,7 @@ def inside_sign(
     module = accelerator("inside_sign", points.is_cuda)
     if module is None:
         return inside_sign_torch(points, vertices, faces, scene)
-    _check(points, vertices, faces)
+    check_points_and_mesh(points, vertices, faces)
     from kaolin.ops.mesh import check_sign
 
     with torch.no_grad():

@@ -25,7 +25,8 @@ class MeshDistance(NamedTuple):
     barycentric: Tensor
 
 
-def _check(points: Tensor, vertices: Tensor, faces: Tensor) -> None:
+def check_points_and_mesh(points: Tensor, vertices: Tensor, faces: Tensor) -> None:
+    """Raise ValueError unless points are [P, 3] and the mesh [V, 3], [F, 3] with at least one triangle."""
     for name, value in (("points", points), ("vertices", vertices), ("faces", faces)):
         if value.ndim != 2 or value.shape[1] != 3:
             raise ValueError(f"{name} must be [N, 3]; got {tuple(value.shape)}.")
@@ -52,7 +53,7 @@ def point_to_mesh_distance_torch(
     points: Tensor, vertices: Tensor, faces: Tensor, tree: TriangleTree | None = None
 ) -> MeshDistance:
     """Plain twin of ``point_to_mesh_distance``; searches on the CPU."""
-    _check(points, vertices, faces)
+    check_points_and_mesh(points, vertices, faces)
     with torch.no_grad():
         tree = tree or build_tree(vertices, faces)
         face_index = torch.from_numpy(tree.nearest(points.double().cpu().numpy())).to(points.device)
@@ -79,7 +80,7 @@ def point_to_mesh_distance(
     module = accelerator("point_to_mesh_distance", points.is_cuda)
     if module is None:
         return point_to_mesh_distance_torch(points, vertices, faces, tree)
-    _check(points, vertices, faces)
+    check_points_and_mesh(points, vertices, faces)
     from kaolin.metrics.trianglemesh import point_to_mesh_distance as accelerated
 
     with torch.no_grad():

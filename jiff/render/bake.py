@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.errors import MeshError
-from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
-from jiff.render.gbuffer import render_gbuffer
+from jiff.render.gbuffer import unwrapped_gbuffer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,11 +76,7 @@ def surface_texels(mesh: Mesh, size: int, chart: NDArray[np.int64] | None = None
     Raises:
         MeshError: no texture coordinates, or none inside the unit square.
     """
-    if mesh.uv is None or mesh.faces_uv is None:
-        raise MeshError("The mesh has no texture coordinates; unwrap it first.")
-    flat = Mesh(np.column_stack([mesh.uv, np.zeros(len(mesh.uv))]), mesh.faces_uv)
-    view = Camera(center_world=np.array([0.5, 0.5, 0.0]), half_width_world=0.5, size=size)
-    seen = render_gbuffer(flat, view)
+    seen = unwrapped_gbuffer(mesh, size)
     if len(seen.pixel) == 0:
         raise MeshError("No texel lies on the surface; choose a larger --texture-size.")
     normals = seen.interpolate(mesh.vertex_normals(), mesh.faces)

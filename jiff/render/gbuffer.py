@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.errors import MeshError
+from jiff.geometry.camera import Camera
+from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-    from jiff.geometry.camera import Camera
-    from jiff.geometry.mesh import Mesh
 
 
 @dataclass(frozen=True)
@@ -151,3 +151,17 @@ def render_gbuffer(
         return GBuffer(size, samples, *parts[0])
     pixel, face, weights, front, depth = (np.concatenate(group) for group in zip(*parts))
     return GBuffer(size, samples, pixel, face, weights, front, depth)
+
+
+def unwrapped_gbuffer(mesh: Mesh, size: int) -> GBuffer:
+    """Cast the mesh as it lies in its texture: the surface seen by each texel of a ``size`` x ``size`` picture.
+
+    Raises:
+        MeshError: the mesh has no texture coordinates.
+    """
+    if mesh.uv is None or mesh.faces_uv is None:
+        raise MeshError("The mesh has no texture coordinates; unwrap it first.")
+    flat = Mesh(np.column_stack([mesh.uv, np.zeros(len(mesh.uv))]), mesh.faces_uv)
+    return render_gbuffer(
+        flat, Camera(center_world=np.array([0.5, 0.5, 0.0]), half_width_world=0.5, size=size)
+    )

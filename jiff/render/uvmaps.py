@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.errors import MeshError
-from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
-from jiff.render.gbuffer import render_gbuffer
+from jiff.render.gbuffer import unwrapped_gbuffer
 from jiff.render.shading import image_value
 from jiff.render.texture import MipTexture
 
@@ -126,9 +125,7 @@ def build_uv_maps(mesh: Mesh, prt: Prt, size: int, texture: MipTexture | None = 
     """
     if mesh.uv is None or mesh.faces_uv is None:
         raise MeshError("The mesh has no texture coordinates; UV maps cannot be made of it.")
-    flat = Mesh(np.column_stack([mesh.uv, np.zeros(len(mesh.uv))]), mesh.faces_uv)
-    camera = Camera(center_world=np.array([0.5, 0.5, 0.0]), half_width_world=0.5, size=size)
-    seen = render_gbuffer(flat, camera)
+    seen = unwrapped_gbuffer(mesh, size)
     if len(seen.pixel) == 0:
         raise MeshError("All texture coordinates lie outside the unit square; UV maps cannot be made of it.")
     normals = seen.interpolate(published_normals(mesh), mesh.faces)

@@ -141,7 +141,7 @@ def _draw_shape(
         raise TypeError("meshes are drawn of a shape network")
     low, high = scan.bounds
     bounds = np.stack([low - _MARGIN_WORLD, high + _MARGIN_WORLD])
-    side = Camera(_turned(camera), camera.center_world, camera.half_width_world, camera.size)
+    side = _from_the_side(camera)
     body = _surface(network, batch, bounds, _BODY_CELLS, True)
     tiles.mesh += [
         (_picture(body, camera), "predicted"),
@@ -168,7 +168,7 @@ def _draw_color(
     tiles: _Tiles,
 ) -> None:
     scene = RayScene(scan.vertices, scan.faces)
-    side = Camera(_turned(camera), camera.center_world, camera.half_width_world, camera.size)
+    side = _from_the_side(camera)
     tiles.mesh += [
         (_colored(module, batch, scan, scene, camera), "predicted"),
         (_colored(module, batch, scan, scene, side), "from the side"),
@@ -205,8 +205,9 @@ def _colored(module: StageModule, batch: Batch, scan: Mesh, scene: RayScene, cam
     return np.rint(image * 255).astype(np.uint8)
 
 
-def _turned(camera: Camera) -> NDArray[np.float64]:
-    return np.asarray(rotation_y(_SIDE_RAD) @ camera.rotation)
+def _from_the_side(camera: Camera) -> Camera:
+    turned = np.asarray(rotation_y(_SIDE_RAD) @ camera.rotation)
+    return Camera(turned, camera.center_world, camera.half_width_world, camera.size)
 
 
 def _face_camera(face: object, camera: Camera) -> Camera | None:
