@@ -178,9 +178,12 @@ def run_batch(
     if plan is not None and plan.shard is not None:
         own = set(plan.names)
         items = [(name, item) for name, item in items if name in own]
-        progress.info(
-            f"{title}: shard {plan.shard[0]}/{plan.shard[1]} has {len(items)} of {plan.total} subjects"
-        )
+        part = f"{title}: shard {plan.shard[0]}/{plan.shard[1]} has {len(items)} of {plan.total} subjects"
+        if plan.total:
+            progress.info(part if items else f"{part}, so there is nothing to do")
+        else:
+            # Of the others nothing is there yet, or the folder is the wrong one.
+            progress.warn(f"{part} that are there so far, so there is nothing to do.")
     todo = []
     for name, item in items:
         if is_complete is not None and _says_complete(is_complete, item):

@@ -21,8 +21,10 @@ from jiff import batch, memory
 from jiff.batch import BatchOptions, parse_shard, plan_batch, shard_of
 from jiff.data.dataset_file import read_dataset_file, record_stage
 from jiff.data.layout import ProcessedSet
-from jiff.errors import UsageError
+from jiff.errors import DatasetError, UsageError
 from jiff.parallel import run_batch
+from jiff.pipelines.face import FaceConfig, run_face
+from jiff.pipelines.icp import IcpConfig, run_icp
 from jiff.pipelines.prt import PrtConfig, run_prt
 from jiff.pipelines.render import RenderConfig, run_render
 from jiff.pipelines.rescale import RescaleConfig, run_rescale
@@ -131,6 +133,61 @@ def test_people_are_held_out_as_in_one_run_though_shards_see_part_of_the_scans(t
     (tmp_path / "parts" / "val.txt").write_text("d\n")
     run_render(replace(parts, shard="1/2"), NullProgress())
     assert (tmp_path / "parts" / "val.txt").read_text() == "d\n"
+
+
+def test_an_empty_shard_ends_well_before_and_after_the_others(tmp_path: Path) -> None:
+    scans, out, data = tmp_path / "scans", tmp_path / "rescaled", tmp_path / "data"
+    for name in ("a", "b"):
+        write_scan(scans, name, columns=12, rows=6)
+    views = {"size": 32, "high_size": 0, "yaws": (0,)}
+
+    def chain(shard: str | None, rescaled: Path, rendered: Path, *, faces: bool) -> list[NullProgress]:
+        where, said = {"jobs": 1, "shard": shard}, []
+        for run, config in (
+            (run_rescale, RescaleConfig(scans, rescaled, **where)),
+            (run_prt, PrtConfig(rescaled, directions=8, **where)),
+            (run_render, RenderConfig(rescaled, rendered, **views, **where)),
+            *([(run_face, FaceConfig(rendered, **where)), (run_icp, IcpConfig(rendered, **where))] * faces),
+        ):
+            said.append(NullProgress())
+            report = run(config, said[-1])
+            assert report.ok
+            assert bool(report.results) == bool(shard is None or plan_batch(config, "ab", worker_gib=1).names)
+        return said
+
+    busy = {f"{shard_of(name, 5)}/5" for name in "ab"}
+    empty = next(f"{k}/5" for k in range(1, 6) if f"{k}/5" not in busy)
+    for progress in chain(empty, out, data, faces=True):
+        # Nobody wrote anything yet: perhaps the folder is the wrong one.
+        (text,) = [t for t in progress.infos + progress.warnings if "nothing to do" in t]
+        assert f"shard {empty} has 0 of" in text and (" of 2 " in text or text in progress.warnings)
+    assert not list(out.iterdir())
+    for shard in sorted(busy):
+        chain(shard, out, data, faces=False)
+    before = tree(data)
+    for progress in chain(empty, out, data, faces=True):
+        assert sum("nothing to do" in text for text in progress.infos + progress.warnings) == 1
+    assert tree(data) == before
+    chain(None, tmp_path / "alone", tmp_path / "whole", faces=False)
+    own = {"dataset.yaml"}
+    whole = tree(tmp_path / "whole")
+    assert {n: b for n, b in before.items() if n not in own} == {
+        n: b for n, b in whole.items() if n not in own
+    }
+    recorded = [
+        read_dataset_file(ProcessedSet(root))["stages"]["render"] for root in (data, tmp_path / "whole")
+    ]
+    assert recorded[0] == recorded[1]
+
+
+def test_a_wrong_folder_is_an_error_in_a_shard_too(tmp_path: Path) -> None:
+    for run, config in ((run_prt, PrtConfig), (run_face, FaceConfig), (run_icp, IcpConfig)):
+        with pytest.raises(DatasetError, match="no such folder"):
+            run(config(tmp_path / "typo", shard="1/2"), NullProgress())
+    with pytest.raises(DatasetError, match="holds no scans"):
+        run_prt(PrtConfig(tmp_path), NullProgress())
+    with pytest.raises(DatasetError, match="holds no RENDER folder"):
+        run_icp(IcpConfig(tmp_path, shard="1/2"), NullProgress())
 
 
 def test_a_shard_may_hold_out_a_scan_that_another_one_makes(tmp_path: Path) -> None:

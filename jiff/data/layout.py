@@ -110,8 +110,17 @@ class ProcessedSet:
         """Camera, seeds, versions and per-stage completion."""
         return self.root / "dataset.yaml"
 
-    def subjects(self) -> list[str]:
+    def exists(self) -> bool:
+        """Tell whether the folder is a processed set, be it one in which nobody was rendered yet."""
+        return self.dataset_file.is_file() or any(
+            (self.root / name).is_dir() for name in ("RENDER", "PARAM", "GEO")
+        )
+
+    def subjects(self, *, may_lack: bool = False) -> list[str]:
         """Return the names of all rendered subjects, sorted.
+
+        Args:
+            may_lack: others are still rendering them (shards): a set without subjects is no error.
 
         Raises:
             DatasetError: the folder is missing or holds no RENDER.
@@ -120,11 +129,13 @@ class ProcessedSet:
         if not self.root.is_dir():
             raise DatasetError(f"{self.root}: no such folder; give the folder of the processed set.")
         if not folder.is_dir():
+            if may_lack and self.exists():
+                return []
             raise DatasetError(
                 f"{self.root}: holds no RENDER folder; run `jiff data render -i SCANS -o {self.root}` first."
             )
         names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if not names:
+        if not names and not may_lack:
             raise DatasetError(f"{folder}: is empty; run `jiff data render` first.")
         return names
 
@@ -141,11 +152,15 @@ class ProcessedSet:
         return [line.strip() for line in read_text(self.val_list).splitlines() if line.strip()]
 
 
-def find_scans(root: Path) -> dict[str, Path]:
+def find_scans(root: Path, *, may_lack: bool = False) -> dict[str, Path]:
     """Return subject name -> mesh file of a folder of raw scans.
 
     Accepted: ``ROOT/<subject>/<subject>.obj`` (THuman2.0), ``ROOT/<name>_OBJ/*.obj`` (RenderPeople, subject is
     ``<name>``, the largest file named after it), ``ROOT/<subject>/`` with a single OBJ, PLY or GLB, and mesh files directly in ROOT.
+
+    Args:
+        root: the folder.
+        may_lack: others are still making the scans (shards): a folder without any is no error.
 
     Raises:
         DatasetError: missing or empty folder.
@@ -174,7 +189,7 @@ def find_scans(root: Path) -> dict[str, Path]:
             elif variants:
                 # RenderPeople: the same scan at several resolutions.
                 found[name] = max(variants, key=lambda p: (p.suffix.lower() == ".obj", p.stat().st_size))
-    if not found:
+    if not found and not may_lack:
         raise DatasetError(
             f"{root}: holds no scans; expected <subject>/<subject>.obj folders or OBJ, PLY or GLB files directly inside."
         )

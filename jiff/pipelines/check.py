@@ -47,11 +47,6 @@ class CheckConfig:
     )
 
 
-def is_processed_set(root: Path) -> bool:
-    """Tell whether a folder is a processed set rather than a folder of scans."""
-    return any((root / name).is_dir() for name in ("RENDER", "PARAM", "GEO"))
-
-
 def _check_scan(item: tuple[str, Path, bool]) -> CheckItem:
     from jiff.data.check_item import REJECT
     from jiff.data.scan_check import check_scan, scan_tiles
@@ -135,11 +130,11 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
         OutputError: JSON or contact sheet cannot be written.
     """
     from jiff.data.check_item import FIX, REJECT
-    from jiff.data.layout import find_scans
+    from jiff.data.layout import ProcessedSet, find_scans
     from jiff.files import write_json
 
     root = Path(config.root)
-    processed = is_processed_set(root)
+    processed = ProcessedSet(root).exists()
     pairs = [(name, root) for name in _set_subjects(root)] if processed else list(find_scans(root).items())
     step = -(-len(pairs) // _MAX_SHEET)
     pictures = config.contact_sheet is not None

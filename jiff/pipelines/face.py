@@ -82,6 +82,7 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
         DatasetError: the folder is missing or of neither kind.
         AssetError: a face model or detector is missing.
     """
+    from jiff.data.layout import ProcessedSet
     from jiff.face.library import load_detector, load_face_model
 
     if not config.input.is_dir():
@@ -90,7 +91,7 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
     # Load once here: missing files end the run at once, caches are built before the processes start.
     load_face_model(config.model)
     load_detector(config.detector_model)
-    if (config.input / "GEO").is_dir() or (config.input / "RENDER").is_dir():
+    if ProcessedSet(config.input).exists():
         return _run_processed_set(config, progress)
     return _run_test_folder(config, progress)
 
@@ -101,7 +102,7 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
     from jiff.face.record import remembered_summaries
 
     dataset = ProcessedSet(config.input)
-    names = dataset.subjects()
+    names = dataset.subjects(may_lack=config.shard is not None)
     plan = plan_batch(config, names, worker_gib=WORKER_GIB)
     report = run_batch(
         _fit_subject,

@@ -51,8 +51,9 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
 
     config = config.located()
     dataset = ProcessedSet(config.input)
-    names = [name for name in dataset.subjects() if dataset.face_mesh(name).is_file()]
-    if not names:
+    shared = config.shard is not None
+    names = [name for name in dataset.subjects(may_lack=shared) if dataset.face_mesh(name).is_file()]
+    if not names and not shared:
         raise DatasetError(
             f"{config.input}: no subject has a face mesh; run `jiff data face -i {config.input}` first."
         )
@@ -69,7 +70,7 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
     )
     settings = {"box_margin": config.box_margin}
     subjects = {**remembered_summaries(dataset, "icp", report.skipped), **report.results}
-    record_stage(dataset, "icp", settings=settings, subjects=subjects, shared=plan.shard is not None)
+    record_stage(dataset, "icp", settings=settings, subjects=subjects, shared=shared)
     report.outputs.append(str(config.input / "FACE_3DMM"))
     return report
 

@@ -107,7 +107,7 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
 
     PrtSampling("cosine" if config.sampling in _COSINE_NAMES else config.sampling, config.directions)
     config = config.located()
-    scans = find_scans(config.input)
+    scans = find_scans(config.input, may_lack=config.shard is not None)
     folders = [path.parent for path in scans.values()]
     for path in scans.values():
         if folders.count(path.parent) > 1:

@@ -184,7 +184,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     from jiff.render.environments import generate_environments, load_environments
 
     config = config.located()
-    scans = find_scans(config.input)
+    scans = find_scans(config.input, may_lack=config.shard is not None)
     missing = sorted(set(config.val_subjects) - set(scans))
     if missing and config.shard is None:
         raise UsageError(f"{config.input}: holds no scan named {', '.join(missing)}; correct --val-subjects.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jiff.batch import BatchOptions, plan_batch
 from jiff.config import option
 from jiff.errors import DatasetError, ImageError, MeshError, UsageError
-from jiff.files import remove_leftovers
+from jiff.files import make_folder, remove_leftovers
 from jiff.parallel import run_batch
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _tasks(config: RescaleConfig) -> list[tuple[str, RescaleTask]]:
     from jiff.data.layout import find_scans
 
     tasks = []
-    for subject, source in find_scans(config.input).items():
+    for subject, source in find_scans(config.input, may_lack=config.shard is not None).items():
         if config.out is not None:
             folder = config.out / subject
         else:
@@ -283,6 +283,9 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
     tasks = _tasks(config)
     if len({task.target for _, task in tasks}) != len(tasks):
         raise DatasetError(f"{config.input}: two scans have the same name; rename one of them.")
+    if config.shard is not None and config.out is not None:
+        # The stages that follow in the same job must find the folder, though this shard may have nothing to put in.
+        make_folder(config.out)
     report = run_batch(
         rescale_scan,
         tasks,

@@ -13,7 +13,8 @@ def command(config: CheckConfig, console: Console) -> None:
 
     The exit status is 1 when something must be mended.
     """
-    from jiff.pipelines.check import is_processed_set, run_check
+    from jiff.data.layout import ProcessedSet
+    from jiff.pipelines.check import run_check
 
     report = run_check(config, console.progress)
     scans = [getattr(item, "facts", {}) for item in report.results.values()]
@@ -22,6 +23,6 @@ def command(config: CheckConfig, console: Console) -> None:
         following = ["jiff", "data", "render", "-i", config.root, "-o", "PROCESSED"]
     elif all(facts.get("rescaled") for facts in scans):
         following = ["jiff", "data", "prt", "-i", config.root]
-    if is_processed_set(config.root):
+    if ProcessedSet(config.root).exists():
         following = ["jiff", "train", "shape", "--dataroot", config.root]
     console.finish(report, what="subjects", next_command=following)

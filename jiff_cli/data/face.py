@@ -16,13 +16,14 @@ def command(config: FaceConfig, console: Console) -> None:
     A processed set gets FACE_REGION, FACE_3DMM and FILE_NUMBER; a test folder gets <name>_region.txt and
     <name>_mesh.obj beside each image. Poor fits are refused and listed.
     """
+    from jiff.data.layout import ProcessedSet
     from jiff.pipelines.face import run_face
 
     if config.input.name == "RENDER":
         # The published command names the images; everything else of the set lies beside them.
         config = replace(config, input=config.input.parent)
     report = run_face(config, console.progress)
-    processed = (config.input / "GEO").is_dir() or (config.input / "RENDER").is_dir()
+    processed = ProcessedSet(config.input).exists()
     following = ["jiff", "data", "icp", "-i", config.input]
     if not processed:
         following = ["jiff", "eval", "align", "--pifu", "RESULTS", "--test", config.input]
