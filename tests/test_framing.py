@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,9 +186,10 @@ def test_joined_people_are_refused_unless_one_is_insisted_on(
     with pytest.raises(ImageError, match="joins 2 people"):
         frame_photo(photo, FramingTools(detector))
     assert not (tmp_path / "crops").exists()
-    tools = FramingTools(detector, person=1)
+    photo, other = replace(photo, person_number=1), photo
+    tools = FramingTools(detector)
     record = frame_photo(photo, tools)
-    assert is_framed(photo, tools) and not is_framed(photo, FramingTools(detector))
+    assert is_framed(photo, tools) and not is_framed(other, tools)
     corners = np.array([[-102.4, 192.4, 7, 1], [102.4, -12.4, -9, 1]]) @ np.array(record["world_to_photo"]).T
     back = np.array(record["frame_to_photo"])
     np.testing.assert_allclose(corners, [back[:, 2], back[:, :2] @ [512, 512] + back[:, 2]], atol=1e-9)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from jiff.inference.networks import find_checkpoints, load_networks
 from jiff.inference.person import canonical_bounds
 from jiff.inference.views import View
 from jiff.ops.mesh_distance import point_to_mesh_distance
+from jiff.pipelines.frame_photos import Photo
+from jiff.pipelines.photo_views import parse_views
 from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
 from jiff.progress import NullProgress
 
@@ -144,6 +148,51 @@ def test_colour_of_a_single_view_network_comes_from_the_main_photo(run: Path, tm
     assert float((changed.occupancy(_points()) - two.occupancy(_points())).abs().max()) > 1e-3
 
 
+def _pair(left: Path, right: Path, target: Path) -> None:
+    """Write a picture of two people who stand side by side."""
+    people = [np.asarray(Image.open(path)) for path in (left, right)]
+    Image.fromarray(np.concatenate(people, axis=1)).save(target)
+
+
+def test_each_view_names_its_own_person(run: Path, folder: Path, tmp_path: Path) -> None:
+    # In the photo she stands on the right; from behind, on the left.
+    _pair(folder / "180 ö.png", folder / "0 ö.png", tmp_path / "front.png")
+    _pair(folder / "180 ö.png", folder / "90 ö.png", tmp_path / "back.png")
+    alone = _config(run, folder, tmp_path / "alone", 180)
+    assert run_reconstruct(alone, NullProgress()).ok
+    group = replace(alone, input=tmp_path / "front.png", person=2)
+    for out, view in (("both", tmp_path / "back.png:1"), ("one", folder / "180 ö.png")):
+        report = run_reconstruct(replace(group, out=tmp_path / out, view=(f"180:{view}",)), NullProgress())
+        assert report.ok, report.failures
+        for expected, got in (
+            ("0 ö.png", "front.png"),
+            ("views/0 ö/180/180 ö.png", f"views/front/180/{view.name.removesuffix(':1')}"),
+        ):
+            pictures = [
+                np.asarray(Image.open(path)).astype(int)
+                for path in (tmp_path / "alone" / "crops" / expected, tmp_path / out / "crops" / got)
+            ]
+            assert np.abs(pictures[0] - pictures[1]).mean() < 0.5, got
+    for number, reason in (
+        ("", r"2 people are .* left with --view 180:.*back\.png:N, or crop"),
+        (":3", "not a number 3; correct --view"),
+    ):
+        config = replace(group, out=tmp_path / "none", view=(f"180:{tmp_path}/back.png{number}",))
+        (failure,) = run_reconstruct(config, NullProgress()).failures.values()
+        assert re.search(reason, failure), failure
+
+
+def test_a_file_may_end_like_a_choice_of_person(folder: Path, tmp_path: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("file names hold no colons here")
+    main = Photo(folder / "0 ö.png", tmp_path)
+    odd = tmp_path / "at 12:30"
+    odd.write_bytes((folder / "90 ö.png").read_bytes())
+    whole, chosen = parse_views((f"90:{odd}", f"180:{odd}:2"), main)
+    assert (whole.photo.source, whole.photo.person_number) == (odd, None)
+    assert (chosen.photo.source, chosen.photo.person_number) == (odd, 2)
+
+
 def test_bad_views_are_one_sentence(run: Path, folder: Path, tmp_path: Path) -> None:
     config = _config(run, folder, tmp_path / "out")
     file = folder / "90 ö.png"
@@ -152,6 +201,7 @@ def test_bad_views_are_one_sentence(run: Path, folder: Path, tmp_path: Path) -> 
         (("left:a.png",), "not of the form YAW:FILE"),
         (("nan:a.png",), "not of the form YAW:FILE"),
         ((f"360:{file}",), "yaw 0 is the photo itself"),
+        ((f"90:{file}:0",), "people are counted from 1, from the left"),
         ((f"90:{file}", f"450:{file}"), "another view has this yaw"),
     ):
         with pytest.raises(UsageError, match=reason):

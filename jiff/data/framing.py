@@ -109,8 +109,16 @@ def people_of(mask: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [np.where(labels == label, mask, 0).astype(np.uint8) for label in large]
 
 
-def choose_person(mask: NDArray[np.uint8], person: int | None, name: str) -> NDArray[np.uint8]:
+def choose_person(
+    mask: NDArray[np.uint8], person: int | None, name: str, choice: str = "--person "
+) -> NDArray[np.uint8]:
     """Return the mask of the one person, or of number ``person`` (from the left, from 1).
+
+    Args:
+        mask: [H, W] uint8 of everybody.
+        person: which one, None where there must be one only.
+        name: of the photo, for messages.
+        choice: what a user writes before the number, for messages.
 
     Raises:
         ImageError: nobody, several people without a choice, or no such number.
@@ -121,11 +129,11 @@ def choose_person(mask: NDArray[np.uint8], person: int | None, name: str) -> NDA
     if person is None:
         if len(people) > 1:
             raise ImageError(
-                f"{name}: {len(people)} people are in the picture; choose one from the left with --person N, or crop."
+                f"{name}: {len(people)} people are in the picture; choose one from the left with {choice}N, or crop."
             )
         return people[0]
     if not 1 <= person <= len(people):
-        raise ImageError(f"{name}: has {len(people)} people, not a number {person}; correct --person.")
+        raise ImageError(f"{name}: has {len(people)} people, not a number {person}; correct {choice}N.")
     return people[person - 1]
 
 

@@ -71,13 +71,16 @@ def is_wide(mask: NDArray[np.uint8]) -> bool:
     return len(rows) > 0 and columns[-1] + 1 - columns[0] > _PAIR_WIDTH * (rows[-1] + 1 - rows[0])
 
 
-def refuse_joined_people(mask: NDArray[np.uint8], faces: list[Detection], name: str) -> None:
+def refuse_joined_people(
+    mask: NDArray[np.uint8], faces: list[Detection], name: str, choice: str = "--person "
+) -> None:
     """Refuse a mask that joins several people: it holds several sure faces of similar size beside each other.
 
     Args:
         mask: [H, W] of one connected person.
         faces: of the photo.
         name: of the photo, for messages.
+        choice: what a user writes before the number of a person, for messages.
 
     Raises:
         ImageError: several people.
@@ -100,12 +103,18 @@ def refuse_joined_people(mask: NDArray[np.uint8], faces: list[Detection], name: 
     if len(heads) > 1:
         raise ImageError(
             f"{name}: the mask joins {len(heads)} people ({len(heads)} faces are on it); paint one of them white, crop,"
-            " or insist with --person 1 if this is one person."
+            f" or insist with {choice}1 if this is one person."
         )
 
 
 def grabcut_matte(
-    rgb: NDArray[np.uint8], detector: FaceDetector, name: str, person: int | None = None, rounds: int = 6
+    rgb: NDArray[np.uint8],
+    detector: FaceDetector,
+    name: str,
+    person: int | None = None,
+    rounds: int = 6,
+    *,
+    choice: str = "--person ",
 ) -> Matte:
     """Guess the mask of a standing person by GrabCut (Rother et al., SIGGRAPH 2004), seeded below the face.
 
@@ -115,6 +124,7 @@ def grabcut_matte(
         name: of the photo, for messages.
         person: which face from the left, from 1, where there are several.
         rounds: of GrabCut.
+        choice: what a user writes before the number of a person, for messages.
 
     Raises:
         ImageError: no face, or several without a choice.
@@ -132,10 +142,10 @@ def grabcut_matte(
     faces.sort(key=lambda d: float(d.box_px[0]))
     if person is None and len(faces) > 1:
         raise ImageError(
-            f"{name}: {len(faces)} people are in the picture; choose one from the left with --person N, or crop."
+            f"{name}: {len(faces)} people are in the picture; choose one from the left with {choice}N, or crop."
         )
     if person is not None and not 1 <= person <= len(faces):
-        raise ImageError(f"{name}: has {len(faces)} people, not a number {person}; correct --person.")
+        raise ImageError(f"{name}: has {len(faces)} people, not a number {person}; correct {choice}N.")
     box = faces[(person or 1) - 1].box_px * factor
     small = resize_image(rgb, shape)
     trimap = _trimap(shape, box)

@@ -38,10 +38,14 @@ class Photo:
     Attributes:
         source: the photo.
         folder: test folder to write to.
+        person_number: which one from the left, where the photo shows several.
+        choice: what a user writes before that number, for messages.
     """
 
     source: Path
     folder: Path
+    person_number: int | None = None
+    choice: str = "--person "
 
     @property
     def name(self) -> str:
@@ -64,14 +68,19 @@ class Photo:
         return self.folder / "previews" / f"{self.name}.png"
 
 
-def find_photos(source: Path, folder: Path) -> list[Photo]:
+def find_photos(source: Path, folder: Path, person: int | None = None) -> list[Photo]:
     """Return the photos of a folder (or the one photo), masks left out, sorted by name.
+
+    Args:
+        source: photo or folder.
+        folder: test folder that they will be framed into.
+        person: which one from the left, where a photo shows several.
 
     Raises:
         InputError: missing, empty, or two photos of one name.
     """
     if source.is_file():
-        return [Photo(source, folder)]
+        return [Photo(source, folder, person)]
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder; give a photo or a folder of photos.")
     found: dict[str, Photo] = {}
@@ -82,7 +91,7 @@ def find_photos(source: Path, folder: Path) -> list[Photo]:
         if path.stem in found:
             other = found[path.stem].source.name
             raise InputError(f"{path}: another photo named {other} stands beside it; rename one of them.")
-        found[path.stem] = Photo(path, folder)
+        found[path.stem] = Photo(path, folder, person)
     if not found:
         raise InputError(f"{source}: holds no photos; give JPEG, PNG, WebP or TIFF files.")
     return list(found.values())
@@ -95,12 +104,10 @@ class FramingTools:
     Attributes:
         detector: of faces.
         matting: network that finds masks; GrabCut does without it.
-        person: which one from the left, where a photo shows several.
     """
 
     detector: FaceDetector
     matting: MattingNetwork | None = None
-    person: int | None = None
 
     def settings(self, photo: Photo) -> dict[str, Any]:
         """Return what decides how a photo is framed and its face found."""
@@ -109,7 +116,7 @@ class FramingTools:
         matting = None if self.matting is None else self.matting.settings
         return {
             "inputs": stamps,
-            "person": self.person,
+            "person": photo.person_number,
             "matting": matting,
             "detector": self.detector.name,
         }
@@ -139,10 +146,14 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
     matte = _matte(photo, image, rgb, tools)
     name = str(photo.source)
     try:
-        mask = matte.mask if matte.source == "GrabCut" else choose_person(matte.mask, tools.person, name)
+        mask = (
+            matte.mask
+            if matte.source == "GrabCut"
+            else choose_person(matte.mask, photo.person_number, name, photo.choice)
+        )
         framing = frame_person(mask, name)
-        if tools.person is None and is_wide(mask):
-            refuse_joined_people(mask, find_faces(rgb, tools.detector), name)
+        if photo.person_number is None and is_wide(mask):
+            refuse_joined_people(mask, find_faces(rgb, tools.detector), name, photo.choice)
     except ImageError as error:
         if not matte.found:
             raise
@@ -180,7 +191,7 @@ def _matte(photo: Photo, image: NDArray[np.uint8], rgb: NDArray[np.uint8], tools
         return given
     if tools.matting is not None:
         return Matte(tools.matting.mask(rgb, str(photo.source)), tools.matting.path.name, found=True)
-    return grabcut_matte(rgb, tools.detector, str(photo.source), tools.person)
+    return grabcut_matte(rgb, tools.detector, str(photo.source), photo.person_number, choice=photo.choice)
 
 
 def world_to_photo(framing: Framing) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""Further photos of one person for networks that were trained with several views: ``--view YAW:FILE``."""
+"""Further photos of one person for networks that were trained with several views: ``--view YAW:FILE[:PERSON]``."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,22 +21,33 @@ class PhotoView:
 
     Attributes:
         yaw_deg: turn of the subject about the vertical against the main photo, in (0, 360); at 90 the right side is seen.
-        photo: the photo, framed into a folder of its own.
+        photo: the photo, framed into a folder of its own, and which of its people is meant.
     """
 
     yaw_deg: float
     photo: Photo
 
 
+def _file_and_person(text: str, path: str) -> tuple[Path, int | None]:
+    """Return the file of ``FILE`` or ``FILE:PERSON``; a file that is really called so is taken whole."""
+    file = Path(path).expanduser()
+    found = re.fullmatch(r"(.+):(\d{1,4})", path)
+    if file.is_file() or found is None:
+        return file, None
+    if int(found[2]) < 1:
+        raise UsageError(f"--view {text}: people are counted from 1, from the left; correct the number.")
+    return Path(found[1]).expanduser(), int(found[2])
+
+
 def parse_views(texts: tuple[str, ...], main: Photo) -> list[PhotoView]:
-    """Return the views of ``YAW:FILE`` texts, sorted by yaw, so that their order means nothing.
+    """Return the views of ``YAW:FILE`` or ``YAW:FILE:PERSON`` texts, sorted by yaw, so that their order means nothing.
 
     Args:
         texts: as given on the command line.
         main: the photo at yaw 0.
 
     Raises:
-        UsageError: not of that form, yaw 0, or one yaw twice.
+        UsageError: not of that form, yaw 0, one yaw twice, or a person 0.
         InputError: no such file.
     """
     views: dict[float, PhotoView] = {}
@@ -54,10 +66,11 @@ def parse_views(texts: tuple[str, ...], main: Photo) -> list[PhotoView]:
             )
         if yaw in views:
             raise UsageError(f"--view {text}: another view has this yaw; leave one of them out.")
-        file = Path(path).expanduser()
+        file, person = _file_and_person(text, path)
         if not file.is_file():
             raise InputError(f"{file}: no such file; correct --view {text}.")
-        views[yaw] = PhotoView(yaw, Photo(file, main.folder / "views" / main.name / f"{yaw:g}"))
+        folder = main.folder / "views" / main.name / f"{yaw:g}"
+        views[yaw] = PhotoView(yaw, Photo(file, folder, person, f"--view {yaw_text}:{file}:"))
     return [views[yaw] for yaw in sorted(views)]
 
 

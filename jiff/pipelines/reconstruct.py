@@ -49,11 +49,11 @@ class ReconstructConfig(FineInferenceConfig):
     Attributes:
         input: a photo or a folder of photos.
         out: folder of the results.
-        person: which one from the left, where a photo shows several.
+        person: which one from the left, where a photo shows several; further views name theirs.
         no_face: plain PIFu.
         model: face model.
         detector_model: YuNet file.
-        view: further photos of the person, as YAW:FILE.
+        view: further photos of the person, as YAW:FILE, or YAW:FILE:PERSON where one shows several people.
         matting_model: ONNX network that finds masks.
         matting_kind: its family.
     """
@@ -61,7 +61,9 @@ class ReconstructConfig(FineInferenceConfig):
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
     out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
     person: int | None = option(
-        None, help="Which person, counted from the left, where a photo shows several.", min=1
+        None,
+        help="Which person, counted from the left, where a photo shows several; a --view names its own.",
+        min=1,
     )
     no_face: bool = option(False, help="Leave the face prior out: plain PIFu.", panel=_FACE)
     model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FACE)
@@ -72,9 +74,9 @@ class ReconstructConfig(FineInferenceConfig):
     view: tuple[str, ...] = option(
         (),
         help="A further photo of the person and its turn, YAW:FILE (90 shows the right side, 180 the back), given once"
-        " per view; needs networks trained with --num-views.",
+        " per view; 180:back.jpg:2 means the second person from the left; needs networks trained with --num-views.",
         split=False,
-        metavar="YAW:FILE",
+        metavar="YAW:FILE[:PERSON]",
     )
     matting_model: Path | None = option(
         None,
@@ -98,7 +100,7 @@ def _tools(config: ReconstructConfig) -> FramingTools:
     matting = None
     if config.matting_model is not None:
         matting = MattingNetwork(config.matting_model, config.matting_kind)
-    return FramingTools(make_detector(config.detector_model), matting, config.person)
+    return FramingTools(make_detector(config.detector_model), matting)
 
 
 def _frame(
@@ -238,7 +240,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchRepor
         AssetError: a face model, matting or detector file cannot be used.
         UsageError: options that do not fit together, or views for a single-view network.
     """
-    photos = find_photos(config.input, config.out / "crops")
+    photos = find_photos(config.input, config.out / "crops", config.person)
     if config.input.is_dir() and config.input.resolve() == (config.out / "crops").resolve():
         raise UsageError(
             f"{config.input}: is the folder that framed photos are written to; choose another --out."
