@@ -72,7 +72,7 @@ def test_training_items_only(tmp_path) -> None:
     assert np.abs(moved[(1, 1)].face.vertices_world - after.vertices_world).max() > 0.1
     np.testing.assert_array_equal(plain[(0, 1)].images, moved[(0, 1)].images)
     still = moved.without_augmentation()[(0, 1)].face
-    np.testing.assert_array_equal(still.vertices_world, plain.faces["s0"].vertices_world)
+    np.testing.assert_array_equal(still.vertices_world, plain.faces["s0"].read().vertices_world)
 
 
 def test_the_largest_jitter_leaves_a_box_that_is_one(rng: np.random.Generator) -> None:

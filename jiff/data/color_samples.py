@@ -13,7 +13,7 @@ from jiff.data.face_data import face_box_corners
 from jiff.data.image_store import decode_image
 from jiff.data.labels import subject_seed
 from jiff.data.mapped import MappedArray
-from jiff.data.mesh_cache import cached_arrays, fingerprint, remove_stale
+from jiff.data.mesh_cache import cached_maps, fingerprint, remove_stale
 from jiff.errors import DatasetError, ImageError
 from jiff.files import atomic_path
 
@@ -42,7 +42,7 @@ class ColorPoolConfig:
 
 @dataclass(frozen=True)
 class Texels:
-    """Points of the surface; the first ``face`` lie in the face box (all depths), the rest is drawn from everywhere.
+    """Points of the surface, usually memory-mapped; the first ``face`` lie in the face box (all depths), the rest is drawn from everywhere.
 
     Attributes:
         index: [M] row-major index into the UV maps.
@@ -51,9 +51,9 @@ class Texels:
         face: how many face points come first.
     """
 
-    index: NDArray[np.int64]
-    points_world: NDArray[np.float32]
-    normals_world: NDArray[np.float32]
+    index: NDArray[np.int64] | MappedArray
+    points_world: NDArray[np.float32] | MappedArray
+    normals_world: NDArray[np.float32] | MappedArray
     face: int
 
 
@@ -100,9 +100,10 @@ class ColorPool:
 
         path = self._dataset.uv_render(self._subject, view)
         rgb = decode_image(path, cv2.IMREAD_COLOR)[..., ::-1].reshape(-1, 3)
-        if self.texels.index.max(initial=0) >= len(rgb):
+        index = self.texels.index[...]
+        if index.max(initial=0) >= len(rgb):
             raise ImageError(f"{path}: is of another size than the UV maps; run `jiff data render` again.")
-        return rgb[self.texels.index]
+        return rgb[index]
 
     def colors(self, view: str) -> NDArray[np.uint8]:
         """Return the [M, 3] RGB of all points under the lighting of a view.
@@ -161,14 +162,14 @@ def _texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Tex
     def read() -> dict[str, NDArray[Any]]:
         texels = _read_texels(dataset, subject, config)
         return {
-            "index": texels.index,
-            "points": texels.points_world,
-            "normals": texels.normals_world,
+            "index": texels.index[...],
+            "points": texels.points_world[...],
+            "normals": texels.normals_world[...],
             "face": np.array(texels.face),
         }
 
-    arrays = cached_arrays(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), read)
-    return Texels(arrays["index"], arrays["points"], arrays["normals"], int(arrays["face"]))
+    maps = cached_maps(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), read)
+    return Texels(maps["index"], maps["points"], maps["normals"], int(maps["face"][...]))
 
 
 def _read_texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Texels:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from jiff.data.augment import AugmentConfig, draw_camera, jitter_colors, network_image, warp_image
 from jiff.data.color_samples import ColorPool, ColorPoolConfig
-from jiff.data.face_data import FaceData, face_data
+from jiff.data.face_data import FaceData, StoredFace, stored_face
 from jiff.data.image_store import ImageStore
 from jiff.data.labels import LabelPool, LabelPoolConfig, label_pool
 from jiff.data.layout import ProcessedSet, parse_view_name
@@ -249,7 +249,7 @@ class TrainingSet(Dataset[Sample]):
         self.failures: dict[str, str] = {}
         # Arrays, not lists: worker processes share their pages, which counting references to strings would copy.
         self.views: dict[str, NDArray[np.str_]] = {}
-        self.faces: dict[str, FaceData] = {}
+        self.faces: dict[str, StoredFace] = {}
         self.stores: dict[str, ImageStore] = {}
         self.stores_hi: dict[str, ImageStore] = {}
         self.labels: dict[str, LabelPool] = {}
@@ -272,7 +272,7 @@ class TrainingSet(Dataset[Sample]):
     def _open(self, subject: str) -> None:
         config, views = self.config, usable_views(self.dataset, subject)
         self.views[subject] = np.array(views)
-        self.faces[subject] = face_data(self.dataset, subject)
+        self.faces[subject] = stored_face(self.dataset, subject)
         self.stores[subject] = ImageStore(self.dataset, subject, views, config.load_size, config.cache)
         if config.stage == "shape":
             self.labels[subject] = label_pool(self.dataset, subject, config.labels)
@@ -370,7 +370,7 @@ class TrainingSet(Dataset[Sample]):
         )
 
     def _face(self, subject: str, rng: np.random.Generator) -> FaceData:
-        face, count = self.faces[subject], self.config.num_face_vertices
+        face, count = self.faces[subject].read(), self.config.num_face_vertices
         if self.train and self.config.prior_jitter_cm:
             face = jittered(face, self.config.prior_jitter_cm, rng)
         if not self.train or not 0 < count < len(face.vertices_world):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.data.layout import view_name
-from jiff.data.mesh_cache import cached_arrays, fingerprint
+from jiff.data.mesh_cache import cached_maps, fingerprint
 from jiff.errors import DatasetError
 from jiff.geometry.camera import Camera
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.data.layout import ProcessedSet
+    from jiff.data.mapped import MappedArray
 
 _VERSION = 1
 
@@ -38,6 +39,23 @@ class FaceData:
     def present(self) -> bool:
         """Whether there is a face."""
         return len(self.vertices_world) > 0
+
+
+@dataclass(frozen=True)
+class StoredFace:
+    """A subject's face prior on disk; a worker process gets its path and maps it.
+
+    Attributes:
+        maps: the arrays by name; empty where the subject has no face.
+    """
+
+    maps: dict[str, MappedArray]
+
+    def read(self) -> FaceData:
+        """Return a copy in memory."""
+        if not self.maps:
+            return no_face_data()
+        return FaceData(*(self.maps[name][...] for name in ("vertices", "colors", "box")))
 
 
 def no_face_data() -> FaceData:
@@ -81,7 +99,12 @@ def face_box_corners(dataset: ProcessedSet, subject: str) -> NDArray[np.float64]
 
 
 def face_data(dataset: ProcessedSet, subject: str) -> FaceData:
-    """Return the face prior of a subject, read from its binary copy (made when missing or outdated).
+    """Return the face prior of a subject; see ``stored_face``."""
+    return stored_face(dataset, subject).read()
+
+
+def stored_face(dataset: ProcessedSet, subject: str) -> StoredFace:
+    """Return the binary copy of a subject's face prior (made when missing or outdated).
 
     Raises:
         DatasetError: one of the region file and the mesh is there without the other.
@@ -89,15 +112,14 @@ def face_data(dataset: ProcessedSet, subject: str) -> FaceData:
     """
     mesh_path, region_path = dataset.face_mesh(subject), dataset.face_region(subject)
     if not mesh_path.is_file() and not region_path.is_file():
-        return no_face_data()
+        return StoredFace({})
     for path in (mesh_path, region_path):
         if not path.is_file():
             raise DatasetError(
                 f"{path}: no such file, though its partner is there; run `jiff data face` again."
             )
     key = fingerprint([mesh_path, region_path], _VERSION)
-    arrays = cached_arrays(dataset.cache(subject), "face", key, lambda: _read_face(dataset, subject))
-    return FaceData(arrays["vertices"], arrays["colors"], arrays["box"])
+    return StoredFace(cached_maps(dataset.cache(subject), "face", key, lambda: _read_face(dataset, subject)))
 
 
 def _read_face(dataset: ProcessedSet, subject: str) -> dict[str, NDArray[Any]]:

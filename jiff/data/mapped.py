@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from jiff.errors import DatasetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def _map(path: Path) -> NDArray[np.generic]:
+    """Map a ``.npy`` file read-only, and close it again.
+
+    NumPy's own mapping keeps the file open. A worker reads several files of each subject and most systems let a process
+    open 1024: the 526 scans of THuman2.0 are too many.
+    """
+    with open(path, "rb") as handle:
+        version = np.lib.format.read_magic(handle)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(handle)
+        offset = handle.tell()
+    if fortran or dtype.hasobject:
+        raise ValueError("it is not a plain array")
+    size = offset + math.prod(shape) * dtype.itemsize
+    if path.stat().st_size < size:
+        raise ValueError("it is cut off")
+    if size == offset:
+        array = np.zeros(shape, dtype)
+    else:
+        storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
+        raw = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()  # type: ignore[arg-type]
+        array = raw[offset:].view(dtype).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 class MappedArray:
@@ -29,12 +59,15 @@ class MappedArray:
         """
         if self._array is None:
             try:
-                self._array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+                self._array = _map(self.path)
+            except (OSError, ValueError, RuntimeError) as error:
                 raise DatasetError(
                     f"{self.path}: the cached array is damaged ({error}); delete this file."
                 ) from error
         return self._array
+
+    def __len__(self) -> int:
+        return len(self.array)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Return a copy in memory of the chosen part."""

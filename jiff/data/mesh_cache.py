@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from jiff.data.mapped import MappedArray
 from jiff.errors import DatasetError
-from jiff.files import atomic_path
+from jiff.files import atomic_folder, atomic_path
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import load_mesh
 
@@ -42,9 +44,13 @@ def fingerprint(files: Iterable[Path], *values: object) -> str:
 
 
 def remove_stale(folder: Path, prefix: str, keep: Path) -> None:
-    """Delete earlier files ``prefix*`` of a cache folder, all but ``keep``."""
+    """Delete earlier files and folders ``prefix*`` of a cache folder, all but ``keep``."""
     for path in folder.glob(f"{prefix}*"):
-        if path.name != keep.name:
+        if path.name == keep.name:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 
@@ -74,6 +80,31 @@ def cached_arrays(
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
     remove_stale(folder, f"{kind}_", path)
     return arrays
+
+
+def cached_maps(
+    folder: Path, kind: str, key: str, make: Callable[[], dict[str, NDArray[Any]]]
+) -> dict[str, MappedArray]:
+    """Return the arrays of ``<folder>/<kind>_<key>/<name>.npy``, made and stored when they are not there.
+
+    As ``cached_arrays``, for what every training worker needs of every subject: mapped, and passed on by path.
+    """
+    stored = folder / f"{kind}_{key}"
+    maps = {path.stem: MappedArray(path) for path in sorted(stored.glob("*.npy"))}
+    try:
+        for item in maps.values():
+            # Opened once, so that a damaged copy is noticed here.
+            MappedArray(item.path).array  # noqa: B018
+    except DatasetError:
+        maps = {}
+    if not maps:
+        arrays = make()
+        with atomic_folder(stored) as temporary:
+            for name, array in arrays.items():
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        remove_stale(folder, f"{kind}_", stored)
+        maps = {name: MappedArray(stored / f"{name}.npy") for name in arrays}
+    return maps
 
 
 def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:

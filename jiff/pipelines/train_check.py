@@ -81,7 +81,7 @@ def _overlay(
     pixels = camera.world_to_pixel(points)
     _paint(picture, pixels[labels < 0.5], _OUTSIDE, 0)
     _paint(picture, pixels[labels > 0.5], _INSIDE, 0)
-    face = items.faces[subject]
+    face = items.faces[subject].read()
     if face.present:
         chosen = face.vertices_world[rng.permutation(len(face.vertices_world))[:_SHOWN_POINTS]]
         _paint(picture, camera.world_to_pixel(chosen), _FACE, 0)

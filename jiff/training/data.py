@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jiff.training.config import TrainConfig
 
 _STAMP = "prepared_"
-_STAMP_VERSION = 1
+_STAMP_VERSION = 2
 # Parts of the pool, in the proportions of LabelPoolConfig's defaults.
 _POOL_PARTS = {"near": 16, "fine": 6, "uniform": 4, "volume": 6, "face": 6}
 
