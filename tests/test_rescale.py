@@ -8,16 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from render_scans import egg, unoccluded
 
 from jiff.data.layout import find_scans
 from jiff.errors import DatasetError, MeshError, UsageError
-from jiff.geometry.camera import rotation_x, rotation_y
+from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import load_mesh, save_image, save_mesh
 from jiff.geometry.obj_text import parse_obj
 from jiff.geometry.scan_writer import read_record
 from jiff.pipelines.rescale import RescaleConfig, RescaleResult, run_rescale, scan_frame
 from jiff.progress import NullProgress
+from jiff.render.gbuffer import unwrapped_gbuffer
+from jiff.render.preview import sample_colors
+from jiff.render.shading import ShadedScan
+from jiff.render.texture import has_triangle_atlas
+from jiff.render.uvmaps import build_uv_maps
 
 
 def person(rng: np.random.Generator, height: float = 1.7) -> Mesh:
@@ -210,6 +216,34 @@ def test_vertex_colors_become_a_texture(tmp_path: Path, rng: np.random.Generator
     rows = ((1 - again.uv[:, 1]) * again.texture.shape[0]).astype(int)
     columns = (again.uv[:, 0] * again.texture.shape[1]).astype(int)
     np.testing.assert_allclose(again.texture[rows, columns], np.tile([51, 153, 102], (len(rows), 1)), atol=4)
+
+
+def test_a_scan_with_vertex_colors_is_drawn_as_its_vertices_say(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Beside each other in the atlas lie triangles that are strangers on the body: pyramids and JPEG must not mix them."""
+    mesh = egg(columns=160, rows=80)
+    wave = 0.5 + 0.4 * np.sin(mesh.vertices @ rng.normal(scale=0.04, size=(3, 3)))
+    plain = Mesh(mesh.vertices, mesh.faces[rng.permutation(len(mesh.faces))], colors=wave)
+    save_mesh(plain, tmp_path / "in" / "c.ply")
+    run(tmp_path / "in", tmp_path / "out")
+    baked = load_mesh(tmp_path / "out" / "c" / "c.obj")
+    assert has_triangle_atlas(baked) and not has_triangle_atlas(mesh)
+    wedges = replace(
+        mesh, uv=mesh.uv[mesh.faces_uv].reshape(-1, 2), faces_uv=np.arange(mesh.faces.size).reshape(-1, 3)
+    )
+    assert len(wedges.uv) == 3 * len(wedges.faces) and not has_triangle_atlas(wedges)
+    camera = Camera(size=128)
+    drawn = ShadedScan(baked, unoccluded(baked))
+    seen = drawn.cast(camera)
+    expected = 255 * seen.interpolate(wave, plain.faces)
+    error = np.abs(255 * drawn.albedo(seen, camera) - expected)
+    assert error.mean() < 2 and np.percentile(error, 99) < 6
+    previewed = 255 * sample_colors(baked, seen, 2 * camera.half_width_world / camera.size)
+    assert np.abs(previewed - expected).mean() < 2
+    maps, texels = build_uv_maps(baked, unoccluded(baked), 128), unwrapped_gbuffer(baked, 128)
+    error = np.abs(255 * maps.albedo - 255 * texels.interpolate(wave, plain.faces))
+    assert error.mean() < 2 and np.percentile(error, 99) < 6
 
 
 def test_bad_scans_are_reported_and_the_others_go_on(tmp_path: Path, rng: np.random.Generator) -> None:

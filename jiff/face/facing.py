@@ -95,13 +95,15 @@ class _Onlooker:
     def __init__(self, mesh: Mesh, detector: FaceDetector) -> None:
         import cv2
 
-        from jiff.render.texture import MipTexture
+        from jiff.render.texture import MipTexture, has_triangle_atlas, texture_of
 
         self._detector = detector
         self._scene = FaceScene(mesh)
         self._mesh = replace(mesh, normals=self._scene.normals)
         self._texture = None
-        if mesh.texture is not None:
+        if has_triangle_atlas(mesh):
+            self._texture = texture_of(mesh)
+        elif mesh.texture is not None:
             image = mesh.texture
             height, width = image.shape[:2]
             shrink = _TEXTURE_SIZE / max(height, width)

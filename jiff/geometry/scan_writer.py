@@ -56,7 +56,10 @@ def _material_text(data: ObjData, source: Path | None, texture: str | None) -> s
 
 
 def _encoded(texture: Any) -> bytes:
-    ok, blob = cv2.imencode(".jpg", np.ascontiguousarray(texture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 97])
+    # Colours at full resolution: in an atlas the neighbouring pixels may belong to another part of the body.
+    fine = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 97, *fine]
+    ok, blob = cv2.imencode(".jpg", np.ascontiguousarray(texture[..., ::-1]), settings)
     if not ok:
         raise ImageError(
             f"a texture of {texture.shape[1]} x {texture.shape[0]} pixels cannot be written as JPEG."

@@ -9,7 +9,7 @@ import numpy as np
 from jiff.geometry.camera import Camera
 from jiff.geometry.raycast import RayScene
 from jiff.render.gbuffer import GBuffer, render_gbuffer
-from jiff.render.texture import MipTexture, pyramid_level, texels_per_world
+from jiff.render.texture import MipTexture, pyramid_level, texels_per_world, texture_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ def sample_colors(
         pixel_world: width of a pixel in world units.
         texture: the mesh's texture with pyramid where one exists already.
     """
-    if mesh.texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
-        texture = texture or MipTexture(mesh.texture)
+    texture = texture or texture_of(mesh)
+    if texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
         seen, index = np.unique(gbuffer.face, return_inverse=True)
         density = texels_per_world(
             mesh.vertices[mesh.faces[seen]],
@@ -138,7 +138,7 @@ def orbit_views(
         shading: False shows the plain colours.
     """
     scene = RayScene(mesh.vertices, mesh.faces)
-    texture = MipTexture(mesh.texture) if mesh.texture is not None and mesh.uv is not None else None
+    texture = texture_of(mesh)
     target = mesh.bounds if box_world is None else box_world
     views = []
     for yaw in yaws_deg:

@@ -10,7 +10,7 @@ import numpy as np
 from jiff.geometry.raycast import RayScene
 from jiff.render.gbuffer import GBuffer, render_gbuffer
 from jiff.render.sh import GAMMA, environment_in_model_frame
-from jiff.render.texture import MipTexture, pyramid_level, texels_per_world
+from jiff.render.texture import pyramid_level, texels_per_world, texture_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,13 +80,12 @@ class ShadedScan:
         self._outline = outline_points(mesh.vertices)
         self._scene = None if caster is not None else RayScene(mesh.vertices, mesh.faces)
         self._caster = caster
-        self.texture: MipTexture | None = None
+        self.texture = texture_of(mesh)
         self._density = self._uv = np.zeros(0, np.float32)
-        if mesh.texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
-            self.texture = MipTexture(mesh.texture)
+        if self.texture is not None and mesh.uv is not None and mesh.faces_uv is not None:
             self._uv = np.ascontiguousarray(mesh.uv, np.float32)
             self._density = texels_per_world(
-                mesh.vertices[mesh.faces], mesh.uv[mesh.faces_uv], mesh.texture.shape[:2]
+                mesh.vertices[mesh.faces], mesh.uv[mesh.faces_uv], self.texture.levels[0].shape[:2]
             )
 
     def cast(self, camera: Camera, samples: int = 1) -> GBuffer:

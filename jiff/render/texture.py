@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from jiff.geometry.mesh import Mesh
+
 # cv2.remap takes images of at most 32767 pixels a side; points go through it folded into rows of this length.
 _ROW = 16384
 
@@ -53,12 +55,12 @@ class MipTexture:
         levels: images [H, W, 3] uint8, each half the size of the one before.
     """
 
-    def __init__(self, image: NDArray[np.uint8]) -> None:
-        """Build the pyramid of ``image`` [H, W, 3] uint8 by area averages."""
+    def __init__(self, image: NDArray[np.uint8], *, pyramid: bool = True) -> None:
+        """Build the pyramid of ``image`` [H, W, 3] uint8 by area averages; without ``pyramid`` it is the image alone."""
         import cv2
 
         self.levels: list[NDArray[np.uint8]] = [np.ascontiguousarray(image)]
-        while min(self.levels[-1].shape[:2]) > 1:
+        while pyramid and min(self.levels[-1].shape[:2]) > 1:
             height, width = self.levels[-1].shape[:2]
             half = (max(1, width // 2), max(1, height // 2))
             self.levels.append(
@@ -82,6 +84,25 @@ class MipTexture:
                 value += weight * (bilinear(self.levels[index + 1], uv[chosen]) - value)
             out[chosen] = value
         return out
+
+
+def has_triangle_atlas(mesh: Mesh) -> bool:
+    """Tell whether each triangle has its own place in the texture, as in an atlas of vertex colours.
+
+    What lies side by side in such a texture does not on the surface: averages over texels mix strangers.
+    """
+    if mesh.uv is None or mesh.faces_uv is None or len(mesh.uv) <= 2 * len(mesh.faces_uv):
+        return False
+    # Exporters may repeat shared coordinates for each corner; a chart has about one per two triangles.
+    key = np.rint(mesh.uv * 1e6).astype(np.int64)
+    return len(np.unique(key[:, 0] * 4_000_000 + key[:, 1])) > 2 * len(mesh.faces_uv)
+
+
+def texture_of(mesh: Mesh) -> MipTexture | None:
+    """Return a mesh's texture for sampling, None where it has none: with its pyramid where that means something."""
+    if mesh.texture is None or mesh.uv is None or mesh.faces_uv is None:
+        return None
+    return MipTexture(mesh.texture, pyramid=not has_triangle_atlas(mesh))
 
 
 def texels_per_world(

@@ -11,7 +11,7 @@ from jiff.errors import OutputError, UsageError
 from jiff.files import atomic_path
 from jiff.geometry.raycast import RayScene
 from jiff.render.preview import fit_camera, render_preview
-from jiff.render.texture import MipTexture
+from jiff.render.texture import texture_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def turntable_frames(
         shading: False shows the plain colours.
     """
     scene = RayScene(mesh.vertices, mesh.faces)
-    texture = MipTexture(mesh.texture) if mesh.texture is not None and mesh.uv is not None else None
+    texture = texture_of(mesh)
     target = mesh.bounds if box_world is None else box_world
     for index in range(count):
         camera = fit_camera(target, 360.0 * index / count, pitch_deg, size=size)

@@ -14,12 +14,13 @@ from jiff.errors import MeshError
 from jiff.geometry.mesh import Mesh
 from jiff.render.gbuffer import unwrapped_gbuffer
 from jiff.render.shading import image_value
-from jiff.render.texture import MipTexture
+from jiff.render.texture import texture_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.render.prt_io import Prt
+    from jiff.render.texture import MipTexture
 
 _GUTTER_TEXELS = 8
 """How far colours, positions and normals are continued across seams: a JPEG block."""
@@ -130,8 +131,8 @@ def build_uv_maps(mesh: Mesh, prt: Prt, size: int, texture: MipTexture | None = 
         raise MeshError("All texture coordinates lie outside the unit square; UV maps cannot be made of it.")
     normals = seen.interpolate(published_normals(mesh), mesh.faces)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    if mesh.texture is not None:
-        texture = texture or MipTexture(mesh.texture)
+    texture = texture or texture_of(mesh)
+    if texture is not None:
         level = np.log2(max(max(texture.levels[0].shape[:2]) / size, 1.0))
         albedo = texture.sample(seen.interpolate(mesh.uv, mesh.faces_uv), level)
     elif mesh.colors is not None:
