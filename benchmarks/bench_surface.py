@@ -2,7 +2,8 @@
 
 The octree starts at 64^3, takes every cell whose corners differ by more than 0.01, and evaluates 10,000 points at a
 time in float32. Its points are counted on the same field; its time is that number over the rate of such calls (the best
-of five, features sampled and concatenated before every layer), its own loops in Python not counted. The network is the
+of fifteen, spread over the run; features sampled and concatenated before every layer), its own loops in Python not
+counted. Ours is the better of two extractions. The network is the
 published one in size; its weights are made so that its field is a person: the body MLP carries the depth and the half
 thickness of a figure through every layer, beside random units. How soft the field is decides what the octree costs: it
 is made such that the octree evaluates the 8 million points that it takes on real photos.
@@ -163,23 +164,34 @@ def run(quick: bool) -> list[Row]:
     rows = []
     with torch.inference_mode():
         fast = OccupancyField(network, features, calib)
-        rate = plain_rate(network, features, calib)
+        rates = [plain_rate(network, features, calib)]
         plain_points = octree_points(fast, resolution)
-    plain = plain_points / rate
-    rows.append(Row("published octree, points per second of a call", rate, "1/s"))
-    for precision in ("float32", "auto"):
-        field = OccupancyField(network, features, calib, precision=precision)
-        begin = time.perf_counter()
-        _, stats = extract_surface_with_stats(
-            field, _BOUNDS, SurfaceOptions(resolution=resolution, max_chunk=field.best_chunk)
-        )
-        ours = time.perf_counter() - begin
-        name = f"surface at {resolution}^3, {str(field.dtype).removeprefix('torch.')}"
-        target = "20 times faster" if not quick else None
+    seconds: dict[str, float] = {}
+    besides: dict[str, float] = {}
+    points = 0
+    for _ in range(1 if quick else 2):
+        for precision in ("float32", "auto"):
+            # A field of its own each time: what it keeps from call to call is part of the cost.
+            begin = time.perf_counter()
+            field = OccupancyField(network, features, calib, precision=precision)
+            options = SurfaceOptions(resolution=resolution, max_chunk=field.best_chunk)
+            _, stats = extract_surface_with_stats(field, _BOUNDS, options)
+            ours = time.perf_counter() - begin
+            name = f"surface at {resolution}^3, {str(field.dtype).removeprefix('torch.')}"
+            seconds[name] = min(ours, seconds.get(name, ours))
+            rest = ours - stats.field_seconds
+            besides[name] = min(rest, besides.get(name, rest))
+            points = stats.points
+        with torch.inference_mode():
+            rates.append(plain_rate(network, features, calib))
+    plain = plain_points / max(rates)
+    rows = [Row("published octree, points per second of a call", max(rates), "1/s")]
+    for name, ours in seconds.items():
+        target = "20 times faster" if "bfloat16" in name and not quick else None
         rows.append(Row(name, ours, "s", plain, plain / ours, target))
-        rows.append(Row(f"{name}, without the network", ours - stats.field_seconds, "s"))
+        rows.append(Row(f"{name}, without the network", besides[name], "s"))
+    target = None if quick else "5 times fewer"
     rows.append(
-        Row(f"points at {resolution}^3", stats.points, "points", plain_points, plain_points / stats.points,
-            "5 times fewer" if not quick else None)
-    )  # fmt: skip
+        Row(f"points at {resolution}^3", points, "points", plain_points, plain_points / points, target)
+    )
     return rows

@@ -145,9 +145,14 @@ class NodeValues:
 
     def of_cells(self, lattice: Lattice, cells: NDArray[np.int64], stride: int) -> NDArray[np.float32]:
         """[C, 8] values at the corners of cells, evaluating what is missing."""
-        corners = lattice.corner_keys(cells, stride)
-        self.require(sorted_unique(corners))
-        return self.values[np.searchsorted(self.keys, corners)].T
+        self.require(sorted_unique(lattice.corner_keys(cells, stride)))
+        return self.values[self.places(lattice, cells, stride)].T
+
+    def places(self, lattice: Lattice, cells: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
+        """[8, C] where ``values`` holds the known corners of cells; no node between two of them may be known."""
+        # Keys grow along z: the node that follows a lower corner is the upper one.
+        lower = np.searchsorted(self.keys, lattice.corner_keys(cells, stride)[: len(CORNERS) // 2])
+        return np.concatenate([lower, lower + 1])
 
 
 def sorted_unique(keys: NDArray[np.int64]) -> NDArray[np.int64]:

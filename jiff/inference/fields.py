@@ -14,8 +14,8 @@ from jiff.errors import UsageError
 from jiff.geometry.camera import Camera
 from jiff.inference.views import MultiViewQuery, View, first_view
 from jiff.models.color_query import ColorQuery
-from jiff.models.column_query import ColumnQuery
 from jiff.models.face_input import FaceInput
+from jiff.models.shape_query import ShapeQuery
 from jiff.ops.mesh_distance import point_to_mesh_distance
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from jiff.models.shape import ShapeFeatures, ShapeNetwork
 
 _FLOAT_BYTES = 4
-_CPU_CHUNK = 4096
-"""So many points' activations stay in a core's cache; measured 1.2 to 2 times faster than 65,536."""
+_CPU_CHUNK, _CPU_CHUNK_EXACT = 8192, 4096
+"""So many points' activations stay in a processor's cache, as drafts and with the last level's float32 parts."""
 _GPU_CHUNK = 131_072
 _COLOR_CHUNK = 4096
 _WIDE = 512
@@ -92,7 +92,8 @@ class OccupancyField:
 
     Attributes:
         bytes_per_point: rough memory of one point while the MLPs run.
-        dtype: of the hidden layers' products in ``draft``, and of those of differences between neighbouring points.
+        fixed_bytes: memory of what is kept from call to call.
+        dtype: of ``draft``, and of the products with differences between neighbouring points.
         best_chunk: points per call that suit the device.
     """
 
@@ -103,8 +104,9 @@ class OccupancyField:
         calib: Tensor,
         face_mesh: Mesh | None = None,
         precision: str = "auto",
+        memory_budget_bytes: float = float("inf"),
     ) -> None:
-        """Prepare the evaluation column by column.
+        """Prepare the evaluation, with products shared by all points of a pixel.
 
         Args:
             network: in evaluation mode.
@@ -112,6 +114,7 @@ class OccupancyField:
             calib: [4, 4], world to NDC, or [V, 4, 4] of all views.
             face_mesh: whose distance weighs the face prediction.
             precision: what ``dtype`` is, see ``choose_dtype``; several views are always evaluated in float32.
+            memory_budget_bytes: of which such products may take a half; else they are made anew in each call.
         """
         distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
         self.device = calib.device
@@ -119,29 +122,45 @@ class OccupancyField:
         channels = network.config.mlp_channels
         self.dtype = choose_dtype(precision, calib.device, max(channels))
         self.query: Callable[[Tensor], Tensor]
+        self.fixed_bytes = 0
         if features.views > 1:
             self.dtype = torch.float32
             self.query = MultiViewQuery(network, features, calib, distance)
         else:
             half = None if self.dtype == torch.float32 else self.dtype
-            self.query = ColumnQuery(
-                network, features, calib[0], face_distance=distance, difference_dtype=half
+            self.query = ShapeQuery(
+                network,
+                features,
+                calib[0],
+                face_distance=distance,
+                difference_dtype=half,
+                max_kept_bytes=memory_budget_bytes / 4,
             )
+            self.fixed_bytes = self.query.fixed_bytes
         self.draft_query = self.query
         if self.dtype != torch.float32:
-            self.draft_query = ColumnQuery(
-                network, features, calib[0], dtype=self.dtype, face_distance=distance
+            self.draft_query = ShapeQuery(
+                network,
+                features,
+                calib[0],
+                dtype=self.dtype,
+                face_distance=distance,
+                max_kept_bytes=memory_budget_bytes / 4,
             )
+            self.fixed_bytes += self.draft_query.fixed_bytes
         branches = features.views * (1 if face_mesh is None else 3)
         self.bytes_per_point = _FLOAT_BYTES * branches * (4 * channels[0] + 2 * sum(channels[1:]))
-        self.best_chunk = _CPU_CHUNK if calib.device.type == "cpu" else _GPU_CHUNK
+        cpu = calib.device.type == "cpu"
+        self.best_chunk = _CPU_CHUNK if cpu else _GPU_CHUNK
+        self.exact_chunk = _CPU_CHUNK_EXACT if cpu else _GPU_CHUNK
 
     def __call__(self, points_world: Tensor) -> Tensor:
-        """Return [N] occupancies at [N, 3] points, fastest when points of one column follow each other."""
-        return self.query(points_world.to(self.device))
+        """Return [N] occupancies at [N, 3] points, fastest when points that follow each other are near each other."""
+        parts = points_world.to(self.device).split(self.exact_chunk)
+        return torch.cat([self.query(part) for part in parts])
 
     def draft(self, points_world: Tensor) -> Tensor:
-        """Return the occupancies with hidden layers in ``dtype``, for the levels that only steer the refinement."""
+        """Return the occupancies in ``dtype``, for the levels that only steer the refinement."""
         return self.draft_query(points_world.to(self.device))
 
 
@@ -215,6 +234,7 @@ def encode_person(
     precision: str = "auto",
     image_features: ShapeFeatures | None = None,
     others: Sequence[View] = (),
+    memory_budget_bytes: float = float("inf"),
 ) -> PersonFields:
     """Run the image (and face) encoders once.
 
@@ -228,6 +248,7 @@ def encode_person(
         precision: of the occupancy, see ``OccupancyField``.
         image_features: of an earlier call for the same person; the image is not encoded again then.
         others: further views, for networks that were trained with several.
+        memory_budget_bytes: see ``OccupancyField``.
     """
     device = networks.device
     camera = camera or Camera()
@@ -244,7 +265,7 @@ def encode_person(
         plain = image_features or shape.encode(images(shape.config.load_size, len(views)), None)
         features = replace(plain, face=shape.encode_face(face)) if face is not None else plain
         face_mesh = prior.mesh if prior is not None and features.face is not None else None
-        occupancy = OccupancyField(shape, features, calib, face_mesh, precision)
+        occupancy = OccupancyField(shape, features, calib, face_mesh, precision, memory_budget_bytes)
         if networks.color_coarse is None:
             return PersonFields(occupancy, None, plain)
         colors = [network for network in (networks.color_coarse, networks.color_fine) if network is not None]

@@ -112,7 +112,10 @@ def reconstruct_person(
     camera = Camera()
     try:
         begin = time.perf_counter()
-        fields = encode_person(networks, person, prior, camera, options.precision, image_features, others)
+        fields = encode_person(
+            *(networks, person, prior, camera, options.precision, image_features, others),
+            memory_budget_bytes=options.memory_budget_bytes,
+        )
         encoded = time.perf_counter()
         silhouette = person.mask >= 128
         boxes = () if prior is None else (_face_box(prior),)

@@ -45,7 +45,7 @@ def first_view(features: ShapeFeatures) -> ShapeFeatures:
 class MultiViewQuery:
     """Occupancy of one person seen in several views: the network's own query, face distances included.
 
-    Columns of one view are no columns of another, so nothing can be shared along them as ``ColumnQuery`` does.
+    Points that share a pixel of one view do not share one of another; ``ShapeQuery`` gains nothing here.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The implicit functions' MLP: 1x1 convolutions that see their input again before every layer.
 
 A skip connection by concatenation is a sum of two products. The input's part of every layer is one product of the
-input with the stacked weights, so nothing is concatenated, and a caller may reuse that part (see ``column_query``).
+input with the stacked weights, so nothing is concatenated, and a caller may reuse that part (see ``pixel_products``).
 """
 
 from __future__ import annotations

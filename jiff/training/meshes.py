@@ -14,8 +14,8 @@ from jiff.data.labels import BOX_MAX_WORLD, BOX_MIN_WORLD
 from jiff.errors import ReconstructionError
 from jiff.geometry.isosurface import SurfaceOptions, extract_surface
 from jiff.geometry.mesh_io import save_mesh
-from jiff.models.column_query import ColumnQuery
 from jiff.models.shape import ShapeNetwork
+from jiff.models.shape_query import ShapeQuery
 from jiff.training.validation import spread_items
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def predicted_mesh(
     features = network.encode(batch.images, batch.face if face else None)
     options = SurfaceOptions(resolution=resolution, coarse_resolution=coarse_resolution)
 
-    columns = ColumnQuery(network, features, batch.calibs[0, 0]) if features.views == 1 else None
+    query = ShapeQuery(network, features, batch.calibs[0, 0]) if features.views == 1 else None
 
     def field(points_world: Tensor) -> Tensor:
-        if columns is not None:
-            return columns(points_world.to(device)).float().cpu()
+        if query is not None:
+            return query(points_world.to(device)).float().cpu()
         answer = network.query(features, points_world[None].to(device), batch.calibs)
         return answer.fused()[0].float().cpu()
 
