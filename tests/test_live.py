@@ -17,7 +17,7 @@ from rich.console import Console
 from tiny_set import make_set
 
 from jiff.progress import NullProgress
-from jiff.training.live import LiveView, duration, note
+from jiff.training.live import LiveState, LiveView, duration, note
 from jiff.training.memory import memory_bytes, private_bytes
 from jiff_cli.progress import LineProgress, RichProgress
 
@@ -34,7 +34,7 @@ def _view() -> LiveView:
 
 
 def test_figures_name_heads_measures_times_and_memory():
-    shown = _view().figures(60, ROW, METRICS, {"iou": 0.65}, skipped=3)
+    shown = _view().figures(LiveState(60, ROW, METRICS, {"iou": 0.65}, skipped=3))
     assert shown["Loss"] == {
         "all": "0.1234", "body": "0.2000", "face": "0.1000", "face 2d": "0.3000", "face 3d": "0.0500", "face joint": "0.0400",
     }  # fmt: skip
@@ -45,7 +45,7 @@ def test_figures_name_heads_measures_times_and_memory():
     assert shown["Run"] == {"epoch": "2, 20 %", "an epoch takes": "1 min 40 s", "learning rate": "1.00e-04"}
     assert shown["Skipped"] == {"items": "3"}
     assert re.fullmatch(r"\d\.\d\d GB", shown["Memory"]["process"])
-    early = _view().figures(1, {**ROW, "loss": 1.0}, {}, {}, skipped=0)
+    early = _view().figures(LiveState(1, {**ROW, "loss": 1.0}, {}, {}, skipped=0))
     assert "Validation" not in early and "Skipped" not in early
 
 
@@ -79,7 +79,7 @@ def test_bars_show_the_figures_under_the_bar_until_the_task_ends(monkeypatch):
     monkeypatch.setattr("rich.console.Console", lambda **options: console)
     progress = RichProgress()
     with progress.task("Training shape", 200) as task:
-        task.show(_view().figures(60, ROW, METRICS, {}, skipped=0))
+        task.show(_view().figures(LiveState(60, ROW, METRICS, {}, skipped=0)))
         bars = progress._bars
         assert bars is not None
         paper = io.StringIO()

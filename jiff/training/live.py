@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jiff.training.memory import children, memory_bytes
@@ -53,6 +54,24 @@ def note(row: Mapping[str, float], metrics: Mapping[str, float]) -> str:
     return " ".join(words)
 
 
+@dataclass(frozen=True)
+class LiveState:
+    """What is shown of a run after a step.
+
+    Attributes:
+        step: optimiser steps done.
+        row: means since the last row of the log, and the learning rate.
+        metrics, best: of the last and of the best validation, empty before the first.
+        skipped: items passed over because of damaged files.
+    """
+
+    step: int
+    row: Mapping[str, float]
+    metrics: Mapping[str, float]
+    best: Mapping[str, float]
+    skipped: int
+
+
 class LiveView:
     """Keeps the bar's note and the figures under it up to date.
 
@@ -79,34 +98,14 @@ class LiveView:
         """Show what is being done beside the bar."""
         self.task.describe(text)
 
-    def update(
-        self,
-        step: int,
-        row: Mapping[str, float],
-        metrics: Mapping[str, float],
-        best: Mapping[str, float],
-        skipped: int,
-    ) -> None:
-        """Show the state after ``step`` steps.
+    def update(self, state: LiveState) -> None:
+        """Show a state."""
+        self.task.describe(note(state.row, state.metrics))
+        self.task.show(self.figures(state))
 
-        Args:
-            step: optimiser steps done.
-            row: means since the last row of the log, and the learning rate.
-            metrics, best: of the last and of the best validation, empty before the first.
-            skipped: items passed over because of damaged files.
-        """
-        self.task.describe(note(row, metrics))
-        self.task.show(self.figures(step, row, metrics, best, skipped))
-
-    def figures(
-        self,
-        step: int,
-        row: Mapping[str, float],
-        metrics: Mapping[str, float],
-        best: Mapping[str, float],
-        skipped: int,
-    ) -> dict[str, dict[str, str]]:
-        """Return the figures under the bar; see ``update``."""
+    def figures(self, state: LiveState) -> dict[str, dict[str, str]]:
+        """Return the figures under the bar."""
+        step, row, metrics = state.step, state.row, state.metrics
         losses = {"all": f"{row['loss']:.4f}"}
         for key, value in row.items():
             if key.startswith("loss_"):
@@ -114,7 +113,7 @@ class LiveView:
         shown = {"Loss": losses}
         if metrics:
             shown["Validation"] = {
-                name: f"{metrics[key]:.3f}" + (f" (best {best[key]:.3f})" if key in best else "")
+                name: f"{metrics[key]:.3f}" + (f" (best {state.best[key]:.3f})" if key in state.best else "")
                 for key, name in _MEASURES.items()
                 if key in metrics
             }
@@ -134,8 +133,8 @@ class LiveView:
         memory = self.memory()
         if memory:
             shown["Memory"] = memory
-        if skipped:
-            shown["Skipped"] = {"items": str(skipped)}
+        if state.skipped:
+            shown["Skipped"] = {"items": str(state.skipped)}
         return shown
 
     def memory(self) -> dict[str, str]:

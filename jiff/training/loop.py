@@ -18,7 +18,7 @@ from jiff.models.checkpoint import save_network
 from jiff.models.shape import ShapeNetwork
 from jiff.training.compiled import compile_errors, compile_stage, keep_channels_last
 from jiff.training.guard import InterruptGuard, LossGuard
-from jiff.training.live import LiveView
+from jiff.training.live import LiveState, LiveView
 from jiff.training.logs import RunLog
 from jiff.training.meshes import write_meshes
 from jiff.training.optim import AveragedWeights, learning_rate, make_optimizer
@@ -158,7 +158,7 @@ class Trainer:
                 meters.add(values, waited, spent)
                 live.advance()
                 row = {**meters.means(), "learning_rate": self._rate(self.step - 1)}
-                live.update(self.step, row, self.metrics, self.best_metrics, self.skipped)
+                live.update(LiveState(self.step, row, self.metrics, self.best_metrics, self.skipped))
                 if self.step % config.freq_plot == 0 or self.step == self.total_steps:
                     row = self._over_processes(row)
                     if log is not None:
