@@ -73,6 +73,21 @@ def test_refused_subject_leaves_no_face_but_a_reason(fitted: Path):
     assert "refused" in dataset.dataset_file.read_text()
 
 
+def test_a_refusal_names_the_subject_once_and_leaves_no_picture_of_an_earlier_fit(
+    fitted: Path, tmp_path: Path
+):
+    root = tmp_path / "set"
+    shutil.copytree(fitted, root)
+    dataset, progress = ProcessedSet(root), NullProgress()
+    folder = dataset.face_report("back").parent
+    (folder / "overlay.png").touch()
+    (folder / "icp.pending").mkdir()
+    reason = run_face(FaceConfig(input=root, jobs=1), progress).failures["back"]
+    assert [path.name for path in folder.iterdir()] == ["fit.json"]
+    assert progress.warnings == [f"back: {reason}"] and not reason.startswith("back")
+    assert json.loads(dataset.face_report("back").read_text())["refused"] == reason
+
+
 def test_yaws_can_be_left_to_the_detector(fitted: Path, tmp_path: Path):
     """Geometry lists what shows the face; with detection the yaws count whose image a detector reads."""
     root = tmp_path / "set"
@@ -270,6 +285,7 @@ def test_given_landmarks_are_used_and_checked(photos: Path):
     assert "exchanged" in report.failures["p"]
     (p,) = list_people(photos)
     assert not p.has_face, "a refused face leaves no files of an earlier one"
+    assert not (photos / "overlays" / "p.png").exists()
 
 
 def test_one_bad_photo_does_not_stop_the_others(photos: Path):

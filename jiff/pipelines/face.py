@@ -188,8 +188,11 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     except FitError as error:
         for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
             path.unlink(missing_ok=True)
+        # A picture, or a refinement about to be put in place, of the face that is refused now would mislead.
+        dataset.face_report(name).with_name("overlay.png").unlink(missing_ok=True)
+        shutil.rmtree(dataset.face_report(name).with_name(PENDING_FOLDER), ignore_errors=True)
         FitRecord(model.name, "none", None, {}, refused=str(error)).save(dataset.face_report(name))
-        raise FitError(f"{name}: {error}") from error
+        raise
     vertices = fit.pose.vertices(model)
     if picture is None:
         colors = model.texture()
@@ -366,8 +369,8 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         if why is not None:
             raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
     except FitError as error:
-        person.region.unlink(missing_ok=True)
-        person.face_mesh.unlink(missing_ok=True)
+        person.forget_face()
+        overlay_path(person.image).unlink(missing_ok=True)
         FitRecord(model.name, "none", None, {}, refused=str(error)).save(person.fit)
         raise FitError(f"{person.image}: {error}") from error
     vertices = pose.vertices(model)
