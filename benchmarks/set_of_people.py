@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.ellipsoid import CENTER, person_mesh, write_uv_maps, write_yaws
 from jiff.data.layout import ProcessedSet, view_name
 from jiff.data.param_io import write_param
 from jiff.face.box import FaceBox
@@ -14,61 +15,23 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import save_image, save_mesh
 
-_CENTER = np.array([0.0, 90.0, 0.0])
 _RADII = np.array([30.0, 88.0, 18.0])
 _FACE_VERTICES = 35_709
 _SUBJECTS = 2
 _YAWS = tuple(range(0, 360, 15))
 
 
-def _ellipsoid(rings: int = 96, columns: int = 192) -> Mesh:
-    """Return a closed ellipsoid of about 37,000 triangles."""
-    polar = np.linspace(0, np.pi, rings + 1)[1:-1, None]
-    azimuth = np.arange(columns)[None] * 2 * np.pi / columns
-    sides = np.stack(
-        np.broadcast_arrays(np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)),
-        axis=-1,
-    ).reshape(-1, 3)
-    vertices = np.concatenate([[[0.0, 1.0, 0.0]], sides, [[0.0, -1.0, 0.0]]])
-    here = np.arange(columns)
-    after = (here + 1) % columns
-    top = np.stack([np.zeros(columns, int), 1 + here, 1 + after], axis=1)
-    base = 1 + (rings - 2) * columns
-    bottom = np.stack([base + here, np.full(columns, len(vertices) - 1), base + after], axis=1)
-    parts = [top, bottom]
-    for ring in range(rings - 2):
-        a, b = 1 + ring * columns + here, 1 + ring * columns + after
-        parts += [np.stack([a, a + columns, b + columns], axis=1), np.stack([a, b + columns, b], axis=1)]
-    return Mesh(vertices * _RADII + _CENTER, np.concatenate(parts).astype(np.int64))
-
-
 def _image(camera: Camera, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return a textured silhouette and its mask; noise keeps the JPEG as large as a photo's."""
     size = camera.size
     grid = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), axis=-1)
-    offset = (camera.pixel_to_world(grid) - _CENTER) @ camera.rotation.T
+    offset = (camera.pixel_to_world(grid) - CENTER) @ camera.rotation.T
     width = float(np.hypot(_RADII[0] * camera.rotation[0, 0], _RADII[2] * camera.rotation[0, 2]))
     inside = (offset[..., 0] / width) ** 2 + (offset[..., 1] / _RADII[1]) ** 2 < 1
     smooth = cv2.resize(rng.integers(0, 255, (size // 8, size // 8, 3), dtype=np.uint8), (size, size))
     noise = rng.normal(scale=6, size=(size, size, 3))
     image = np.clip(smooth * inside[..., None] + noise * inside[..., None], 0, 255).astype(np.uint8)
     return image, np.where(inside, 255, 0).astype(np.uint8)
-
-
-def _uv_maps(dataset: ProcessedSet, name: str, size: int = 512) -> None:
-    import pyexr
-
-    v, u = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size, indexing="ij")
-    polar, azimuth = v * np.pi, u * 2 * np.pi
-    unit = np.stack(
-        [np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], axis=-1
-    )
-    normals = unit / _RADII
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    save_image(dataset.uv_mask(name), np.full((size, size), 255, np.uint8))
-    save_image(dataset.uv_normal(name), np.rint((normals * 0.5 + 0.5) * 255).astype(np.uint8))
-    dataset.uv_pos(name).parent.mkdir(parents=True, exist_ok=True)
-    pyexr.write(str(dataset.uv_pos(name)), (unit * _RADII + _CENTER).astype(np.float32))
 
 
 def write_set(root: Path) -> ProcessedSet:
@@ -78,7 +41,7 @@ def write_set(root: Path) -> ProcessedSet:
         return dataset
     rng = np.random.default_rng(0)
     for name in (f"person_{index}" for index in range(_SUBJECTS)):
-        save_mesh(_ellipsoid(), dataset.geometry(name))
+        save_mesh(person_mesh(_RADII, rings=96, columns=192), dataset.geometry(name))
         for yaw in _YAWS:
             view, camera = view_name(yaw, 0, 0), Camera.at_yaw(yaw)
             image, mask = _image(camera, rng)
@@ -91,13 +54,12 @@ def write_set(root: Path) -> ProcessedSet:
                 dataset.uv_render(name, view), cv2.resize(image, (512, 512), interpolation=cv2.INTER_AREA)
             )
             write_param(dataset.param(name, view), {**camera.to_param(), "sh": np.zeros((9, 3))})
-        _uv_maps(dataset, name)
+        write_uv_maps(dataset, name, _RADII, np.full((512, 512), 255, np.uint8))
         direction = rng.normal(size=(_FACE_VERTICES, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         vertices = direction * (8.0, 11.0, 9.0) + (0.0, 160.0, 4.0)
         triangles = np.arange(_FACE_VERTICES // 3 * 3).reshape(-1, 3)
         save_mesh(Mesh(vertices, triangles, colors=np.full_like(vertices, 0.5)), dataset.face_mesh(name))
         FaceBox(-8.0, 8.0, 149.0, 171.0, -5.0, 13.0).to_region_file(dataset.face_region(name), Camera())
-        dataset.file_number(name).parent.mkdir(parents=True, exist_ok=True)
-        dataset.file_number(name).write_text("".join(f"{yaw}\n" for yaw in _YAWS), encoding="utf-8")
+        write_yaws(dataset, name, _YAWS)
     return dataset

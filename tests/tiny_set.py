@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyexr
 
+from benchmarks.ellipsoid import CENTER, person_mesh, sphere_mesh, write_uv_maps, write_yaws
 from jiff.data.layout import ProcessedSet, view_name
 from jiff.data.param_io import write_param
 from jiff.face.box import FaceBox
@@ -16,37 +16,7 @@ from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import save_image, save_mesh
 from jiff.geometry.raycast import RayScene
 
-CENTER = np.array([0.0, 90.0, 0.0])
-
-
-def sphere_mesh(rings: int = 24, columns: int = 48) -> Mesh:
-    """A closed unit sphere with outward triangles."""
-    polar = np.linspace(0, np.pi, rings + 1)[1:-1]
-    azimuth = np.arange(columns) * 2 * np.pi / columns
-    body = np.stack(
-        [
-            np.outer(np.sin(polar), np.sin(azimuth)),
-            np.outer(np.cos(polar), np.ones(columns)),
-            np.outer(np.sin(polar), np.cos(azimuth)),
-        ],
-        axis=-1,
-    ).reshape(-1, 3)
-    vertices = np.concatenate([[[0.0, 1.0, 0.0]], body, [[0.0, -1.0, 0.0]]])
-    faces = []
-    for column in range(columns):
-        after = (column + 1) % columns
-        faces.append([0, 1 + column, 1 + after])
-        for ring in range(rings - 2):
-            a, b = 1 + ring * columns + column, 1 + ring * columns + after
-            faces += [[a, a + columns, b + columns], [a, b + columns, b]]
-        last = 1 + (rings - 2) * columns
-        faces.append([last + column, len(vertices) - 1, last + after])
-    return Mesh(vertices, np.array(faces, dtype=np.int64))
-
-
-def person_mesh(radii: tuple[float, float, float]) -> Mesh:
-    """An ellipsoid that stands where a person would."""
-    return sphere_mesh().transformed(np.diag(radii), CENTER)
+__all__ = ["CENTER", "damage", "make_set", "person_mesh", "sphere_mesh"]
 
 
 def make_set(
@@ -65,9 +35,7 @@ def make_set(
             _draw_view(dataset, name, yaw, scene, mesh, base)
         _draw_uv(dataset, name, np.array(radii), yaws, base)
         _add_face(dataset, name, np.array(radii))
-        path = dataset.file_number(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{yaw}\n" for yaw in yaws))
+        write_yaws(dataset, name, yaws)
     dataset.val_list.write_text("".join(f"{name}\n" for name in names[len(names) - held_out :]))
     return dataset
 
@@ -100,19 +68,9 @@ def _draw_uv(
     base: np.ndarray,
     size: int = 32,
 ) -> None:
-    v, u = np.meshgrid((np.arange(size) + 0.5) / size, (np.arange(size) + 0.5) / size, indexing="ij")
-    polar, azimuth = v * np.pi, u * 2 * np.pi
-    unit = np.stack(
-        [np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], axis=-1
-    )
-    normals = unit / radii
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     mask = np.full((size, size), 255, np.uint8)
     mask[0] = 0
-    save_image(dataset.uv_mask(name), mask)
-    save_image(dataset.uv_normal(name), np.rint((normals * 0.5 + 0.5) * 255).astype(np.uint8))
-    dataset.uv_pos(name).parent.mkdir(parents=True, exist_ok=True)
-    pyexr.write(str(dataset.uv_pos(name)), (unit * radii + CENTER).astype(np.float32))
+    write_uv_maps(dataset, name, radii, mask)
     for yaw in yaws:
         image = np.broadcast_to(base * _light(yaw), (size, size, 3))
         save_image(dataset.uv_render(name, view_name(yaw, 0, 0)), np.rint(image * 255).astype(np.uint8))
