@@ -253,7 +253,8 @@ def _run_stage(
     try:
         outcome = stage.run(stage.config, progress)
         failures = _failures_of(outcome)
-        done = True
+        # A training that Ctrl-C ended has saved itself and returns as if nothing had happened.
+        done = not getattr(outcome, "interrupted", False)
     except JiffError as error:
         if stage.essential:
             raise
@@ -261,6 +262,8 @@ def _run_stage(
         progress.warn(f"{stage.title}: {error}")
     finally:
         clock.note(stage, time.perf_counter() - started, done, failures)
+    if getattr(outcome, "interrupted", False):
+        raise KeyboardInterrupt
     nothing = isinstance(outcome, BatchReport) and not outcome.results and not outcome.skipped
     if stage.essential and failures and nothing:
         name, reason = next(iter(failures.items()))
@@ -280,6 +283,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> BatchReport:
 
     Raises:
         JiffError: a stage got nothing done.
+        KeyboardInterrupt: Ctrl-C, also where a stage saved its state and returned.
     """
     from jiff.pipelines.demo_report import write_report
 
