@@ -108,7 +108,7 @@ def face_grid(sd: StateDict, vertices_unit: Array) -> Array:
     encoder = shape_network(sd).tdmm_filter
     assert encoder is not None
     vertices = _rows(vertices_unit)
-    return encoder(vertices, torch.zeros(len(vertices), dtype=torch.int64), 1).numpy()
+    return encoder(vertices, torch.zeros(len(vertices), dtype=torch.int64), 1).dense().numpy()
 
 
 @torch.no_grad()
@@ -117,7 +117,7 @@ def fine_face_grid(sd: StateDict, vertices_unit: Array, colors: Array) -> Array:
     encoder = fine_network(sd).tdmm_filter
     assert encoder is not None
     vertices = _rows(vertices_unit)
-    return encoder(vertices, _rows(colors), [len(vertices)]).numpy()
+    return encoder(vertices, _rows(colors), [len(vertices)]).dense().numpy()
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 from jiff.models.color_coarse import ColorCoarseFeatures, ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineFeatures, ColorFineNetwork
 from jiff.models.pixel_layers import PixelLayers
-from jiff.models.sampling import project, sample_grid, sample_image
+from jiff.models.sampling import project, sample_image
 
 _LEAST_POINTS = 4096
 """Fewer points than this are not worth the products of the map."""
@@ -108,5 +108,5 @@ class ColorQuery:
             unit = encoded.cube.to_unit(
                 chosen, torch.zeros(len(index), dtype=torch.int64, device=chosen.device)
             )
-            feature_3d = sample_grid(encoded.grid, unit, [len(index)])
+            feature_3d = encoded.grid.sample(unit, [len(index)])
         rgb[index] = torch.tanh(head(pixel[0], feature_3d)[-1])

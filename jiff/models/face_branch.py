@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jiff.models.face_input import FaceInput
-from jiff.models.sampling import sample_grid
+from jiff.models.feature_grid import FeatureGrid
 from jiff.models.unit_cube import UnitCube
 
 FUSION_RATE = 0.03
@@ -18,9 +18,9 @@ FUSION_RATE = 0.03
 
 @dataclass(frozen=True)
 class FaceFeatures:
-    """Encoded priors: feature grids [B, C, R, R, R], the cubes they fill, and the priors themselves."""
+    """Encoded priors: their feature grids, the cubes they fill, and the priors themselves."""
 
-    grid: Tensor | None
+    grid: FeatureGrid | None
     cube: UnitCube
     face: FaceInput
 
@@ -74,7 +74,7 @@ class FacePoints:
         if features.grid is None:
             return None
         unit = features.cube.to_unit(self.gather(points_world), self.batch_index)
-        return sample_grid(features.grid, unit, self.counts)
+        return features.grid.sample(unit, self.counts)
 
 
 def flatten_vertices(face: FaceInput) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jiff.models.bicubic import resize_bicubic
 from jiff.models.layers import ConvBlock, image_layout, make_norm_2d
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ class Hourglass(nn.Module):
         lower = self.get_submodule(f"b2_{level}")(functional.avg_pool2d(x, 2, stride=2))
         lower = self._run(level - 1, lower) if level > 1 else self.get_submodule("b2_plus_1")(lower)
         lower = self.get_submodule(f"b3_{level}")(lower)
-        return upper + functional.interpolate(
-            lower, size=upper.shape[-2:], mode="bicubic", align_corners=True
-        )
+        return upper + resize_bicubic(lower, *upper.shape[-2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to the same shape."""

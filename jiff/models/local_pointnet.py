@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jiff.models.feature_grid import FeatureGrid
 from jiff.models.unet3d import UNet3d
 from jiff.models.unit_cube import voxel_index
 from jiff.ops.scatter import scatter_max, scatter_mean
@@ -55,7 +56,7 @@ class LocalPoolPointnet(nn.Module):
         self.fc_c = nn.Linear(hidden, config.face_dim)
         self.unet3d = UNet3d(config.face_dim, config.mlp_dim_3d[0], config.unet_maps, config.unet_groups)
 
-    def forward(self, points_unit: Tensor, batch_index: Tensor, batch: int) -> Tensor:
+    def forward(self, points_unit: Tensor, batch_index: Tensor, batch: int) -> FeatureGrid:
         """Encode the vertices of a batch, listed item after item.
 
         Args:
@@ -64,7 +65,7 @@ class LocalPoolPointnet(nn.Module):
             batch: number of items; one without vertices gets the U-Net's answer to an empty grid.
 
         Returns:
-            [B, C, R, R, R] with axes z, y, x.
+            Grids [B, C, R, R, R] with axes z, y, x.
         """
         index = voxel_index(points_unit, batch_index, self.resolution)
         filled, voxel = torch.unique(index, return_inverse=True)

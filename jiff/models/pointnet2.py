@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jiff.models.feature_grid import FeatureGrid
 from jiff.models.local_pointnet import scatter_to_grid
 from jiff.models.unet3d import UNet3d
 from jiff.models.unit_cube import voxel_index
@@ -115,7 +116,7 @@ class PointNet2Filter(nn.Module):
             config.face_dim, config.mlp_dim_3d_color[0], config.unet_maps, config.unet_groups
         )
 
-    def forward(self, points_unit: Tensor, colors: Tensor, counts: Sequence[int]) -> Tensor:
+    def forward(self, points_unit: Tensor, colors: Tensor, counts: Sequence[int]) -> FeatureGrid:
         """Encode the vertices of a batch, listed item after item.
 
         Args:
@@ -124,7 +125,7 @@ class PointNet2Filter(nn.Module):
             counts: vertices of each item.
 
         Returns:
-            [B, C, R, R, R] with axes z, y, x.
+            Grids [B, C, R, R, R] with axes z, y, x.
         """
         clouds = torch.cat((points_unit, colors), dim=1).split(list(counts))
         features = [

@@ -1,8 +1,7 @@
-"""Projection of points and sampling of image and grid features."""
+"""Projection of points and sampling of image features."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -45,22 +44,3 @@ def sample_image(features: Tensor, ndc: Tensor) -> Tensor:
         features, grid, mode="bilinear", padding_mode="zeros", align_corners=True
     )
     return sampled[:, :, 0].transpose(1, 2).reshape(batch, views, count, features.shape[1])
-
-
-def sample_grid(grid: Tensor, points_unit: Tensor, counts: list[int]) -> Tensor:
-    """Sample feature grids trilinearly at points that are listed item after item.
-
-    Args:
-        grid: [B, C, D, H, W] with axes z, y, x.
-        points_unit: [P, 3] in [0, 1], x, y, z.
-        counts: points of each item; they add up to P.
-
-    Returns:
-        [P, C].
-    """
-    rows = []
-    for item, points in zip(grid, points_unit.split(counts), strict=True):
-        where = (points * 2.0 - 1.0).reshape(1, 1, 1, -1, 3)
-        sampled = functional.grid_sample(item[None], where, mode="bilinear", align_corners=False)
-        rows.append(sampled[0, :, 0, 0].transpose(0, 1))
-    return torch.cat(rows)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from jiff.models.face_branch import FUSION_RATE
 from jiff.models.mlp import LEAKY_SLOPE, Layer
 from jiff.models.pixel_layers import PixelLayers, neighbourhoods
-from jiff.models.sampling import sample_grid, sample_image
+from jiff.models.sampling import sample_image
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
 
 DistanceFunction = Callable[[Tensor], Tensor]
@@ -140,7 +140,7 @@ class ShapeQuery:
             raise ValueError("feats must hold a face grid; got none.")
         item = torch.zeros(points_world.shape[0], dtype=torch.int64, device=points_world.device)
         unit = encoded.cube.to_unit(points_world, item)
-        feature_3d = sample_grid(encoded.grid, unit, [points_world.shape[0]])
+        feature_3d = encoded.grid.sample(unit, [points_world.shape[0]])
         if hidden is not None:
             hidden_3d = self._hidden_3d(feature_3d, activate_last=not self.mean_of_branches)
             if self.joint_layers is None:

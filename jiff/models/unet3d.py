@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jiff.models.feature_grid import FeatureGrid
+
 
 class SingleConv(nn.Module):
     """Group norm, 3x3x3 convolution, ReLU."""
@@ -64,8 +66,8 @@ class UNet3d(nn.Module):
         )
         self.final_conv = nn.Conv3d(maps[0], out_channels, 1)
 
-    def forward(self, grid: Tensor) -> Tensor:
-        """Map [B, in, D, H, W] to [B, out, D, H, W]; the sides are multiples of 2**(levels - 1)."""
+    def forward(self, grid: Tensor) -> FeatureGrid:
+        """Map [B, in, D, H, W], whose sides are multiples of 2**(levels - 1), to features of the same size."""
         skips: list[Tensor] = []
         x = grid.contiguous()
         for index, encoder in enumerate(self.encoders):
@@ -76,4 +78,4 @@ class UNet3d(nn.Module):
         for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
             x = functional.interpolate(x, size=skip.shape[-3:], mode="nearest")
             x = decoder(torch.cat((skip, x), dim=1))
-        return self.final_conv(x)
+        return FeatureGrid(x, self.final_conv)

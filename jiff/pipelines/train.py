@@ -55,7 +55,7 @@ class TrainReport:
     interrupted: bool = False
 
 
-def _bf16_is_fast() -> bool:
+def bfloat16_is_fast() -> bool:
     """Return whether this processor multiplies bfloat16 in hardware."""
     import torch
 
@@ -98,7 +98,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     else:
         accelerator, devices = "cpu", list(range(launched[0] if launched else 1))
         if precision == "auto":
-            precision = "bf16-mixed" if _bf16_is_fast() else "32"
+            precision = "bf16-mixed" if bfloat16_is_fast() else "32"
         if precision == "16-mixed":
             raise UsageError("--precision 16-mixed needs CUDA; use bf16-mixed or 32 on the processor.")
     nodes = launched[1] if launched else config.num_nodes
