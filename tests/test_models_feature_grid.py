@@ -58,4 +58,10 @@ def test_half_precision_sums_in_float32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         larger = resize_bicubic(x, 32, 32)
     assert larger.dtype == torch.bfloat16 and (larger == x[0, 0, 0, 0]).all()
-    torch.testing.assert_close(bicubic_weights(16, 32, x).sum(dim=1), torch.ones(32))
+    torch.testing.assert_close(bicubic_weights(16, 32, x.float()).sum(dim=1), torch.ones(32))
+
+
+def test_double_precision_stays_double() -> None:
+    x = torch.randn(1, 2, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    expected = functional.interpolate(x, size=(8, 10), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(resize_bicubic(x, 8, 10), expected, rtol=0, atol=1e-13)
