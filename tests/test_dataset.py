@@ -310,7 +310,11 @@ def test_mapped_arrays_are_those_of_numpy(tmp_path: Path, rng: np.random.Generat
     assert len(rows) == 5
     np.testing.assert_array_equal(rows[[4, 0]], arrays[0][[4, 0]])
     path = tmp_path / "0 ö.npy"
-    for content in (path.read_bytes()[:-8], path.read_bytes()[:40], b""):
+    whole = path.read_bytes()
+    garbled = [
+        whole.replace(old, new) for old, new in ((b"}", b"1"), (b"<f8", b"<08"), (b"(5, 3)", b"(5, -3"))
+    ]
+    for content in (whole[:-8], whole[:40], b"", *garbled):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=r"is damaged .*; delete this file"):
             len(MappedArray(path))

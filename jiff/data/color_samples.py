@@ -168,7 +168,8 @@ def _texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Tex
             "face": np.array(texels.face),
         }
 
-    maps = cached_maps(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), read)
+    names = ("index", "points", "normals", "face")
+    maps = cached_maps(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), names, read)
     return Texels(maps["index"], maps["points"], maps["normals"], int(maps["face"][...]))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jiff.data.mapped import MappedArray
 
 _VERSION = 1
+_ARRAYS = ("vertices", "colors", "box")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class StoredFace:
         """Return a copy in memory."""
         if not self.maps:
             return no_face_data()
-        return FaceData(*(self.maps[name][...] for name in ("vertices", "colors", "box")))
+        return FaceData(*(self.maps[name][...] for name in _ARRAYS))
 
 
 def no_face_data() -> FaceData:
@@ -119,7 +120,8 @@ def stored_face(dataset: ProcessedSet, subject: str) -> StoredFace:
                 f"{path}: no such file, though its partner is there; run `jiff data face` again."
             )
     key = fingerprint([mesh_path, region_path], _VERSION)
-    return StoredFace(cached_maps(dataset.cache(subject), "face", key, lambda: _read_face(dataset, subject)))
+    cache = dataset.cache(subject)
+    return StoredFace(cached_maps(cache, "face", key, _ARRAYS, lambda: _read_face(dataset, subject)))
 
 
 def _read_face(dataset: ProcessedSet, subject: str) -> dict[str, NDArray[Any]]:

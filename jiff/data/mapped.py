@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ class MappedArray:
         if self._array is None:
             try:
                 self._array = _map(self.path)
-            except (OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError, SyntaxError, tokenize.TokenError) as error:
                 raise DatasetError(
                     f"{self.path}: the cached array is damaged ({error}); delete this file."
                 ) from error

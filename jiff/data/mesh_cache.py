@@ -17,7 +17,7 @@ from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import load_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -83,28 +83,32 @@ def cached_arrays(
 
 
 def cached_maps(
-    folder: Path, kind: str, key: str, make: Callable[[], dict[str, NDArray[Any]]]
+    folder: Path, kind: str, key: str, names: Sequence[str], make: Callable[[], dict[str, NDArray[Any]]]
 ) -> dict[str, MappedArray]:
-    """Return the arrays of ``<folder>/<kind>_<key>/<name>.npy``, made and stored when they are not there.
+    """Return the arrays of ``<folder>/<kind>_<key>/<name>.npy``, made and stored when one of them is not there.
 
     As ``cached_arrays``, for what every training worker needs of every subject: mapped, and passed on by path.
+
+    Args:
+        folder: cache folder of a subject.
+        kind: what the arrays are.
+        key: ``fingerprint`` of what they are made from.
+        names: of all arrays that ``make`` gives.
+        make: its errors pass through.
     """
     stored = folder / f"{kind}_{key}"
-    maps = {path.stem: MappedArray(path) for path in sorted(stored.glob("*.npy"))}
+    paths = {name: stored / f"{name}.npy" for name in names}
     try:
-        for item in maps.values():
+        for path in paths.values():
             # Opened once, so that a damaged copy is noticed here.
-            MappedArray(item.path).array  # noqa: B018
+            MappedArray(path).array  # noqa: B018
     except DatasetError:
-        maps = {}
-    if not maps:
         arrays = make()
         with atomic_folder(stored) as temporary:
-            for name, array in arrays.items():
-                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            for name, path in paths.items():
+                np.save(temporary / path.name, arrays[name], allow_pickle=False)
         remove_stale(folder, f"{kind}_", stored)
-        maps = {name: MappedArray(stored / f"{name}.npy") for name in arrays}
-    return maps
+    return {name: MappedArray(path) for name, path in paths.items()}
 
 
 def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:
