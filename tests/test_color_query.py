@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import tiny_person
 import torch
 
 from jiff.geometry.camera import Camera
+from jiff.inference.fields import ColorField
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.color_query import ColorQuery
@@ -93,3 +96,13 @@ def test_few_points_and_several_views_go_the_plain_way() -> None:
     assert ColorQuery.suits(coarse, 5000) and not ColorQuery.suits(coarse, 100)
     assert not ColorQuery.suits(type(coarse)(coarse.shape, coarse.own, 2), 5000)
     assert not ColorQuery.suits(type(coarse)(coarse.shape[..., :8, :8], coarse.own, 1), 5000)
+
+
+def test_maps_of_two_sizes_go_the_plain_way() -> None:
+    """A colour network may have been trained with images of another size than the shape network."""
+    case = Case(False)
+    case.coarse = type(case.coarse)(case.coarse.shape[..., :8, :8], case.coarse.own, 1)
+    networks = SimpleNamespace(color_coarse=case.coarse_network, color_fine=None)
+    field = ColorField(networks, case.coarse, None, case.calib[None, None])  # type: ignore[arg-type]
+    ours = torch.from_numpy(field(case.points.numpy())).float()
+    torch.testing.assert_close(ours, (case.exact(False) * 0.5 + 0.5).clamp(0, 1), atol=1e-5, rtol=0)

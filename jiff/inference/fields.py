@@ -95,6 +95,7 @@ class OccupancyField:
         fixed_bytes: memory of what is kept from call to call.
         dtype: of ``draft``, and of the products with differences between neighbouring points.
         best_chunk: points per call that suit the device.
+        exact_chunk: points at a time within a call of the field itself.
     """
 
     def __init__(
@@ -187,17 +188,14 @@ class ColorField:
             raise ValueError("networks must hold a coarse colour network; got none.")
         self.coarse_network, self.fine_network = networks.color_coarse, networks.color_fine
         self.coarse, self.fine, self.calib, self.max_chunk = coarse, fine, calib, max_chunk
-        dtype = choose_dtype("auto", calib.device, max(self.coarse_network.config.mlp_dim_color))
-        self.query = ColorQuery(
-            self.coarse_network, coarse, self.fine_network, fine, calib[0, 0], dtype, _COLOR_CHUNK
-        )
+        self._query: ColorQuery | None = None
 
     def __call__(self, points_world: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return [N, 3] RGB in [0, 1] at [N, 3] points."""
         result = np.empty((len(points_world), 3))
         if ColorQuery.suits(self.coarse, len(points_world)):
             points = torch.from_numpy(np.asarray(points_world, dtype=np.float32)).to(self.calib.device)
-            result[:] = self.query(points).cpu().numpy() * 0.5 + 0.5
+            result[:] = self._shared_query()(points).cpu().numpy() * 0.5 + 0.5
             return np.clip(result, 0.0, 1.0)
         with torch.inference_mode():
             for low in range(0, len(points_world), self.max_chunk):
@@ -209,6 +207,16 @@ class ColorField:
                     rgb = self.fine_network.query(self.fine, points, self.calib, coarse.phi).rgb
                 result[low : low + len(part)] = rgb[0].double().cpu().numpy() * 0.5 + 0.5
         return np.clip(result, 0.0, 1.0)
+
+    def _shared_query(self) -> ColorQuery:
+        """Return the evaluation by products, made when first needed: it takes memory, and does not suit all features."""
+        if self._query is None:
+            dtype = choose_dtype("auto", self.calib.device, max(self.coarse_network.config.mlp_dim_color))
+            self._query = ColorQuery(
+                *(self.coarse_network, self.coarse, self.fine_network, self.fine),
+                *(self.calib[0, 0], dtype, _COLOR_CHUNK),
+            )
+        return self._query
 
 
 @dataclass(frozen=True)
