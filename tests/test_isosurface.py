@@ -14,7 +14,13 @@ from scipy.spatial import cKDTree
 
 from jiff.errors import ReconstructionError
 from jiff.geometry.camera import Camera
-from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface, extract_surface_with_stats
+from jiff.geometry.isosurface import (
+    Seeds,
+    SurfaceOptions,
+    _lower,
+    extract_surface,
+    extract_surface_with_stats,
+)
 from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
 from jiff.geometry.marching import CORNERS, case_table, marching_cubes
 from jiff.geometry.mesh import Mesh
@@ -244,6 +250,45 @@ def test_values_on_the_level_collapse_nothing() -> None:
     mesh = extract_surface(corner, BOUNDS, SurfaceOptions(resolution=64, coarse_resolution=64))
     assert np.linalg.norm(mesh.face_cross(), axis=1).min() > 0
     assert (_edges(mesh)[1] == 2).all()
+
+
+@pytest.mark.parametrize("resolution", [37, 50, 61, 99])
+@pytest.mark.parametrize("shape", [(1.0, 1.0, 1.0), (0.6, 1.0, 0.43), (1.0, 0.7, 0.99)])
+def test_places_of_corners_are_those_of_a_search(
+    resolution: int, shape: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every level, past the end of the grid too, with nodes of coarser levels and searched columns in the store."""
+    plain, seen = NodeValues.places, []
+
+    def checked(store: NodeValues, lattice: Lattice, cells: np.ndarray, stride: int) -> np.ndarray:
+        found, corners = plain(store, lattice, cells, stride), lattice.corner_keys(cells, stride)
+        np.testing.assert_array_equal(found, np.searchsorted(store.keys, corners))
+        np.testing.assert_array_equal(store.keys[found], corners)
+        seen.append((stride, bool((lattice.indices(cells) + stride > np.array(lattice.counts)).any())))
+        return found
+
+    monkeypatch.setattr(NodeValues, "places", checked)
+    bounds = np.stack([BOUNDS[0], BOUNDS[0] + np.array(shape) * 204.8])
+
+    def field(points_world: torch.Tensor) -> torch.Tensor:
+        # Pieces that touch every side, and more than a coarse cell can see.
+        return 0.5 + 0.4 * torch.sin(points_world / 17.0).prod(dim=1) + 0.05 * torch.cos(points_world[:, 2])
+
+    face = np.array([bounds[1] - 30.0, bounds[1] + 30.0])
+    seeds = Seeds(np.ones((64, 64), bool), Camera(size=64), (face,))
+    options = SurfaceOptions(resolution=resolution, coarse_resolution=resolution // 8)
+    mesh = extract_surface(field, bounds, options, seeds)
+    assert len(mesh.faces) > 0
+    assert {stride for stride, _ in seen} == {1, 2, 4, 8} and any(beyond for _, beyond in seen)
+
+
+def test_lowering_is_the_minimum_at_places_that_repeat() -> None:
+    rng = np.random.default_rng(0)
+    ours = rng.random(20).astype(np.float32)
+    plain, places, values = ours.copy(), rng.integers(0, 20, 200), rng.random(200).astype(np.float32)
+    np.minimum.at(plain, places, values)
+    _lower(ours, places, values)
+    np.testing.assert_array_equal(ours, plain)
 
 
 def test_points_come_by_column_and_within_the_budget() -> None:

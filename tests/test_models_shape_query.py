@@ -1,4 +1,4 @@
-"""Column-wise evaluation equals the plain query."""
+"""Evaluation by shared pixel products equals the plain query."""
 
 from __future__ import annotations
 
