@@ -130,8 +130,8 @@ def test_sparse_equals_dense(name: str, resolution: int) -> None:
         assert stats.points < 0.2 * (resolution + 1) ** 3
 
 
-@pytest.mark.parametrize("normal_axis", [0, 1, 2])
-def test_thin_plate_is_found_through_the_silhouette(normal_axis: int) -> None:
+@pytest.mark.parametrize("normal_axis, search_stride", [(0, 2), (1, 2), (2, 1), (2, 2), (2, 3)])
+def test_thin_plate_is_found_through_the_silhouette(normal_axis: int, search_stride: int) -> None:
     resolution = 80
     cell = 204.8 / resolution
 
@@ -144,7 +144,10 @@ def test_thin_plate_is_found_through_the_silhouette(normal_axis: int) -> None:
     half = np.full(3, 50.0)
     half[normal_axis] = cell
     silhouette = (np.abs(world - (1.3, 91.7, 3.9)) < half)[..., :2].all(axis=-1)
-    options = SurfaceOptions(resolution=resolution, coarse_resolution=10)
+    options = SurfaceOptions(resolution=resolution, coarse_resolution=10, search_stride=search_stride)
+    if normal_axis == 2:
+        with pytest.raises(ReconstructionError, match="never crosses"):
+            extract_surface(plate, BOUNDS, options)
     mesh = extract_surface(plate, BOUNDS, options, Seeds(silhouette, camera))
     dense = _dense(plate, BOUNDS, resolution)
     assert _topology(mesh) == _topology(dense) == (1, 2)

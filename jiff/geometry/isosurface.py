@@ -74,7 +74,7 @@ class SurfaceOptions:
         coarse_resolution: about how many cells the first, dense level has along that side.
         memory_budget_bytes: what the field may take, where it tells its need.
         max_chunk: most points of one call.
-        search_stride: spacing in cells at which uncovered silhouette columns are searched.
+        search_stride: largest spacing in cells at which uncovered silhouette columns are searched.
     """
 
     resolution: int = 512
@@ -265,7 +265,8 @@ def _finest_cells(
     sampler = _Sampler(function, lattice, options, stats, draft=True)
     store = NodeValues(sampler)
     stride = first = _first_stride(options)
-    search = min(options.search_stride, stride // 2)
+    # The levels' strides are powers of two; other spacings are rounded down.
+    search = (1 << min(options.search_stride, stride // 2).bit_length()) >> 1
     candidates = lattice.all_cells(stride)
     columns = silhouette_columns(lattice, seeds)
     while True:
