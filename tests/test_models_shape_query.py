@@ -122,13 +122,15 @@ def test_several_subjects_or_views_are_refused() -> None:
             ShapeQuery(network, features, canonical_calib())
 
 
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (1, 4), (6, 1)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_pixel_products_are_those_of_sampled_features(dtype: torch.dtype) -> None:
+def test_pixel_products_are_those_of_sampled_features(dtype: torch.dtype, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(5)
-    feature_map = torch.randn(1, 6, 5, 7, generator=generator)
+    feature_map = torch.randn(1, 6, *size, generator=generator)
     weights = [torch.randn(4, 6, generator=generator), torch.randn(3, 6, generator=generator)]
     biases, depth_weights = [torch.randn(4), torch.randn(3)], [torch.ones(4), torch.full((3,), -2.0)]
     xy = torch.rand(40, 2, generator=generator) * 2 - 1
+    xy[:9] = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 2)
     depth = torch.rand(40, generator=generator)
     sampled = torch.nn.functional.grid_sample(feature_map, xy[None, None], align_corners=True)[0, :, 0].t()
     answers = []
