@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,10 @@ from jiff.data.image_store import ImageStore, decode_view
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mapped import MappedArray
+from jiff.data.mesh_cache import cached_maps
 from jiff.data.samplers import BatchOrder
-from jiff.errors import DatasetError, ImageError, TrainingError
+from jiff.errors import DatasetError, ImageError, OutputError, TrainingError
+from jiff.files import atomic_folder
 
 POOL = LabelPoolConfig(near=4000, fine=500, uniform=500, volume=500, face=500)
 CONFIG = DataConfig(
@@ -321,6 +325,31 @@ def test_mapped_arrays_are_those_of_numpy(tmp_path: Path, rng: np.random.Generat
     path.unlink()
     with pytest.raises(DatasetError, match="delete this file"):
         len(MappedArray(path))
+
+
+def test_two_trainings_may_make_the_same_copy_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    arrays = {"a": np.arange(3), "b": np.ones(2)}
+
+    def store() -> dict[str, MappedArray]:
+        return cached_maps(tmp_path, "kind", "key", ("a", "b"), lambda: arrays)
+
+    def slower() -> dict[str, np.ndarray]:
+        store()
+        return {name: array + 1 for name, array in arrays.items()}
+
+    maps = cached_maps(tmp_path, "kind", "key", ("a", "b"), slower)
+    np.testing.assert_array_equal(maps["a"][...], arrays["a"])
+
+    @contextmanager
+    def late(path: Path) -> Iterator[Path]:
+        with atomic_folder(path) as temporary:
+            yield temporary
+        raise OutputError("the folder is not empty.")
+
+    (tmp_path / "kind_key" / "a.npy").unlink()
+    monkeypatch.setattr("jiff.data.mesh_cache.atomic_folder", late)
+    np.testing.assert_array_equal(store()["a"][...], arrays["a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kind_key"]
 
 
 def test_an_item_costs_little(tmp_path: Path):

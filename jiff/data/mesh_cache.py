@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from jiff.data.mapped import MappedArray
-from jiff.errors import DatasetError
+from jiff.errors import DatasetError, OutputError
 from jiff.files import atomic_folder, atomic_path
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.mesh_io import load_mesh
@@ -98,17 +98,28 @@ def cached_maps(
     """
     stored = folder / f"{kind}_{key}"
     paths = {name: stored / f"{name}.npy" for name in names}
-    try:
-        for path in paths.values():
-            # Opened once, so that a damaged copy is noticed here.
-            MappedArray(path).array  # noqa: B018
-    except DatasetError:
+    if not _can_be_mapped(paths.values()):
         arrays = make()
-        with atomic_folder(stored) as temporary:
-            for name, path in paths.items():
-                np.save(temporary / path.name, arrays[name], allow_pickle=False)
+        # Another training of the same set may have stored the same meanwhile, and be about to map it.
+        if not _can_be_mapped(paths.values()):
+            try:
+                with atomic_folder(stored) as temporary:
+                    for name, path in paths.items():
+                        np.save(temporary / path.name, arrays[name], allow_pickle=False)
+            except OutputError:
+                if not _can_be_mapped(paths.values()):
+                    raise
         remove_stale(folder, f"{kind}_", stored)
     return {name: MappedArray(path) for name, path in paths.items()}
+
+
+def _can_be_mapped(paths: Iterable[Path]) -> bool:
+    try:
+        for path in paths:
+            MappedArray(path).array  # noqa: B018
+    except DatasetError:
+        return False
+    return True
 
 
 def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:
