@@ -31,7 +31,7 @@ class DemoConfig:
     yaw_step: int = option(
         30, help="Degrees between the rendered views of a person.", min=1, max=180, panel="Size"
     )
-    shape_steps: int = option(2700, help="Training steps of the shape network.", min=1, panel="Size")
+    shape_steps: int = option(3600, help="Training steps of the shape network.", min=1, panel="Size")
     color_coarse_steps: int = option(
         600, help="Training steps of the coarse colour network.", min=1, panel="Size"
     )
