@@ -3,10 +3,10 @@
 The octree starts at 64^3, takes every cell whose corners differ by more than 0.01, and evaluates 10,000 points at a
 time in float32. Its points are counted on the same field; its time is that number over the rate of such calls (the best
 of fifteen, spread over the run; features sampled and concatenated before every layer), its own loops in Python not
-counted. Ours is the better of two extractions. The network is the
-published one in size; its weights are made so that its field is a person: the body MLP carries the depth and the half
-thickness of a figure through every layer, beside random units. How soft the field is decides what the octree costs: it
-is made such that the octree evaluates the 8 million points that it takes on real photos.
+counted. Ours is the better of two extractions. The network is the published one in size; its weights are made so that
+its field is a person: the body MLP carries the depth and the half thickness of a figure through every layer, beside
+random units. How soft the field is decides what the octree costs: it is made such that the octree evaluates the 8
+million points that it takes on real photos.
 """
 
 from __future__ import annotations
@@ -161,7 +161,6 @@ def run(quick: bool) -> list[Row]:
     resolution = 128 if quick else 512
     network, features = figure_network()
     calib = torch.from_numpy(Camera().calib.astype(np.float32))
-    rows = []
     with torch.inference_mode():
         fast = OccupancyField(network, features, calib)
         rates = [plain_rate(network, features, calib)]

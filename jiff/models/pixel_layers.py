@@ -47,7 +47,7 @@ class PixelLayers:
         depth_last: bool = False,
         max_kept_bytes: float = float("inf"),
     ) -> None:
-        self.dtype, self.activate_last = dtype, activate_last
+        self.activate_last = activate_last
         weights = [layer.input_weight.detach() for layer in layers]
         # Layers without a skip connection (no_residual) see no input; zero columns give them one form.
         width = max(weight.shape[1] for weight in weights)
@@ -56,7 +56,8 @@ class PixelLayers:
         depth = width - 1 if depth_last else channels
         points = slice(channels, -1) if depth_last else slice(channels + 1, None)
         # The last layer is narrow, and its values are what counts.
-        types = [torch.float32 if differences else dtype] * (len(layers) - 1) + [torch.float32]
+        narrowed = [dtype] * (len(layers) - 1) + [torch.float32]
+        types = [torch.float32] * len(layers) if differences else narrowed
         biases = [layer.bias.detach() for layer in layers]
         kept_bytes = PixelProducts.bytes_of(feature_map, biases, types)
         keep = kept_bytes <= max_kept_bytes
@@ -74,14 +75,10 @@ class PixelLayers:
         ]
         hidden = [layer.hidden_weight for layer in layers]
         exact = [None if weight is None else weight.detach().t().contiguous() for weight in hidden]
-        self.hidden_weights = [
-            None if weight is None else weight.to(t) for weight, t in zip(exact, types, strict=True)
-        ]
-        # The last layer is narrow: its differences are taken in float32 too.
-        halves = [dtype] * (len(layers) - 1) + [torch.float32]
         self.difference_weights = [
-            None if weight is None else weight.to(t) for weight, t in zip(exact, halves, strict=True)
+            None if weight is None else weight.to(t) for weight, t in zip(exact, narrowed, strict=True)
         ]
+        self.hidden_weights = exact if differences else self.difference_weights
 
     def evaluate(
         self, lookups: Sequence[Lookup], point_features: Tensor | None = None, initial: Tensor | None = None
