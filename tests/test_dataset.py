@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -361,3 +363,9 @@ def test_an_item_costs_little(tmp_path: Path):
         items[(epoch, epoch % 3)]
     # The target is 15 ms on a quiet core; the bound leaves room for slow machines.
     assert (time.process_time() - started) / 10 < 0.08
+
+
+def test_copies_of_meshes_are_read_without_torch() -> None:
+    code = "import sys, jiff.data.mesh_cache; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"

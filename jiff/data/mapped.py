@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from jiff.errors import DatasetError
 
@@ -22,6 +21,9 @@ def _map(path: Path) -> NDArray[np.generic]:
     NumPy's own mapping keeps the file open. A worker reads several files of each subject and most systems let a process
     open 1024: the 526 scans of THuman2.0 are too many.
     """
+    # Preparation reads mesh copies beside this file's users and needs no torch.
+    import torch
+
     with open(path, "rb") as handle:
         version = np.lib.format.read_magic(handle)
         read = (
