@@ -7,17 +7,17 @@ import numpy as np
 from benchmarks.face_people import coarse_reconstruction, known_person
 from benchmarks.process import peak_mib
 from benchmarks.row import Row, best_seconds
-from jiff.face.anny_face import load_anny_face
-from jiff.face.bfm import EXPRESSION, IDENTITY, TEXTURE, BaselModel, morphable
-from jiff.face.coarse_fit import COARSE_FIT, fit_coarse
-from jiff.face.coeff_fit import CoefficientReader
-from jiff.face.coeff_net import CoefficientNetwork
-from jiff.face.detect import HaarDetector
-from jiff.face.fitting import FaceFitter
-from jiff.face.locate import locate_face
-from jiff.face.photo_fit import fit_photo
-from jiff.face.picture_term import PictureTerm
-from jiff.face.scan_fit import fit_scan
+from jiff.face.detect.detector import HaarDetector
+from jiff.face.detect.locate import locate_face
+from jiff.face.fit.coarse_fit import COARSE_FIT, fit_coarse
+from jiff.face.fit.fitting import FaceFitter
+from jiff.face.fit.photo_fit import fit_photo
+from jiff.face.fit.picture_term import PictureTerm
+from jiff.face.fit.scan_fit import fit_scan
+from jiff.face.models.anny_face import load_anny_face
+from jiff.face.models.bfm import EXPRESSION, IDENTITY, TEXTURE, BaselModel, morphable
+from jiff.face.models.coeff_fit import CoefficientReader
+from jiff.face.models.coeff_net import CoefficientNetwork
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 

@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.process import in_worker
 from benchmarks.row import Row, best_seconds
 from benchmarks.scans import NAME, write_scan
+from jiff.base.files import make_folder
 from jiff.data.labels import BOX_MAX_WORLD, BOX_MIN_WORLD, LabelPoolConfig, label_pool
 from jiff.data.layout import ProcessedSet
-from jiff.files import make_folder
 
 _POINTS, _SIGMA = 5000, 5.0
 

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from benchmarks.process import in_worker
 from benchmarks.row import Row
 from benchmarks.scans import write_scan
-from jiff.batch import default_jobs
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
-from jiff.pipelines.prt import PrtConfig, prepare_prt
+from jiff.options.prt import PrtConfig
+from jiff.pipelines.prt import prepare_prt
 from jiff.render.prt import PrtSampling, compute_prt
 from jiff.render.prt_io import bounce_folder, read_prt
 from jiff.render.sh import sh_basis
+from jiff.run.batch import default_jobs
 
 _SIDE = 40
 

@@ -18,12 +18,13 @@ from benchmarks.process import in_worker
 from benchmarks.row import Row
 from benchmarks.scan_networks import with_scan, write_networks, write_photos
 from benchmarks.scans import write_scan
-from jiff.files import read_json
+from jiff.base.files import read_json
+from jiff.base.progress import NullProgress, Task
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
-from jiff.inference.asset_options import AssetOptions
-from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
-from jiff.progress import NullProgress, Task
+from jiff.options.mesh_output import AssetOptions
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.pipelines.reconstruct import run_reconstruct
 from jiff_cli.allocator import keep_freed_memory
 
 

@@ -17,11 +17,13 @@ from typing import Any
 from benchmarks.process import in_worker
 from benchmarks.row import Row
 from benchmarks.scans import NAME, write_scan
-from jiff.batch import default_jobs
-from jiff.geometry.mesh_io import load_mesh
-from jiff.pipelines.prt import PrtConfig, prepare_prt
-from jiff.pipelines.render import RenderConfig, run_render
-from jiff.progress import NullProgress
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.prt import PrtConfig
+from jiff.options.render import RenderConfig
+from jiff.pipelines.prt import prepare_prt
+from jiff.pipelines.render import run_render
+from jiff.run.batch import default_jobs
 
 _PUBLISHED_VIEW, _PUBLISHED_LOAD = 0.23, 9.5
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmarks.process import in_worker
 from benchmarks.row import Row, best_seconds
 from benchmarks.scans import NAME, write_raw_scan
-from jiff.files import write_text
-from jiff.geometry.obj_io import obj_text
-from jiff.geometry.obj_text import parse_obj
+from jiff.base.files import write_text
+from jiff.geometry.io.obj_io import obj_text
+from jiff.geometry.io.obj_text import parse_obj
 from jiff.pipelines.rescale import RescaleTask, rescale_scan
 
 

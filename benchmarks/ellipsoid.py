@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyexr
 
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

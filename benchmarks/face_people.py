@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from jiff.data.synthetic.scan_files import ScanJob, truth_files, write_scan
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
 from jiff.render.environments import generate_environments
 from jiff.render.prt_io import Prt
 from jiff.render.sh import clamped_cosine_sh
 from jiff.render.shading import ShadedScan
+from jiff.synthetic.scan_files import ScanJob, truth_files, write_scan
 
 TRIANGLES, TEXTURE = 60_000, 1024
 VIEW_YAWS_DEG = (0, 30, 60, 180)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.face_people import KnownPerson
-from jiff.face.detect import Detection
+from jiff.face.detect.detector import Detection
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 

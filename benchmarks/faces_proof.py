@@ -20,15 +20,15 @@ from rich.table import Table
 
 from benchmarks.face_people import KnownPerson, coarse_reconstruction, distance_to_face, known_person
 from benchmarks.face_sabotage import KINDS, sabotage
-from jiff.errors import FitError
-from jiff.face.anny_face import load_anny_face
-from jiff.face.coarse_fit import COARSE_FIT, fit_coarse
-from jiff.face.detect import FaceDetector, make_detector
-from jiff.face.fitting import FaceFitter, FacePose
-from jiff.face.locate import locate_face
-from jiff.face.photo_fit import fit_photo, photo_refusal
-from jiff.face.picture_term import PictureTerm
-from jiff.face.scan_fit import fit_scan
+from jiff.base.errors import FitError
+from jiff.face.detect.detector import FaceDetector, make_detector
+from jiff.face.detect.locate import locate_face
+from jiff.face.fit.coarse_fit import COARSE_FIT, fit_coarse
+from jiff.face.fit.fitting import FaceFitter, FacePose
+from jiff.face.fit.photo_fit import fit_photo, photo_refusal
+from jiff.face.fit.picture_term import PictureTerm
+from jiff.face.fit.scan_fit import fit_scan
+from jiff.face.models.anny_face import load_anny_face
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
@@ -134,7 +134,7 @@ def prove(
 
 def make_detector_named(path: Path | None) -> FaceDetector:
     """Return YuNet of a file, or Haar whatever lies in the assets folder."""
-    from jiff.face.detect import HaarDetector
+    from jiff.face.detect.detector import HaarDetector
 
     return HaarDetector() if path is None else make_detector(path)
 

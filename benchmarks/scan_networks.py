@@ -12,8 +12,8 @@ from torch import Tensor
 
 from benchmarks.bench_surface import craft_body, feature_map
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_image
 from jiff.geometry.raycast import RayScene
 from jiff.inference.networks import Networks
 from jiff.models.checkpoint import save_network

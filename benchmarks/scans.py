@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_mesh
-from jiff.pipelines.rescale import RescaleConfig, run_rescale
-from jiff.pipelines.synth import SynthConfig, run_synth
-from jiff.progress import NullProgress
+from jiff.options.rescale import RescaleConfig
+from jiff.options.synth import SynthConfig
+from jiff.pipelines.rescale import run_rescale
+from jiff.pipelines.synth import run_synth
 
 NAME = "synth_0000"
 

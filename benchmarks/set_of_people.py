@@ -12,8 +12,8 @@ from jiff.data.layout import ProcessedSet, view_name
 from jiff.data.param_io import write_param
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import save_image, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_image, save_mesh
 
 _RADII = np.array([30.0, 88.0, 18.0])
 _FACE_VERTICES = 35_709

@@ -12,9 +12,9 @@ import typer
 
 from jiff import __version__
 from jiff_cli.console import Console
-from jiff_cli.lazy import lazy_group
-from jiff_cli.options import Debug, Quiet
 from jiff_cli.registry import ROOT
+from jiff_cli.spec.lazy import lazy_group
+from jiff_cli.spec.options import Debug, Quiet
 
 app = typer.Typer(
     name="jiff",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jiff.errors import JiffError, os_sentence
+from jiff.base.errors import JiffError, os_sentence
 from jiff_cli.progress import LineProgress, RichProgress
 
 if TYPE_CHECKING:
-    from jiff.parallel import BatchReport
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
+    from jiff.run.parallel import BatchReport
 
 _MAX_FAILURES = 50
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
-from jiff.config import option
-from jiff_cli.command import config_command
+from jiff.base.config import option
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)

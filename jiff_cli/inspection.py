@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from jiff import __version__
-from jiff.asset_registry import ASSETS
-from jiff.assets import assets_dir, cache_dir
-from jiff.parallel import default_jobs
+from jiff.assets.folders import assets_dir, cache_dir
+from jiff.assets.registry import ASSETS
+from jiff.run.parallel import default_jobs
 
 _PACKAGES = (
     "torch",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
     from rich.progress import Progress as Bars
 
-    from jiff.progress import Figures, Task
+    from jiff.base.progress import Figures, Task
 
 LINE_EVERY_S = 10.0
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import typer
 
-from jiff_cli.command import JiffCommand
-from jiff_cli.config_file import values_of_file
-from jiff_cli.lazy import LazyCommand
 from jiff_cli.registry import find
+from jiff_cli.spec.command import JiffCommand
+from jiff_cli.spec.config_file import values_of_file
+from jiff_cli.spec.lazy import LazyCommand
 
 _COMMON = ("config", "debug", "quiet", "preset")
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
 from jiff.data.param_io import write_param
-from jiff.face.anny_face import load_anny_face
 from jiff.face.model import MorphableModel
+from jiff.face.models.anny_face import load_anny_face
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_image, save_mesh
-from jiff.pipelines.synth import SynthConfig, run_synth
-from jiff.progress import NullProgress
+from jiff.options.synth import SynthConfig
+from jiff.pipelines.synth import run_synth
 from jiff.render.preview import render_preview
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_mesh
 from jiff.render.prt_io import Prt, write_prt
 from jiff.render.sh import clamped_cosine_sh
 

@@ -13,13 +13,14 @@ import tiny_person
 import trimesh
 from PIL import Image
 
-from jiff.errors import UsageError
-from jiff.geometry.mesh_io import load_mesh
+from jiff.base.errors import UsageError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.simplify import is_watertight
-from jiff.inference.asset_options import AssetOptions
 from jiff.inference.outputs import texture_name
-from jiff.pipelines.evaluate import EvalJiffConfig, run_eval_jiff
-from jiff.progress import NullProgress
+from jiff.options.evaluate import EvalJiffConfig
+from jiff.options.mesh_output import AssetOptions
+from jiff.pipelines.evaluate import run_eval_jiff
 
 NAME = "ein Bild ü"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jiff import asset_registry
-from jiff.asset_fetch import fetch_asset
-from jiff.asset_registry import ASSETS, Asset, get_asset, verify
-from jiff.errors import AssetError, UsageError
-from jiff.progress import NullProgress
+from jiff.assets import registry as asset_registry
+from jiff.assets.fetch import fetch_asset
+from jiff.assets.registry import ASSETS, Asset, get_asset, verify
+from jiff.base.errors import AssetError, UsageError
+from jiff.base.progress import NullProgress
 from jiff_cli.app import app
 
 CONTENT = bytes(range(256)) * 2000

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_set import person_mesh
 
+from jiff.base.errors import ConfigError
 from jiff.data.augment import AugmentConfig, draw_camera, jitter_colors, network_image, warp_image
-from jiff.errors import ConfigError
 from jiff.geometry.camera import Camera
 from jiff.geometry.raycast import RayScene
 

@@ -14,7 +14,7 @@ from bad_input import Caller, as_jpeg, copy_people, cut, empty_mask, leftovers, 
 from tiny_set import make_set
 from walk import HELD_OUT, PEOPLE, Walk
 
-from jiff.geometry.mesh_io import load_mesh, save_mesh
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.models.checkpoint import build_network, save_network
 from jiff.models.config import color_preset, shape_preset
 

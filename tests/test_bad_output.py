@@ -15,7 +15,7 @@ from tiny_set import make_set
 from walk import HELD_OUT, PEOPLE, Walk, digests
 
 from jiff.data.layout import ProcessedSet
-from jiff.geometry.mesh_io import save_mesh
+from jiff.geometry.io.mesh_io import save_mesh
 
 GOOD = PEOPLE[0]
 TRAIN = ("--preset", "tiny", "--gpu-ids", "-1", "--jobs", "1", "--max-steps", "2", "--no-tensorboard")

@@ -17,19 +17,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from render_scans import write_scan
 
-from jiff import batch, memory
-from jiff.batch import BatchOptions, parse_shard, plan_batch, shard_of
+from jiff.base import memory
+from jiff.base.errors import DatasetError, UsageError
+from jiff.base.progress import NullProgress
 from jiff.data.dataset_file import read_dataset_file, record_stage
 from jiff.data.layout import ProcessedSet
-from jiff.errors import DatasetError, UsageError
-from jiff.parallel import run_batch
-from jiff.pipelines.face import FaceConfig, run_face
-from jiff.pipelines.icp import IcpConfig, run_icp
-from jiff.pipelines.prt import PrtConfig, run_prt
-from jiff.pipelines.render import RenderConfig, run_render
-from jiff.pipelines.rescale import RescaleConfig, run_rescale
-from jiff.pipelines.synth import SynthConfig
-from jiff.progress import NullProgress
+from jiff.options.batch import BatchOptions, parse_shard
+from jiff.options.face import FaceConfig
+from jiff.options.icp import IcpConfig
+from jiff.options.prt import PrtConfig
+from jiff.options.render import RenderConfig
+from jiff.options.rescale import RescaleConfig
+from jiff.options.synth import SynthConfig
+from jiff.pipelines.face import run_face
+from jiff.pipelines.icp import run_icp
+from jiff.pipelines.prt import run_prt
+from jiff.pipelines.render import run_render
+from jiff.pipelines.rescale import run_rescale
+from jiff.run import batch
+from jiff.run.batch import plan_batch, shard_of
+from jiff.run.parallel import run_batch
 
 GIB = 1 << 30
 
@@ -365,7 +372,7 @@ def test_a_process_killed_while_items_are_handed_over_costs_none(monkeypatch: py
                 future.set_result(call[0](*call[1:]))
             return future
 
-    monkeypatch.setattr("jiff.parallel.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("jiff.run.parallel.ProcessPoolExecutor", Pool)
     progress = NullProgress()
     report = run_batch(str.upper, [(n, n) for n in "abcd"], jobs=2, progress=progress, title="Working")
     assert report.results == {"a": "A", "b": "B", "c": "C", "d": "D"} and len(pools) == 4

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from jiff.base.errors import UsageError
 from jiff.body import anny_body, phenotype
 from jiff.body.anny_body import load_anny_body
-from jiff.errors import UsageError
 
 SHAPE = {"gender": 0.2, "age": 0.8, "muscle": 0.7, "weight": 0.3, "cupsize": 0.2, "asian": 0.9}
 # Computed once with anny 0.6.2's own model (its z-up frame turned to y-up): vertex -> position in metres.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jiff.errors import InputError
+from jiff.base.errors import InputError
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 
 angles = st.integers(0, 359)

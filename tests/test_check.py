@@ -12,17 +12,20 @@ import numpy as np
 import pytest
 from render_scans import egg, write_scan
 
+from jiff.base.errors import DatasetError
+from jiff.base.progress import NullProgress
+from jiff.check.scan import check_scan, open_edge_share, welded_faces
 from jiff.data.layout import ProcessedSet
 from jiff.data.param_io import read_param, write_param
-from jiff.data.scan_check import check_scan, facing_yaw, open_edge_share, up_axis, welded_faces
-from jiff.errors import DatasetError
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera, rotation_y
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_mesh
-from jiff.pipelines.check import CheckConfig, run_check
-from jiff.pipelines.render import RenderConfig, run_render
-from jiff.progress import NullProgress
+from jiff.geometry.orientation import facing_yaw, up_axis
+from jiff.options.check import CheckConfig
+from jiff.options.render import RenderConfig
+from jiff.pipelines.check import run_check
+from jiff.pipelines.render import run_render
 
 
 def check(root: Path, **kwargs) -> tuple[dict, dict[str, str], list[str]]:
@@ -239,7 +242,7 @@ def test_pieces_and_open_edges(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("yaw", [0, 35, -120, 180])
 def test_facing_is_where_the_feet_point(shared: Path, yaw: float) -> None:
-    from jiff.geometry.mesh_io import load_mesh
+    from jiff.geometry.io.mesh_io import load_mesh
 
     mesh = load_mesh(shared / "reference/render/scan_0001/0001.obj", texture=False)
     turned = mesh.vertices @ rotation_y(np.radians(yaw)).T

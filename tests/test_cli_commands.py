@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from jiff import __version__
-from jiff.config import canonical
+from jiff.base.config import canonical
 from jiff_cli.app import app
-from jiff_cli.lazy import LazyCommand
 from jiff_cli.registry import Entry, all_commands
+from jiff_cli.spec.lazy import LazyCommand
 
 COMMANDS = [pytest.param(words, entry, id=" ".join(words)) for words, entry in all_commands()]
 GROUPS = ["", "data", "train", "eval", "assets"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jiff.parallel import run_batch
-from jiff.progress import NullProgress, Task
+from jiff.base.progress import NullProgress, Task
+from jiff.run.parallel import run_batch
 
 
 def slow(path: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Literal
 import pytest
 from typer.testing import CliRunner
 
-from jiff.config import option, save_resolved
-from jiff.errors import ConfigError, InputError, UsageError
-from jiff.parallel import BatchReport
-from jiff_cli.command import JiffCommand, config_command
-from jiff_cli.config_file import Presets
+from jiff.base.config import option, save_resolved
+from jiff.base.errors import ConfigError, InputError, UsageError
+from jiff.run.parallel import BatchReport
 from jiff_cli.console import Console
-from jiff_cli.from_dataclass import Blueprint
 from jiff_cli.registry import ROOT, all_commands, find
+from jiff_cli.spec.command import JiffCommand, config_command
+from jiff_cli.spec.config_file import Presets
+from jiff_cli.spec.from_dataclass import Blueprint
 
 
 @dataclass(frozen=True)

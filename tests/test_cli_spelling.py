@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jiff.errors import UsageError
-from jiff_cli.spelling import Known, Retired, Speller
+from jiff.base.errors import UsageError
+from jiff_cli.spec.spelling import Known, Retired, Speller
 
 SPELLER = Speller(
     [

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from render_scans import write_scan
 
-from jiff import cluster
-from jiff.batch import BatchOptions
-from jiff.errors import AssetError, InputError
-from jiff.pipelines.prt import PrtConfig, run_prt
-from jiff.pipelines.render import RenderConfig, run_render
-from jiff.progress import NullProgress
+from jiff.base.errors import AssetError, InputError
+from jiff.base.progress import NullProgress
+from jiff.options.batch import BatchOptions
+from jiff.options.prt import PrtConfig
+from jiff.options.render import RenderConfig
+from jiff.pipelines.prt import run_prt
+from jiff.pipelines.render import run_render
+from jiff.run import cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 _VIEWS = 90

@@ -13,12 +13,12 @@ import torch
 from face_people import model
 from scipy.io import loadmat, savemat
 
-from jiff.errors import AssetError
-from jiff.face import bfm, coeff_net, flame
-from jiff.face.coeff_fit import CoefficientReader
-from jiff.face.correspondence import fit_correspondences
-from jiff.face.detect import HaarDetector
-from jiff.face.photo_fit import fit_landmarks
+from jiff.base.errors import AssetError
+from jiff.face.detect.detector import HaarDetector
+from jiff.face.fit.correspondence import fit_correspondences
+from jiff.face.fit.photo_fit import fit_landmarks
+from jiff.face.models import bfm, coeff_net, flame
+from jiff.face.models.coeff_fit import CoefficientReader
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 
 

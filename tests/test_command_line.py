@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jiff.config import option
+from jiff.base.config import option
 from jiff.pipelines.command_line import command_line
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from jiff.errors import ReconstructionError
+from jiff.base.errors import ReconstructionError
 from jiff.geometry.camera import Camera
 from jiff.geometry.components import boundary_loops, components, fill_holes, keep_body, submesh
 from jiff.geometry.mesh import Mesh

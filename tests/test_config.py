@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jiff.config import (
+from jiff.base.config import (
     canonical,
     field_specs,
     from_plain,
@@ -20,7 +20,7 @@ from jiff.config import (
     save_resolved,
     to_plain,
 )
-from jiff.errors import ConfigError, InputError
+from jiff.base.errors import ConfigError, InputError
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import torch
 from tiny_set import damage, make_set
 from torch.utils.data import DataLoader
 
+from jiff.base.errors import DatasetError, ImageError, OutputError, TrainingError
+from jiff.base.files import atomic_folder
 from jiff.data.augment import AugmentConfig
 from jiff.data.color_samples import ColorPoolConfig
 from jiff.data.dataset import DataConfig, TrainingSet, collate, usable_views
@@ -26,8 +28,6 @@ from jiff.data.layout import ProcessedSet
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_maps
 from jiff.data.samplers import BatchOrder
-from jiff.errors import DatasetError, ImageError, OutputError, TrainingError
-from jiff.files import atomic_folder
 
 POOL = LabelPoolConfig(near=4000, fine=500, uniform=500, volume=500, face=500)
 CONFIG = DataConfig(

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from jiff.parallel import BatchReport
+from jiff.base.progress import NullProgress
+from jiff.options.synth import SynthConfig
 from jiff.pipelines.demo import Stage, _Clock, _run_stage
 from jiff.pipelines.demo_config import DemoPaths
-from jiff.pipelines.synth import SynthConfig
-from jiff.progress import NullProgress
+from jiff.run.parallel import BatchReport
 
 
 def test_a_training_that_was_interrupted_is_not_done_and_ends_the_demo(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from face_people import person
 
-from jiff.data.images import read_image, read_mask
-from jiff.errors import AssetError, FitError
-from jiff.face.detect import (
+from jiff.base.errors import AssetError, FitError
+from jiff.face.detect.detector import (
     Detection,
     HaarDetector,
     YuNetDetector,
@@ -18,7 +17,8 @@ from jiff.face.detect import (
     make_detector,
     overlap,
 )
-from jiff.face.locate import crop, head_window, locate_face, sensible
+from jiff.face.detect.locate import crop, head_window, locate_face, sensible
+from jiff.photo.images import read_image, read_mask
 
 # Right eye, left eye, mouth as seen in the pictures, in pixels.
 SEEN = {

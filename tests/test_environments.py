@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jiff.errors import InputError
+from jiff.base.errors import InputError
 from jiff.render.environments import (
     cap_sh,
     damped,

@@ -14,16 +14,17 @@ import torch
 import trimesh
 from PIL import Image
 
-from jiff.data.images import read_image
-from jiff.errors import CheckpointError, InputError, ReconstructionError, UsageError
+from jiff.base.errors import CheckpointError, InputError, ReconstructionError, UsageError
+from jiff.base.progress import NullProgress
 from jiff.geometry.camera import Camera
-from jiff.geometry.mesh_io import load_mesh
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
 from jiff.inference.fields import FacePrior, choose_dtype, encode_person
 from jiff.inference.networks import NetworkFiles, find_checkpoints, load_networks, pick_device
 from jiff.inference.person import PersonOptions, canonical_bounds, reconstruct_person
-from jiff.pipelines.evaluate import EvalJiffConfig, EvalPifuConfig, run_eval_jiff, run_eval_pifu
-from jiff.progress import NullProgress
+from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
+from jiff.photo.images import read_image
+from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jiff.errors import DatasetError, InputError
+from jiff.base.errors import DatasetError, InputError
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 

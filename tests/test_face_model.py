@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from face_people import model
 
-from jiff.errors import AssetError, InputError, UsageError
+from jiff.base.errors import AssetError, InputError, UsageError
 from jiff.face import landmarks
-from jiff.face.library import load_face_model
 from jiff.face.model import load_model, save_model
+from jiff.face.models.registry import load_face_model
 
 
 def test_similarity_recovers_a_known_motion(rng):

@@ -16,19 +16,20 @@ from PIL import Image
 from benchmarks.face_people import KnownPerson, coarse_reconstruction, known_person
 from benchmarks.face_sabotage import KINDS, sabotage
 from benchmarks.faces_proof import Prover
-from jiff.errors import FitError
-from jiff.face.detect import Detection, HaarDetector, SecondOpinion
-from jiff.face.fitting import FacePose, vertex_normals
-from jiff.face.locate import finds_face_at, locate_face
-from jiff.face.photo_fit import fit_photo, photo_refusal
-from jiff.face.picture_term import PictureConfig, PictureTerm, shows_features
-from jiff.face.quality import PHOTO_LIMITS, refusal
-from jiff.face.record import read_record
+from jiff.base.errors import FitError
+from jiff.base.progress import NullProgress
+from jiff.data.face_record import read_record
+from jiff.face.detect.detector import Detection, HaarDetector, SecondOpinion
+from jiff.face.detect.locate import finds_face_at, locate_face
+from jiff.face.fit.fitting import FacePose, vertex_normals
+from jiff.face.fit.photo_fit import fit_photo, photo_refusal
+from jiff.face.fit.picture_term import PictureConfig, PictureTerm, shows_features
+from jiff.face.fit.quality import PHOTO_LIMITS, refusal
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_image
-from jiff.pipelines.face import FaceConfig, run_face
-from jiff.progress import NullProgress
+from jiff.options.face import FaceConfig
+from jiff.pipelines.face import run_face
 from jiff.render.preview import render_preview
 
 

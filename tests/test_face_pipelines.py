@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 from face_people import distance_to_truth, model, person, write_subject
 
+from jiff.base.errors import DatasetError, InputError
+from jiff.base.progress import NullProgress
 from jiff.data.face_data import face_data
 from jiff.data.layout import ProcessedSet
-from jiff.data.test_folder import list_people
-from jiff.errors import DatasetError, InputError
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera, rotation_y
+from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_image, save_mesh
-from jiff.pipelines.align import AlignConfig, run_align
-from jiff.pipelines.face import FaceConfig, run_face
-from jiff.pipelines.icp import IcpConfig, run_icp
-from jiff.progress import NullProgress
+from jiff.options.align import AlignConfig
+from jiff.options.face import FaceConfig
+from jiff.options.icp import IcpConfig
+from jiff.photo.test_folder import list_people
+from jiff.pipelines.align import run_align
+from jiff.pipelines.face import run_face
+from jiff.pipelines.icp import run_icp
 
 
 @pytest.fixture(scope="module")

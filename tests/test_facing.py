@@ -9,22 +9,23 @@ import numpy as np
 import pytest
 from render_scans import egg
 
-from jiff.data.scan_check import facing_yaw
-from jiff.errors import MeshError
-from jiff.face import facing
-from jiff.face.detect import Detection
-from jiff.face.facing import (
+from jiff.base.errors import MeshError
+from jiff.base.progress import NullProgress
+from jiff.face.detect import facing
+from jiff.face.detect.detector import Detection
+from jiff.face.detect.facing import (
     FaceDirection,
     Facing,
     difference_deg,
     face_direction,
     find_facing,
 )
-from jiff.face.library import load_detector
+from jiff.face.models.registry import load_detector
 from jiff.geometry.camera import rotation_y
-from jiff.geometry.mesh_io import load_mesh, save_mesh
-from jiff.pipelines.rescale import RescaleConfig, run_rescale
-from jiff.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
+from jiff.geometry.orientation import facing_yaw
+from jiff.options.rescale import RescaleConfig
+from jiff.pipelines.rescale import run_rescale
 
 
 @pytest.mark.parametrize("yaw", [0, 135])

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from jiff.errors import InputError, OutputError
-from jiff.files import atomic_folder, atomic_path, read_json, read_yaml, write_json, write_text, write_yaml
-from jiff.parallel import run_batch
-from jiff.progress import NullProgress
+from jiff.base.errors import InputError, OutputError
+from jiff.base.files import (
+    atomic_folder,
+    atomic_path,
+    read_json,
+    read_yaml,
+    write_json,
+    write_text,
+    write_yaml,
+)
+from jiff.base.progress import NullProgress
+from jiff.run.parallel import run_batch
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from face_people import distance_to_truth, model, person
 
-from jiff.errors import FitError, MeshError
-from jiff.face.correspondence import fit_correspondences
-from jiff.face.detect import Detection, HaarDetector
-from jiff.face.fitting import FaceFitter, FacePose, start_from_landmarks
-from jiff.face.quality import FitLimits, measure_fit, refusal
-from jiff.face.scan_fit import fit_scan
+from jiff.base.errors import FitError, MeshError
+from jiff.face.detect.detector import Detection, HaarDetector
+from jiff.face.fit.correspondence import fit_correspondences
+from jiff.face.fit.fitting import FaceFitter, FacePose, start_from_landmarks
+from jiff.face.fit.quality import FitLimits, measure_fit, refusal
+from jiff.face.fit.scan_fit import fit_scan
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.geometry.mesh import Mesh

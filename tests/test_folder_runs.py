@@ -19,12 +19,13 @@ import torch
 from PIL import Image
 from test_images import _bomb
 
-from jiff.errors import ReconstructionError
+from jiff.base.errors import ReconstructionError
+from jiff.base.progress import NullProgress
 from jiff.geometry import components
-from jiff.geometry.mesh_io import load_mesh
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.models.checkpoint import load_network, save_network
-from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
-from jiff.progress import NullProgress
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.pipelines.reconstruct import run_reconstruct
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
-from jiff.progress import NullProgress
+from jiff.base.progress import NullProgress
 run, source, out = map(Path, sys.argv[1:])
 run_reconstruct(ReconstructConfig(source, out, checkpoint=run, resolution=48, format=("obj",), no_face=True,
                 device="cpu"), NullProgress())

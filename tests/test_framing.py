@@ -10,11 +10,11 @@ import pytest
 import tiny_person
 from PIL import Image
 
-from jiff.data.framing import BODY_SHARE, choose_person, frame_person, people_of
-from jiff.data.matting import find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
-from jiff.errors import ImageError
-from jiff.face.detect import Detection, make_detector
+from jiff.base.errors import ImageError
+from jiff.face.detect.detector import Detection, make_detector
 from jiff.geometry.camera import Camera
+from jiff.photo.framing import BODY_SHARE, choose_person, frame_person, people_of
+from jiff.photo.matting import find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
 from jiff.pipelines.frame_photos import FramingTools, Photo, frame_photo, is_framed
 
 
@@ -249,7 +249,7 @@ def test_mask_file_comes_before_alpha(tmp_path: Path) -> None:
 
 
 def test_real_photos_are_found_and_framed(shared: Path) -> None:
-    from jiff.data.images import read_image, read_mask
+    from jiff.photo.images import read_image, read_mask
 
     for name in ("ryota.png", "sample.jpg"):
         photo = np.ascontiguousarray(read_image(shared / "photos" / name)[..., :3])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import trimesh
 
+from jiff.base.errors import DatasetError, MeshError
 from jiff.data.layout import find_scans, parse_view_name, view_name
-from jiff.errors import DatasetError, MeshError
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh, check_mesh
 from jiff.geometry.raycast import RayScene

@@ -15,9 +15,9 @@ import pytest
 import tiny_person
 import trimesh
 
-from jiff.geometry.glb_writer import glb_bytes, linear_to_srgb, srgb_to_linear
+from jiff.geometry.io.glb_writer import glb_bytes, linear_to_srgb, srgb_to_linear
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_mesh
 from jiff.geometry.simplify import decimate
 from jiff.inference.coloring import texture_mesh
 from jiff.inference.outputs import to_metres

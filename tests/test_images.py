@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jiff.data.images import read_image, read_mask, resize_image
-from jiff.data.test_folder import PersonImage, list_people, read_person
-from jiff.errors import ImageError, InputError
+from jiff.base.errors import ImageError, InputError
+from jiff.photo.images import read_image, read_mask, resize_image
+from jiff.photo.test_folder import PersonImage, list_people, read_person
 
 
 def _picture(rng: np.random.Generator, height: int = 6, width: int = 9) -> np.ndarray:

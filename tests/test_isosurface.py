@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from jiff.errors import ReconstructionError
+from jiff.base.errors import ReconstructionError
 from jiff.geometry.camera import Camera
 from jiff.geometry.isosurface import (
     Seeds,

@@ -13,15 +13,19 @@ import pytest
 from face_people import person, write_subject
 from render_scans import egg
 
-from jiff import files
+from jiff.base import files
+from jiff.base.files import remove_leftovers
+from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet, find_scans
-from jiff.files import remove_leftovers
-from jiff.geometry.mesh_io import save_mesh
-from jiff.pipelines.face import FaceConfig, run_face
-from jiff.pipelines.icp import IcpConfig, run_icp
-from jiff.pipelines.prt import PrtConfig, run_prt
-from jiff.pipelines.rescale import RescaleConfig, run_rescale
-from jiff.progress import NullProgress
+from jiff.geometry.io.mesh_io import save_mesh
+from jiff.options.face import FaceConfig
+from jiff.options.icp import IcpConfig
+from jiff.options.prt import PrtConfig
+from jiff.options.rescale import RescaleConfig
+from jiff.pipelines.face import run_face
+from jiff.pipelines.icp import run_icp
+from jiff.pipelines.prt import run_prt
+from jiff.pipelines.rescale import run_rescale
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_set import CENTER, make_set, person_mesh, sphere_mesh
 
+from jiff.base.errors import ConfigError, DatasetError
 from jiff.data.labels import (
     CATEGORIES,
     LabelPoolConfig,
@@ -18,7 +19,6 @@ from jiff.data.labels import (
     label_pool,
     sample_surface,
 )
-from jiff.errors import ConfigError, DatasetError
 from jiff.geometry.mesh import Mesh
 
 SMALL = LabelPoolConfig(near=6000, fine=2000, uniform=2000, volume=4000, face=1000)

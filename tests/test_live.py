@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from tiny_set import make_set
 
-from jiff.progress import NullProgress
+from jiff.base.progress import NullProgress
 from jiff.training.live import LiveState, LiveView, duration, note
 from jiff.training.memory import memory_bytes, private_bytes
 from jiff_cli.progress import LineProgress, RichProgress

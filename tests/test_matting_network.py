@@ -11,11 +11,12 @@ import pytest
 import tiny_person
 from PIL import Image
 
-from jiff.data.onnx_header import OnnxHeader, read_onnx_header
-from jiff.data.onnx_matting import KINDS, MattingNetwork, network_picture
-from jiff.errors import AssetError, ImageError, UsageError
-from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
-from jiff.progress import NullProgress
+from jiff.base.errors import AssetError, ImageError, UsageError
+from jiff.base.progress import NullProgress
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.photo.onnx_header import OnnxHeader, read_onnx_header
+from jiff.photo.onnx_matting import KINDS, MattingNetwork, network_picture
+from jiff.pipelines.reconstruct import run_reconstruct
 
 
 def _number(value: int) -> bytes:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jiff.errors import ImageError, InputError, MeshError
+from jiff.base.errors import ImageError, InputError, MeshError
 from jiff.geometry.atlas import MAX_SIDE, color_atlas, merge_textures
+from jiff.geometry.io.mesh_io import load_mesh, load_texture, save_image, save_mesh, texture_path_of
+from jiff.geometry.io.mtl_io import find_texture, read_mtl
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, load_texture, save_image, save_mesh, texture_path_of
-from jiff.geometry.mtl_io import find_texture, read_mtl
 
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RED, GREEN, BLUE = np.eye(3, dtype=np.uint8) * 250

@@ -9,11 +9,11 @@ import pytest
 import trimesh
 from scipy.integrate import quad
 
-from jiff.errors import MeshError
-from jiff.geometry.alignment import aligned, rigid_fit
+from jiff.base.errors import MeshError
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.metrics import MetricOptions, measure, reached_from_outside, sample_surface, volume_iou
 from jiff.geometry.raycast import RayScene
+from jiff.metrics.alignment import aligned, rigid_fit
+from jiff.metrics.measure import MetricOptions, measure, reached_from_outside, sample_surface, volume_iou
 
 OPTIONS = MetricOptions(samples=8000, face_samples=4000, volume_spacing_cm=0.6, face_volume_spacing_cm=0.6)
 
@@ -158,7 +158,7 @@ def test_alignment_recovers_motion(rng: np.random.Generator) -> None:
     )
     moved = truth.transformed(turn, (2.0, -3.0, 1.0))
     assert measure(aligned(moved, truth, "none"), truth, options=OPTIONS)["body"].chamfer_cm > 1
-    from jiff.geometry.alignment import icp_aligned
+    from jiff.metrics.alignment import icp_aligned
 
     fitted = icp_aligned(moved, truth, samples=1500)
     assert np.abs(fitted.vertices - truth.vertices).max() < 0.2

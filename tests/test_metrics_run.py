@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import trimesh
 
+from jiff.base.errors import InputError
+from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
-from jiff.errors import InputError
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_mesh
-from jiff.pipelines.metric_tables import summarise
-from jiff.pipelines.metrics import MetricsConfig, run_metrics
-from jiff.progress import NullProgress
+from jiff.metrics.tables import summarise
+from jiff.options.metrics import MetricsConfig
+from jiff.pipelines.metrics import run_metrics
 
 SMALL = {"samples": 2000, "face_samples": 2000, "volume_spacing_cm": 2.0, "jobs": 1}
 

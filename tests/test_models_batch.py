@@ -10,7 +10,7 @@ import torch
 from networks import Subjects, random_subjects
 from torch import Tensor, nn
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import ColorConfig, ShapeConfig, color_preset, shape_preset

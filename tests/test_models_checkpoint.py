@@ -12,7 +12,7 @@ from networks import random_subjects
 from safetensors.torch import save_file
 from torch import Tensor
 
-from jiff.errors import CheckpointError, ConfigError, OutputError
+from jiff.base.errors import CheckpointError, ConfigError, OutputError
 from jiff.models.checkpoint import (
     build_network,
     kind_of,

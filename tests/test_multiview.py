@@ -14,19 +14,20 @@ import tiny_person
 import torch
 from PIL import Image
 
-from jiff.data.test_folder import PersonImage
-from jiff.errors import InputError, UsageError
+from jiff.base.errors import InputError, UsageError
+from jiff.base.progress import NullProgress
 from jiff.geometry.camera import Camera
-from jiff.geometry.mesh_io import load_mesh
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference.fields import FacePrior, encode_person
 from jiff.inference.networks import find_checkpoints, load_networks
 from jiff.inference.person import canonical_bounds
 from jiff.inference.views import View
 from jiff.ops.mesh_distance import point_to_mesh_distance
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.photo.test_folder import PersonImage
 from jiff.pipelines.frame_photos import Photo
 from jiff.pipelines.photo_views import parse_views
-from jiff.pipelines.reconstruct import ReconstructConfig, run_reconstruct
-from jiff.progress import NullProgress
+from jiff.pipelines.reconstruct import run_reconstruct
 
 YAWS = (0.0, 90.0, 180.0)
 

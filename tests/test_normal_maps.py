@@ -11,7 +11,7 @@ import trimesh
 from scipy.integrate import quad
 
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.metrics import MetricOptions, measure
+from jiff.metrics.measure import MetricOptions, measure
 from jiff.render.normal_maps import NORMAL_MAP_SIZE, normal_map_error, normal_maps
 
 

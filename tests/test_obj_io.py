@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
+from jiff.geometry.io.obj_io import mesh_of, obj_text, read_obj, write_obj
+from jiff.geometry.io.obj_text import ObjData, parse_obj
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.obj_io import mesh_of, obj_text, read_obj, write_obj
-from jiff.geometry.obj_text import ObjData, parse_obj
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 from jiff.ops import backend
 from jiff.ops.scatter import scatter_max, scatter_max_torch, scatter_mean, scatter_mean_torch
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jiff.base.errors import InputError
 from jiff.data.param_io import encode_param, read_param, write_param
-from jiff.errors import InputError
 from jiff.geometry.camera import Camera
 
 RECORD = {

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from tiny_set import make_set
 
-from jiff.data.images import read_image
+from jiff.base.progress import NullProgress
 from jiff.data.mesh_cache import cached_mesh
+from jiff.options.presets import preset_config
+from jiff.photo.images import read_image
 from jiff.pipelines.train import train_stage
-from jiff.progress import NullProgress
 from jiff.training.data import open_sets
-from jiff.training.presets import preset_config
 from jiff.training.previews import draw_previews, preview_items
 from jiff.training.stages import build_stage
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from jiff.errors import DatasetError, InputError, UsageError
+from jiff.base.errors import DatasetError, InputError, UsageError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_mesh
 from jiff.geometry.raycast import RayScene
-from jiff.pipelines.prt import PrtConfig, run_prt
-from jiff.progress import NullProgress
+from jiff.options.prt import PrtConfig
+from jiff.pipelines.prt import run_prt
 from jiff.render.prt import PrtSampling, compute_prt, concentric_disc, cosine_patterns, tangent_frames
 from jiff.render.prt_io import has_prt, read_prt, write_prt
 from jiff.render.sh import clamped_cosine_sh, sh_basis

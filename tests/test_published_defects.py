@@ -13,27 +13,28 @@ import torch
 from networks import random_subjects
 from render_scans import egg
 
+from jiff.base.errors import CheckpointError, FitError
+from jiff.base.progress import NullProgress
 from jiff.data.dataset import DataConfig, TrainingSet
 from jiff.data.face_data import face_data
 from jiff.data.image_store import decode_view
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
-from jiff.data.test_folder import list_people
-from jiff.errors import CheckpointError, FitError
 from jiff.face.box import FaceBox
-from jiff.face.detect import HaarDetector
-from jiff.face.locate import locate_face
+from jiff.face.detect.detector import HaarDetector
+from jiff.face.detect.locate import locate_face
 from jiff.geometry.camera import Camera
-from jiff.geometry.mesh_io import load_mesh, save_image, save_mesh
+from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
 from jiff.inference.fields import ColorField
 from jiff.inference.networks import Networks
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
+from jiff.options.rescale import RescaleConfig
+from jiff.photo.test_folder import list_people
 from jiff.pipelines.evaluate import read_prior
-from jiff.pipelines.rescale import RescaleConfig, run_rescale
-from jiff.progress import NullProgress
+from jiff.pipelines.rescale import run_rescale
 from jiff.training.run_state import load_state
 
 

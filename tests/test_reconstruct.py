@@ -12,17 +12,14 @@ import pytest
 import tiny_person
 from PIL import Image
 
-from jiff.data.images import read_image
-from jiff.errors import AssetError, InputError, UsageError
-from jiff.geometry.mesh_io import load_mesh
+from jiff.base.errors import AssetError, InputError, UsageError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.photo.images import read_image
 from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
 from jiff.pipelines.frame_photos import Photo, find_photos
-from jiff.pipelines.reconstruct import (
-    ReconstructConfig,
-    _forget_faces_of_other_models,
-    run_reconstruct,
-)
-from jiff.progress import NullProgress
+from jiff.pipelines.reconstruct import _forget_faces_of_other_models, run_reconstruct
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +188,7 @@ def test_faces_of_another_model_are_fitted_again(tmp_path: Path, monkeypatch: py
         if model == "bfm":
             raise AssetError("no such files.")
 
-    monkeypatch.setattr("jiff.face.library.load_face_model", load)
+    monkeypatch.setattr("jiff.face.models.registry.load_face_model", load)
     photos = [Photo(tmp_path / f"{name}.jpg", tmp_path / "crops") for name in ("anny", "flame", "external")]
     (tmp_path / "crops").mkdir()
     for photo in photos:

@@ -17,14 +17,15 @@ import pyexr
 import pytest
 from render_scans import egg, unoccluded, write_scan
 
+from jiff.base.errors import JiffError, UsageError
+from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
 from jiff.data.param_io import read_param
-from jiff.errors import JiffError, UsageError
 from jiff.geometry.camera import Camera
-from jiff.geometry.mesh_io import load_mesh, save_mesh
-from jiff.pipelines.render import RenderConfig, choose_validation, run_render
+from jiff.geometry.io.mesh_io import load_mesh, save_mesh
+from jiff.options.render import RenderConfig
+from jiff.pipelines.render import choose_validation, run_render, view_names
 from jiff.pipelines.render_subject import RenderTask, view_light
-from jiff.progress import NullProgress
 from jiff.render.environments import generate_environments, irradiance
 from jiff.render.prt_io import write_prt
 from jiff.render.shading import ShadedScan
@@ -151,7 +152,7 @@ def test_killed_run_ends_with_the_same_bytes(scans: Path, tmp_path: Path) -> Non
     out = tmp_path / "killed"
     code = (
         "import sys; from pathlib import Path; from jiff.pipelines.render import *;"
-        "from jiff.progress import NullProgress;"
+        "from jiff.base.progress import NullProgress;"
         f"run_render(RenderConfig(input=Path({str(scans)!r}), out=Path({str(out)!r}), yaws={options['yaws']},"
         " size=256, high_size=0, jobs=1, environments=4, seed=3), NullProgress())"
     )
@@ -223,8 +224,8 @@ def test_bad_options(scans: Path, tmp_path: Path) -> None:
 
 def test_view_names() -> None:
     base = RenderConfig(input=Path("i"), out=Path("o"))
-    assert len(base.view_names()) == 360 and base.view_names()[1] == "1_0_00"
-    several = replace(base, yaw_step=90, pitches=(0, -10), lights=2).view_names()
+    assert len(view_names(base)) == 360 and view_names(base)[1] == "1_0_00"
+    several = view_names(replace(base, yaw_step=90, pitches=(0, -10), lights=2))
     assert len(several) == 16 and "270_-10_01" in several
 
 

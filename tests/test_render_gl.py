@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from render_scans import egg, write_scan
 
-from jiff.errors import AssetError
+from jiff.base.errors import AssetError
+from jiff.base.progress import NullProgress
 from jiff.geometry.camera import Camera
-from jiff.pipelines.render import RenderConfig, run_render
-from jiff.progress import NullProgress
+from jiff.options.render import RenderConfig
+from jiff.pipelines.render import run_render
 from jiff.render import gl
 from jiff.render.gbuffer import render_gbuffer
 

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from render_scans import egg, unoccluded
 
+from jiff.base.errors import DatasetError, MeshError, UsageError
+from jiff.base.progress import NullProgress
 from jiff.data.layout import find_scans
-from jiff.errors import DatasetError, MeshError, UsageError
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
+from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
+from jiff.geometry.io.obj_text import parse_obj
+from jiff.geometry.io.scan_writer import read_record
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh, save_image, save_mesh
-from jiff.geometry.obj_text import parse_obj
-from jiff.geometry.scan_writer import read_record
-from jiff.pipelines.rescale import RescaleConfig, RescaleResult, run_rescale, scan_frame
-from jiff.progress import NullProgress
+from jiff.options.rescale import RescaleConfig
+from jiff.pipelines.rescale import RescaleResult, run_rescale, scan_frame
 from jiff.render.gbuffer import unwrapped_gbuffer
 from jiff.render.preview import sample_colors
 from jiff.render.shading import ShadedScan

@@ -14,13 +14,13 @@ import pytest
 import torch
 from tiny_set import make_set
 
-from jiff.config import to_plain
-from jiff.errors import CheckpointError, OutputError
-from jiff.files import write_json
+from jiff.base.config import to_plain
+from jiff.base.errors import CheckpointError, OutputError
+from jiff.base.files import write_json
+from jiff.base.progress import NullProgress
 from jiff.models.checkpoint import load_network
+from jiff.options.presets import preset_config
 from jiff.pipelines.train import TrainConfig, train_stage
-from jiff.progress import NullProgress
-from jiff.training.presets import preset_config
 from jiff.training.run_state import kept_epochs, load_state, save_state
 
 
@@ -102,10 +102,10 @@ def test_a_crashed_run_goes_on_bit_identically(dataset, straight, tmp_path, step
 
 _SCRIPT = """
 import sys
-from jiff.config import from_plain
-from jiff.files import read_json
+from jiff.base.config import from_plain
+from jiff.base.files import read_json
 from jiff.pipelines.train import TrainConfig, train_stage
-from jiff.progress import NullProgress
+from jiff.base.progress import NullProgress
 train_stage(from_plain(TrainConfig, read_json(sys.argv[1])), NullProgress())
 """
 

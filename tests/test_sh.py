@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from jiff.geometry.camera import Camera, rotation_y
-from jiff.geometry.mesh_io import load_mesh, load_texture
+from jiff.geometry.io.mesh_io import load_mesh, load_texture
 from jiff.geometry.raycast import RayScene
 from jiff.render.sh import (
     CLAMPED_COSINE,

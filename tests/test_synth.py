@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from jiff.base.errors import UsageError
+from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
-from jiff.data.synthetic import atlas
-from jiff.data.synthetic.person import build_person
-from jiff.data.synthetic.scan_files import template_triangles
-from jiff.data.synthetic.template import load_template
-from jiff.data.synthetic.truth import LANDMARKS
-from jiff.data.synthetic.wardrobe import sample_person
-from jiff.errors import UsageError
 from jiff.geometry.inside import inside_mesh
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
-from jiff.pipelines.synth import SynthConfig, run_synth, subject_name
-from jiff.progress import NullProgress
+from jiff.options.synth import SynthConfig
+from jiff.pipelines.synth import run_synth, subject_name
+from jiff.synthetic import atlas
+from jiff.synthetic.person import build_person
+from jiff.synthetic.scan_files import template_triangles
+from jiff.synthetic.template import load_template
+from jiff.synthetic.truth import LANDMARKS
+from jiff.synthetic.wardrobe import sample_person
 
 SMALL = {"triangles": 40_000, "texture_size": 256}
 COUNT = 3

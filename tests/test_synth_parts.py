@@ -9,20 +9,20 @@ import pytest
 from scipy import sparse
 
 from jiff.body.anny_body import load_anny_body
-from jiff.data.synthetic.caps import fit_sphere
-from jiff.data.synthetic.layers import build_layers, faces_inside, snap_to_zero
-from jiff.data.synthetic.person import similarity
-from jiff.data.synthetic.pose import Poser, sample_pose
-from jiff.data.synthetic.slices import hull_radius, rings_to_shell
-from jiff.data.synthetic.subdivide import (
+from jiff.body.pose import Poser, sample_pose
+from jiff.synthetic.caps import fit_sphere
+from jiff.synthetic.layers import build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.person import similarity
+from jiff.synthetic.slices import hull_radius, rings_to_shell
+from jiff.synthetic.subdivide import (
     Refined,
     catmull_clark,
     split_longest_edges,
     triangulate,
     unique_edges,
 )
-from jiff.data.synthetic.template import limb_coordinate, load_template
-from jiff.data.synthetic.texels import load_texels
+from jiff.synthetic.template import limb_coordinate, load_template
+from jiff.synthetic.texels import load_texels
 
 
 def _cube() -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,12 @@ import pytest
 import tiny_person
 import torch
 
-from jiff.errors import MeshError, UsageError
+from jiff.base.errors import MeshError, UsageError
 from jiff.geometry import simplify
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.simplify import decimate, is_watertight
 from jiff.geometry.unwrap import unwrap
-from jiff.inference.asset_options import AssetOptions
 from jiff.inference.coloring import texture_mesh
 from jiff.inference.fields import FacePrior, encode_person
 from jiff.inference.networks import Networks
@@ -23,6 +22,7 @@ from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
+from jiff.options.mesh_output import AssetOptions
 from jiff.render.bake import bake_field, surface_texels
 from jiff.render.photo_projection import PhotoProjection
 from jiff.render.texture import bilinear

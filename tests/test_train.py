@@ -11,13 +11,13 @@ import pytest
 import torch
 from tiny_set import damage, make_set
 
-from jiff.config import load_resolved
-from jiff.errors import CheckpointError, ConfigError, DatasetError, TrainingError, UsageError
-from jiff.geometry.mesh_io import load_mesh
+from jiff.base.config import load_resolved
+from jiff.base.errors import CheckpointError, ConfigError, DatasetError, TrainingError, UsageError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.models.checkpoint import load_network
+from jiff.options.presets import preset_config, preset_names, preset_values
 from jiff.pipelines.train import TrainConfig, train_stage
-from jiff.progress import NullProgress
-from jiff.training.presets import preset_config, preset_names, preset_values
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +363,7 @@ def test_complete_caches_start_no_workers(tmp_path: Path, monkeypatch) -> None:
     def no_pool(*arguments, **options):
         raise AssertionError("a pool was started")
 
-    monkeypatch.setattr("jiff.parallel.ProcessPoolExecutor", no_pool)
+    monkeypatch.setattr("jiff.run.parallel.ProcessPoolExecutor", no_pool)
     train_stage(tiny(dataset, tmp_path, name="second", max_steps=1, jobs=2), NullProgress())
     for name in ("s0", "s1"):
         dataset.geometry(name).write_text(dataset.geometry(name).read_text() + "# changed\n")

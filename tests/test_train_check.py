@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tiny_set import damage, make_set
 
-from jiff.data.images import read_image
-from jiff.errors import DatasetError
-from jiff.geometry.mesh_io import save_image
-from jiff.pipelines.train_check import TrainCheckConfig, run_train_check, silhouette_overlap
-from jiff.progress import NullProgress
+from jiff.base.errors import DatasetError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import save_image
+from jiff.options.train_check import TrainCheckConfig
+from jiff.photo.images import read_image
+from jiff.pipelines.train_check import run_train_check, silhouette_overlap
 
 
 def _config(root: Path, out: Path) -> TrainCheckConfig:

@@ -12,19 +12,19 @@ import pytest
 import torch
 from tiny_set import make_set
 
-from jiff.config import to_plain
-from jiff.files import write_json
+from jiff.base.config import to_plain
+from jiff.base.files import write_json
+from jiff.base.progress import NullProgress
 from jiff.models.checkpoint import load_network
+from jiff.options.presets import preset_config
 from jiff.pipelines.train import train_stage
-from jiff.progress import NullProgress
-from jiff.training.presets import preset_config
 
 _SCRIPT = """
 import sys
-from jiff.config import from_plain
-from jiff.files import read_json
+from jiff.base.config import from_plain
+from jiff.base.files import read_json
 from jiff.pipelines.train import TrainConfig, train_stage
-from jiff.progress import NullProgress
+from jiff.base.progress import NullProgress
 train_stage(from_plain(TrainConfig, read_json(sys.argv[1])), NullProgress())
 """
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tiny_set import make_set
 
-from jiff.errors import TrainingError
+from jiff.base.errors import TrainingError
+from jiff.base.progress import NullProgress
 from jiff.models.checkpoint import load_network
+from jiff.options.presets import preset_config
 from jiff.pipelines.train import train_stage
-from jiff.progress import NullProgress
 from jiff.training import compiled
-from jiff.training.presets import preset_config
 from jiff.training.run_state import load_state
 from jiff.training.stages import StageModule
 

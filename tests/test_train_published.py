@@ -12,8 +12,8 @@ import typer
 from cli_parsing import parse
 
 import jiff
-from jiff.errors import UsageError
-from jiff.training.config import COLOR_FIELDS, MODEL_FIELDS, TrainConfig
+from jiff.base.errors import UsageError
+from jiff.options.train import COLOR_FIELDS, MODEL_FIELDS, TrainConfig
 
 # Published name, words given, our field, its value.
 WORKS: list[tuple[str, str, str, Any]] = [

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from render_scans import egg
 
-from jiff.errors import OutputError, UsageError
+from jiff.base.errors import OutputError, UsageError
 from jiff.render.turntable import turntable_frames, write_frames, write_turntable
 
 

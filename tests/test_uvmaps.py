@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from render_scans import egg, unoccluded
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
 from jiff.geometry.camera import Camera
 from jiff.render.environments import generate_environments
 from jiff.render.sh import environment_in_model_frame, shade

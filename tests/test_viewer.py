@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jiff.errors import InputError, MeshError, UsageError
+from jiff.base.errors import InputError, MeshError, UsageError
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_mesh
-from jiff.pipelines.view import ViewConfig, run_view
-from jiff.progress import NullProgress
-from jiff.viewer.page import ViewItem, pack_mesh, viewer_page
+from jiff.options.view import ViewConfig
+from jiff.pipelines.view import run_view
+from jiff.report.viewer.page import ViewItem, pack_mesh, viewer_page
 
 
 def tetrahedron(offset: float = 0.0) -> Mesh:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import tiny_person
 
-from jiff.data.images import read_image
+from jiff.base.progress import NullProgress
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import save_mesh
-from jiff.pipelines.view import ViewConfig, run_view
-from jiff.progress import NullProgress
+from jiff.options.view import ViewConfig
+from jiff.photo.images import read_image
+from jiff.pipelines.view import run_view
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTH, HEIGHT, BAR = 800, 560, 44

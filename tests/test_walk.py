@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from walk import HELD_OUT, PEOPLE, Walk, digests
 
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
 from jiff.render.gbuffer import render_gbuffer
 from jiff_cli.registry import all_commands
 

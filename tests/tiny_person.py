@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from jiff.data.test_folder import PersonImage
 from jiff.geometry.camera import Camera
 from jiff.geometry.isosurface import SurfaceOptions, extract_surface
 from jiff.geometry.mesh import Mesh
@@ -22,6 +21,7 @@ from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import color_preset, shape_preset
 from jiff.models.face_input import FaceInput
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
+from jiff.photo.test_folder import PersonImage
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
 
@@ -173,7 +173,7 @@ def _train_networks(folder: Path, steps: int, yaws: tuple[float, ...]) -> Path:
 
 def write_photo(folder: Path, name: str, *, face: bool = False) -> None:
     """Write image and mask (and face files) of a test folder."""
-    from jiff.geometry.mesh_io import save_mesh
+    from jiff.geometry.io.mesh_io import save_mesh
 
     folder.mkdir(parents=True, exist_ok=True)
     person = photo()

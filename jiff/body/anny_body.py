@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from jiff.assets import cache_dir
+from jiff.assets.folders import cache_dir
+from jiff.base.errors import AssetError, UsageError
+from jiff.base.files import atomic_path
 from jiff.body import anny_files, phenotype
-from jiff.errors import AssetError, UsageError
-from jiff.files import atomic_path
 
 FORMAT_VERSION = 3
 

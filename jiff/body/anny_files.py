@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jiff.errors import AssetError
+from jiff.base.errors import AssetError
 
 METRES_PER_UNIT = 0.1
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jiff.errors import UsageError
+from jiff.base.errors import UsageError
 
 VARIATIONS: dict[str, tuple[str, ...]] = {
     "race": ("african", "asian", "caucasian"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.base.errors import DatasetError, ImageError
+from jiff.base.files import atomic_path
 from jiff.data.face_data import face_box_corners
 from jiff.data.image_store import decode_image
 from jiff.data.labels import subject_seed
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_maps, fingerprint, remove_stale
-from jiff.errors import DatasetError, ImageError
-from jiff.files import atomic_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jiff.base.errors import DatasetError, ImageError, InputError, JiffError, TrainingError, os_sentence
 from jiff.data.augment import AugmentConfig, draw_camera, jitter_colors, network_image, warp_image
 from jiff.data.color_samples import ColorPool, ColorPoolConfig
 from jiff.data.face_data import FaceData, StoredFace, stored_face
@@ -20,7 +21,6 @@ from jiff.data.labels import LabelPool, LabelPoolConfig, label_pool
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.param_io import read_param
 from jiff.data.prior_jitter import jittered
-from jiff.errors import DatasetError, ImageError, InputError, JiffError, TrainingError, os_sentence
 from jiff.geometry.camera import Camera
 from jiff.models.face_input import FaceInput
 

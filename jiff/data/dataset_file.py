@@ -11,8 +11,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from jiff import __version__
-from jiff.errors import DatasetError
-from jiff.files import read_json, read_yaml, write_json, write_yaml
+from jiff.base.errors import DatasetError
+from jiff.base.files import read_json, read_yaml, write_json, write_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.base.errors import DatasetError
 from jiff.data.layout import view_name
 from jiff.data.mesh_cache import cached_maps, fingerprint
-from jiff.errors import DatasetError
+from jiff.data.param_io import read_param
+from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,8 +70,6 @@ def no_face_data() -> FaceData:
 
 def frontal_camera(dataset: ProcessedSet, subject: str) -> Camera:
     """Return the 512-px camera of yaw 0 that the face region file is measured in."""
-    from jiff.data.param_io import read_param
-
     path = dataset.param(subject, view_name(0, 0, 0))
     if path.is_file():
         return Camera.from_param(read_param(path))
@@ -88,8 +89,6 @@ def face_box_corners(dataset: ProcessedSet, subject: str) -> NDArray[np.float64]
     path = dataset.face_region(subject)
     if not path.is_file():
         return None
-    from jiff.face.box import FaceBox
-
     box = FaceBox.from_region_file(path, frontal_camera(dataset, subject))
     corners = box.corners
     if not (corners[1] > corners[0]).all():
@@ -125,8 +124,6 @@ def stored_face(dataset: ProcessedSet, subject: str) -> StoredFace:
 
 
 def _read_face(dataset: ProcessedSet, subject: str) -> dict[str, NDArray[Any]]:
-    from jiff.geometry.mesh_io import load_mesh
-
     mesh = load_mesh(dataset.face_mesh(subject), texture=False)
     corners = face_box_corners(dataset, subject)
     # Gray stands in for the colours that an external mesh may lack.

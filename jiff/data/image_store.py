@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.base.errors import ImageError
+from jiff.base.files import atomic_path
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import fingerprint, remove_stale
-from jiff.errors import ImageError
-from jiff.files import atomic_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def decode_view(dataset: ProcessedSet, subject: str, view: str, size: int) -> ND
         raise ImageError(f"{mask_path}: the mask is empty; run `jiff data render` again for this view.")
     rgba = np.dstack([bgr[..., ::-1], mask])
     if rgba.shape[0] != size:
-        # As evaluation does (jiff.data.images.resize_image): area averaging when shrinking, cubic when growing.
+        # As evaluation does (jiff.photo.images.resize_image): area averaging when shrinking, cubic when growing.
         method = cv2.INTER_AREA if rgba.shape[0] > size else cv2.INTER_CUBIC
         rgba = cv2.resize(rgba, (size, size), interpolation=method)  # type: ignore[assignment]
     return np.ascontiguousarray(rgba)

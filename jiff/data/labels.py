@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.base.errors import ConfigError, DatasetError
+from jiff.base.files import atomic_folder, write_json
+from jiff.data.face_data import face_box_corners
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_mesh, fingerprint
-from jiff.errors import ConfigError, DatasetError
-from jiff.files import atomic_folder, write_json
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.raycast import RayScene
 
@@ -246,8 +247,6 @@ def label_pool(dataset: ProcessedSet, subject: str, config: LabelPoolConfig) -> 
     """
     folder = _pool_folder(dataset, subject, config)
     if not (folder / "pool.json").is_file():
-        from jiff.data.face_data import face_box_corners
-
         pool = build_pool(
             cached_mesh(dataset, subject),
             config,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jiff.errors import DatasetError
-from jiff.files import read_text
+from jiff.base.errors import DatasetError
+from jiff.base.files import read_text
 
 
 def view_name(yaw_deg: int, pitch_deg: int, light: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.errors import DatasetError
+from jiff.base.errors import DatasetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,11 +10,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from jiff.base.errors import DatasetError, OutputError
+from jiff.base.files import atomic_folder, atomic_path
 from jiff.data.mapped import MappedArray
-from jiff.errors import DatasetError, OutputError
-from jiff.files import atomic_folder, atomic_path
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.mesh_io import load_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

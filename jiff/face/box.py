@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import DatasetError
-from jiff.files import read_text, write_text
+from jiff.base.errors import DatasetError
+from jiff.base.files import read_text, write_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import InputError
-from jiff.files import read_text
+from jiff.base.errors import InputError
+from jiff.base.files import read_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

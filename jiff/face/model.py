@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import AssetError
+from jiff.base.errors import AssetError
+from jiff.base.files import atomic_path
 from jiff.face.landmarks import five_weights
-from jiff.files import atomic_path
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import ReconstructionError
+from jiff.base.errors import ReconstructionError
 from jiff.geometry.mesh import Mesh
 
 if TYPE_CHECKING:

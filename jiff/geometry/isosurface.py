@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from jiff.errors import ReconstructionError
+from jiff.base.errors import ReconstructionError
 from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
 from jiff.geometry.marching import CORNERS, marching_cubes
 from jiff.geometry.mesh import Mesh

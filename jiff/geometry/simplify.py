@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
 from jiff.geometry.components import fill_holes
 from jiff.geometry.mesh import Mesh
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

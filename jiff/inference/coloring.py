@@ -16,9 +16,9 @@ from jiff.render.photo_projection import PhotoProjection
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.test_folder import PersonImage
     from jiff.geometry.camera import Camera
     from jiff.geometry.mesh import Mesh
+    from jiff.photo.test_folder import PersonImage
 
     ColorFunction = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jiff.errors import UsageError
+from jiff.base.errors import UsageError
 from jiff.geometry.camera import Camera
 from jiff.inference.views import MultiViewQuery, View, first_view
 from jiff.models.color_query import ColorQuery
@@ -21,12 +21,12 @@ from jiff.ops.mesh_distance import point_to_mesh_distance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.test_folder import PersonImage
     from jiff.geometry.mesh import Mesh
     from jiff.inference.networks import Networks
     from jiff.models.color_coarse import ColorCoarseFeatures
     from jiff.models.color_fine import ColorFineFeatures
     from jiff.models.shape import ShapeFeatures, ShapeNetwork
+    from jiff.photo.test_folder import PersonImage
 
 _FLOAT_BYTES = 4
 _CPU_CHUNK, _CPU_CHUNK_EXACT = 8192, 4096

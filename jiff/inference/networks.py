@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from jiff.errors import CheckpointError, UsageError
+from jiff.base.errors import CheckpointError, UsageError
+from jiff.models.checkpoint import load_published
+from jiff.models.color_coarse import ColorCoarseNetwork
+from jiff.models.color_fine import ColorFineNetwork
+from jiff.models.shape import ShapeNetwork
 
 if TYPE_CHECKING:
     import torch
 
-    from jiff.models.color_coarse import ColorCoarseNetwork
-    from jiff.models.color_fine import ColorFineNetwork
-    from jiff.models.shape import ShapeNetwork
 
 N = TypeVar("N")
 
@@ -151,10 +152,6 @@ def load_networks(files: NetworkFiles, device: torch.device, *, fine: bool = Tru
     Raises:
         CheckpointError: a file is missing, damaged, of another architecture, or does not fit the shape network.
     """
-    from jiff.models.checkpoint import load_published
-    from jiff.models.color_coarse import ColorCoarseNetwork
-    from jiff.models.color_fine import ColorFineNetwork
-    from jiff.models.shape import ShapeNetwork
 
     def load(path: Path | None, kind: type[N], stage: str) -> N | None:
         if path is None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.data.images import resize_image
-from jiff.errors import UsageError
-from jiff.files import read_json, write_json
+from jiff.base.errors import UsageError
+from jiff.base.files import read_json, write_json
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
-from jiff.geometry.mesh_io import save_image, save_mesh
-from jiff.inference.asset_options import AssetOptions
+from jiff.geometry.io.mesh_io import save_image, save_mesh
+from jiff.options.mesh_output import AssetOptions
+from jiff.photo.images import resize_image
+from jiff.render.preview import contact_sheet, orbit_views
+from jiff.render.turntable import write_turntable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +49,6 @@ def to_metres(mesh: Mesh, height_cm: float) -> Mesh:
 
 def preview(mesh: Mesh, photo: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Return one picture [H, W, 3]: the photo, then the mesh from the front, the side and the back."""
-    from jiff.render.preview import contact_sheet, orbit_views
-
     pictures = orbit_views(mesh, _PREVIEW_YAWS, size=_PREVIEW_SIZE, canonical=True)
     labels = ["front", "side", "back"]
     if photo is not None:
@@ -86,8 +86,6 @@ def write_result(
     OBJ and PLY are in world units (180 per body height) in the camera's frame, so that the alignment and metric
     steps can use them; GLB is in metres, y up, the person looking along +z.
     """
-    from jiff.render.turntable import write_turntable
-
     files = result_files(folder, name, formats, asset)
     meshes, turntable = files[: len(formats)], files[len(formats) : -2]
     files[-1].unlink(missing_ok=True)

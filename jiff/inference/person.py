@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.errors import MeshError, ReconstructionError
+from jiff.base.errors import MeshError, ReconstructionError
 from jiff.geometry.camera import CANONICAL_CENTER_WORLD, CANONICAL_HALF_WIDTH, Camera
 from jiff.geometry.components import Body, components, keep_body
 from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with_stats
 from jiff.geometry.simplify import decimate, is_watertight
-from jiff.inference.asset_options import AssetOptions
 from jiff.inference.coloring import texture_mesh
 from jiff.inference.fields import encode_person
+from jiff.options.mesh_output import AssetOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.test_folder import PersonImage
     from jiff.geometry.mesh import Mesh
     from jiff.inference.fields import FacePrior, PersonFields
     from jiff.inference.networks import Networks
     from jiff.inference.views import View
     from jiff.models.shape import ShapeFeatures
+    from jiff.photo.test_folder import PersonImage
 
 HALF_DEPTH_WORLD = 80.0
 """Nobody reaches further forward or back than an arm's length and a bit; deeper samples would be spent on air."""

@@ -6,15 +6,15 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from jiff import __version__
-from jiff.config import to_plain
-from jiff.errors import InputError
-from jiff.files import read_json
+from jiff.base.config import to_plain
+from jiff.base.errors import InputError
+from jiff.base.files import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jiff.data.test_folder import PersonFiles
     from jiff.inference.networks import NetworkFiles
+    from jiff.photo.test_folder import PersonFiles
 
 _PACKAGES = ("torch", "numpy", "embreex", "xatlas", "fast-simplification", "opencv-python-headless")
 _RESULT = (

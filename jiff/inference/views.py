@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from jiff.geometry.camera import Camera
 
 if TYPE_CHECKING:
-    from jiff.data.test_folder import PersonImage
     from jiff.models.shape import ShapeFeatures, ShapeNetwork
+    from jiff.photo.test_folder import PersonImage
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,6 @@ class View:
 
 def first_view(features: ShapeFeatures) -> ShapeFeatures:
     """Return the image features of the first view of one person, without the face."""
-    from dataclasses import replace
-
     stem = None if features.stem is None else features.stem[:1]
     return replace(features, images=[maps[:1] for maps in features.images], stem=stem, views=1, face=None)
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from jiff import __version__
-from jiff.errors import CheckpointError, ConfigError
-from jiff.files import write_bytes
+from jiff.base.errors import CheckpointError, ConfigError
+from jiff.base.files import write_bytes
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import ColorConfig, ShapeConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 
 _NORMS = ("batch", "group", "instance")
 _HG_DOWNS = ("ave_pool", "conv64", "conv128")

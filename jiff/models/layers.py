@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 
 
 def make_norm_2d(kind: str, channels: int, groups: int) -> nn.Module:

@@ -8,7 +8,7 @@ import importlib.util
 import os
 from types import ModuleType
 
-from jiff.errors import ConfigError
+from jiff.base.errors import ConfigError
 
 ENVIRONMENT_VARIABLE = "JIFF_OPS"
 """Set to ``torch`` to force the twins everywhere, or to an accelerator's name to insist on it."""

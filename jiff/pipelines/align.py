@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.config import option
-from jiff.errors import FitError, InputError
-from jiff.parallel import BatchReport, default_jobs, run_batch
+import numpy as np
+
+from jiff.base.errors import FitError, InputError
+from jiff.base.files import write_bytes
+from jiff.data.face_record import FitRecord, read_record
+from jiff.face.fit.coarse_fit import COARSE_FIT, fit_coarse
+from jiff.face.fit.external import model_of_mesh
+from jiff.face.fit.fitting import FaceFitter, FacePose
+from jiff.face.fit.overlay import overlay_picture
+from jiff.face.fit.picture_term import PictureTerm, shows_features
+from jiff.face.models.registry import load_face_model
+from jiff.face.surface import FaceScene
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh, save_image
+from jiff.options.align import AlignConfig
+from jiff.photo.test_folder import list_people, read_person
+from jiff.pipelines.face import overlay_path, write_face
+from jiff.run.parallel import BatchReport, default_jobs, run_batch
 
 if TYPE_CHECKING:
-    from jiff.data.test_folder import PersonFiles
-    from jiff.progress import Progress
-
-
-@dataclass(frozen=True)
-class AlignConfig:
-    """Options of ``run_align``.
-
-    Attributes:
-        pifu: results folder of `jiff eval pifu`.
-        test: test folder with images, masks and fitted faces.
-        box_margin: border round the face in the box, as a share of the face's height.
-        overlays: write pictures of the aligned faces.
-        jobs: processes, 0 = one per core.
-        overwrite: align again what is aligned to the same reconstruction.
-        names: people of the test folder to work on; empty for all.
-    """
-
-    pifu: Path = option(help="Folder with the coarse meshes of `jiff eval pifu`.")
-    test: Path = option(help="Test folder with images, masks and the meshes of `jiff data face`.")
-    box_margin: float = option(
-        0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
-    )
-    overlays: bool = option(True, help="Write a picture of each aligned face.")
-    jobs: int = option(0, help="Processes, 0 for one per core.", min=0)
-    overwrite: bool = option(False, help="Align again what is aligned to the same reconstruction.")
-    names: tuple[str, ...] = ()
+    from jiff.base.progress import Progress
+    from jiff.photo.test_folder import PersonFiles
 
 
 def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
@@ -48,8 +39,6 @@ def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
     Raises:
         InputError: a folder is missing, or nobody in the test folder has a fitted face.
     """
-    from jiff.data.test_folder import list_people
-
     if not config.pifu.is_dir():
         raise InputError(
             f"{config.pifu}: no such folder; run `jiff eval pifu` first and give its results folder."
@@ -89,14 +78,10 @@ def coarse_mesh_path(folder: Path, name: str) -> Path:
 
 
 def _stamp(path: Path) -> str:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _is_aligned(item: tuple[PersonFiles, AlignConfig]) -> bool:
-    from jiff.face.record import read_record
-
     person, config = item
     if config.overwrite or not person.unaligned_face_mesh.is_file() or not person.fit.is_file():
         return False
@@ -115,22 +100,6 @@ def _is_aligned(item: tuple[PersonFiles, AlignConfig]) -> bool:
 
 def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     """Align one face; return a plain summary."""
-    import numpy as np
-
-    from jiff.data.test_folder import read_person
-    from jiff.face.coarse_fit import COARSE_FIT, fit_coarse
-    from jiff.face.external import model_of_mesh
-    from jiff.face.fitting import FaceFitter, FacePose
-    from jiff.face.library import load_face_model
-    from jiff.face.overlay import overlay_picture
-    from jiff.face.picture_term import PictureTerm, shows_features
-    from jiff.face.record import FitRecord, read_record
-    from jiff.face.surface import FaceScene
-    from jiff.files import write_bytes
-    from jiff.geometry.camera import Camera
-    from jiff.geometry.mesh_io import load_mesh, save_image
-    from jiff.pipelines.face import overlay_path, write_face
-
     person, config = item
     coarse_path = coarse_mesh_path(config.pifu, person.name)
     coarse = load_mesh(coarse_path, texture=False)

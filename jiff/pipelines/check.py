@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.batch import BatchOptions, plan_batch
-from jiff.config import option
-from jiff.errors import DatasetError
-from jiff.parallel import run_batch
+from jiff.base.errors import DatasetError
+from jiff.base.files import write_json
+from jiff.check.item import FIX, REJECT
+from jiff.check.processed_set import check_subject
+from jiff.check.scan import check_scan, scan_tiles
+from jiff.check.tiles import subject_tiles
+from jiff.data.layout import ProcessedSet, find_scans
+from jiff.geometry.io.mesh_io import save_image
+from jiff.options.batch import BatchOptions
+from jiff.options.check import CheckConfig
+from jiff.render.preview import contact_sheet
+from jiff.run.batch import plan_batch
+from jiff.run.parallel import run_batch
 
 if TYPE_CHECKING:
-    from jiff.data.check_item import CheckItem
-    from jiff.parallel import BatchReport
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
+    from jiff.check.item import CheckItem
+    from jiff.run.parallel import BatchReport
 
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
@@ -24,33 +32,7 @@ _MAX_SHEET = 48
 """Subjects on the contact sheet; of larger sets every n-th is shown."""
 
 
-@dataclass(frozen=True)
-class CheckConfig:
-    """Options of ``run_check``.
-
-    Attributes:
-        root: folder of scans, or a processed set.
-        json: file that receives all findings.
-        contact_sheet: PNG that receives pictures of the subjects.
-        face: whether a processed set must hold face files; None means: when any subject has them.
-        silhouettes: views per subject whose mask is compared with the mesh.
-        jobs: processes, 0 = as many as cores and memory allow.
-    """
-
-    root: Path = option(help="Folder of scans, or a processed set.", positional=True)
-    json: Path | None = option(None, help="Write all findings to this JSON file.")
-    contact_sheet: Path | None = option(None, help="Write a PNG with pictures of each subject.")
-    face: bool | None = option(None, help="Demand face files; by default when any subject has them.")
-    silhouettes: int = option(4, help="Views per subject compared with the mesh.", min=1, max=360)
-    jobs: int = option(
-        0, help="Processes; 0 means one per core, fewer where memory is short.", flags=("-j",), min=0
-    )
-
-
 def _check_scan(item: tuple[str, Path, bool]) -> CheckItem:
-    from jiff.data.check_item import REJECT
-    from jiff.data.scan_check import check_scan, scan_tiles
-
     name, path, pictures = item
     result = check_scan(name, path)
     if pictures and (result.verdict != REJECT or "triangles" in result.facts):
@@ -59,15 +41,10 @@ def _check_scan(item: tuple[str, Path, bool]) -> CheckItem:
 
 
 def _check_subject(item: tuple[str, Path, bool], *, silhouettes: int, face: bool) -> CheckItem:
-    from jiff.data.layout import ProcessedSet
-    from jiff.data.set_check import check_subject
-
     name, root, pictures = item
     dataset = ProcessedSet(root)
     result, data = check_subject(dataset, name, silhouettes=silhouettes, face=face)
     if pictures:
-        from jiff.render.check_tiles import subject_tiles
-
         result.tiles = subject_tiles(dataset, name, data, _TILE)
     return result
 
@@ -83,8 +60,6 @@ def _set_subjects(root: Path) -> list[str]:
 
 
 def _check_validation(root: Path, subjects: list[str]) -> str | None:
-    from jiff.data.layout import ProcessedSet
-
     dataset = ProcessedSet(root)
     if not dataset.val_list.is_file():
         return f"{dataset.val_list}: no such file; run `jiff data render` again, or write the held-out names into it."
@@ -98,9 +73,6 @@ def _check_validation(root: Path, subjects: list[str]) -> str | None:
 
 
 def _write_sheet(path: Path, items: list[CheckItem]) -> None:
-    from jiff.geometry.mesh_io import save_image
-    from jiff.render.preview import contact_sheet
-
     tiles: list[Any] = []
     labels: list[str] = []
     for item in items:
@@ -129,10 +101,6 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
         DatasetError: missing or empty folder.
         OutputError: JSON or contact sheet cannot be written.
     """
-    from jiff.data.check_item import FIX, REJECT
-    from jiff.data.layout import ProcessedSet, find_scans
-    from jiff.files import write_json
-
     root = Path(config.root)
     processed = ProcessedSet(root).exists()
     pairs = [(name, root) for name in _set_subjects(root)] if processed else list(find_scans(root).items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from jiff.config import field_specs
+from jiff.base.config import field_specs
 
 
 def _value(config: Any, path: tuple[str, ...]) -> Any:
@@ -19,7 +19,7 @@ def command_line(command: str, config: Any) -> str:
 
     Args:
         command: words after ``jiff``, e.g. ``"data render"``.
-        config: the frozen dataclass of that command (fields made with ``jiff.config.option``).
+        config: the frozen dataclass of that command (fields made with ``jiff.base.config.option``).
     """
     words = ["jiff", *command.split()]
     options: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jiff.errors import CheckpointError
+from jiff.base.errors import CheckpointError
 from jiff.models.checkpoint import (
     is_safetensors,
     load_network,

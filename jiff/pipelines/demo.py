@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sys
 import time
@@ -10,14 +11,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.errors import JiffError
-from jiff.files import make_folder, read_json, write_bytes, write_json
-from jiff.parallel import BatchReport, default_jobs
+from jiff.base.errors import JiffError
+from jiff.base.files import make_folder, read_json, write_bytes, write_json
+from jiff.data.layout import ProcessedSet
+from jiff.options.align import AlignConfig
+from jiff.options.check import CheckConfig
+from jiff.options.demo import DemoConfig
+from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
+from jiff.options.face import FaceConfig
+from jiff.options.icp import IcpConfig
+from jiff.options.metrics import MetricsConfig
+from jiff.options.presets import preset_config
+from jiff.options.prt import PrtConfig
+from jiff.options.render import RenderConfig
+from jiff.options.rescale import RescaleConfig
+from jiff.options.synth import SynthConfig
+from jiff.pipelines.align import run_align
+from jiff.pipelines.check import run_check
 from jiff.pipelines.command_line import command_line
-from jiff.pipelines.demo_config import DemoConfig, DemoPaths
+from jiff.pipelines.demo_config import DemoPaths
+from jiff.pipelines.demo_report import write_report
+from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
+from jiff.pipelines.face import run_face
+from jiff.pipelines.icp import run_icp
+from jiff.pipelines.metrics import run_metrics
+from jiff.pipelines.prt import run_prt
+from jiff.pipelines.render import run_render
+from jiff.pipelines.rescale import run_rescale
+from jiff.pipelines.synth import run_synth, subject_name
+from jiff.pipelines.train import train_stage
+from jiff.run.parallel import BatchReport, default_jobs
 
 if TYPE_CHECKING:
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -48,21 +74,11 @@ class Stage:
 
 def held_out_names(config: DemoConfig) -> tuple[str, ...]:
     """Return the names of the people kept for the test: the last ones."""
-    from jiff.pipelines.synth import subject_name
-
     return tuple(subject_name(index) for index in range(config.people - config.held_out, config.people))
 
 
 def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     """Return the stages from nothing to a checked processed set."""
-    from jiff.pipelines.check import CheckConfig, run_check
-    from jiff.pipelines.face import FaceConfig, run_face
-    from jiff.pipelines.icp import IcpConfig, run_icp
-    from jiff.pipelines.prt import PrtConfig, run_prt
-    from jiff.pipelines.render import RenderConfig, run_render
-    from jiff.pipelines.rescale import RescaleConfig, run_rescale
-    from jiff.pipelines.synth import SynthConfig, run_synth
-
     jobs = config.jobs
     return [
         Stage(
@@ -97,9 +113,6 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
 
 def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     """Return the three training stages."""
-    from jiff.pipelines.train import train_stage
-    from jiff.training.presets import preset_config
-
     steps = {
         "shape": config.shape_steps,
         "color_coarse": config.color_coarse_steps,
@@ -132,11 +145,6 @@ def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
 
 def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     """Return the published four-step test procedure and the measurements."""
-    from jiff.pipelines.align import AlignConfig, run_align
-    from jiff.pipelines.evaluate import EvalJiffConfig, EvalPifuConfig, run_eval_jiff, run_eval_pifu
-    from jiff.pipelines.face import FaceConfig, run_face
-    from jiff.pipelines.metrics import MetricsConfig, run_metrics
-
     shared: dict[str, Any] = {
         "test_folder_path": paths.test,
         "checkpoint": paths.run,
@@ -173,8 +181,6 @@ def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
 
 def copy_test_images(config: DemoConfig, paths: DemoPaths) -> None:
     """Copy the frontal image and mask of every held-out person into the test folder."""
-    from jiff.data.layout import ProcessedSet
-
     dataset = ProcessedSet(paths.data)
     make_folder(paths.test)
     for name in held_out_names(config):
@@ -193,8 +199,6 @@ def peak_memory_mib(processes: int) -> float | None:
     """
     if sys.platform == "win32":
         return None
-    import resource
-
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
@@ -285,8 +289,6 @@ def run_demo(config: DemoConfig, progress: Progress) -> BatchReport:
         JiffError: a stage got nothing done.
         KeyboardInterrupt: Ctrl-C, also where a stage saved its state and returned.
     """
-    from jiff.pipelines.demo_report import write_report
-
     paths = DemoPaths(Path(config.out))
     make_folder(paths.root)
     clock = _Clock(paths, config.jobs or default_jobs())

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.base.errors import JiffError
+from jiff.base.files import read_json, write_json, write_text
+from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
-from jiff.errors import JiffError
-from jiff.files import read_json, write_json, write_text
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.view import ViewConfig
+from jiff.photo.images import read_image
+from jiff.pipelines.view import run_view
+from jiff.render.preview import render_preview
 from jiff.report.page import card, image_tag, page, strip, table
 from jiff.report.svg import Series, line_chart
 
@@ -20,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.geometry.mesh import Mesh
-    from jiff.pipelines.demo_config import DemoConfig, DemoPaths
+    from jiff.options.demo import DemoConfig
+    from jiff.pipelines.demo_config import DemoPaths
 
 METHODS = {"pifu": "PIFu", "jiff": "JIFF"}
 _MEASURES = (
@@ -43,8 +50,6 @@ _VIEW_PX = 300
 
 def _views(mesh: Mesh, face_center: NDArray[np.float64] | None) -> NDArray[np.uint8]:
     """Return [H, 4H, 3]: front, side, back, and a close-up of the face."""
-    from jiff.render.preview import render_preview
-
     pictures = [render_preview(mesh, Camera.at_yaw(yaw, size=_VIEW_PX)) for yaw in (0, 90, 180)]
     if face_center is not None:
         near = Camera.at_yaw(20, center_world=face_center, half_width_world=17.0, size=_VIEW_PX)
@@ -53,8 +58,6 @@ def _views(mesh: Mesh, face_center: NDArray[np.float64] | None) -> NDArray[np.ui
 
 
 def _face_center(paths: DemoPaths, name: str) -> NDArray[np.float64] | None:
-    from jiff.geometry.mesh_io import load_mesh
-
     path = ProcessedSet(paths.data).face_mesh(name)
     if not path.is_file():
         return None
@@ -64,9 +67,6 @@ def _face_center(paths: DemoPaths, name: str) -> NDArray[np.float64] | None:
 
 def _write_viewer(paths: DemoPaths, name: str) -> str:
     """Write the page that shows a person's meshes side by side; return its path relative to the report."""
-    from jiff.pipelines.view import ViewConfig, run_view
-    from jiff.progress import NullProgress
-
     shown = [(METHODS["pifu"], paths.pifu / f"{name}.obj"), (METHODS["jiff"], paths.jiff / f"{name}.obj")]
     shown.append(("Scan", ProcessedSet(paths.data).geometry(name)))
     shown = [(label, path) for label, path in shown if path.is_file()]
@@ -79,9 +79,6 @@ def _write_viewer(paths: DemoPaths, name: str) -> str:
 
 
 def _person(paths: DemoPaths, name: str, per_person: dict[str, Any]) -> str:
-    from jiff.data.images import read_image
-    from jiff.geometry.mesh_io import load_mesh
-
     center = _face_center(paths, name)
     parts = []
     for key, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):

@@ -2,63 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jiff.config import option, to_plain
-from jiff.data.test_folder import PersonFiles, list_people, read_person
-from jiff.errors import CheckpointError, InputError, ReconstructionError
-from jiff.files import make_folder, read_json, write_json
+from jiff.base.config import to_plain
+from jiff.base.errors import CheckpointError, InputError, ReconstructionError
+from jiff.base.files import make_folder, read_json, write_json
+from jiff.face.box import FaceBox
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.inference.fields import FacePrior
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
 from jiff.inference.outputs import check_formats, is_complete, write_result
+from jiff.inference.person import PersonOptions, reconstruct_person
 from jiff.inference.provenance import provenance, quality
-from jiff.parallel import BatchReport, run_batch
-from jiff.pipelines.inference_config import OUTPUT_PANEL, FineInferenceConfig, InferenceConfig
+from jiff.inference.views import View
+from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
+from jiff.options.inference import FineInferenceConfig
+from jiff.photo.test_folder import PersonFiles, list_people, read_person
+from jiff.run.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
+    from jiff.base.progress import Progress
     from jiff.geometry.mesh import Mesh
-    from jiff.inference.fields import FacePrior
     from jiff.inference.networks import NetworkFiles, Networks
     from jiff.models.shape import ShapeFeatures
-    from jiff.progress import Progress
 
 SUMMARY_NAME = "summary.json"
 """What became of each person of a run."""
-
-
-@dataclass(frozen=True)
-class EvalPifuConfig(InferenceConfig):
-    """Options of ``run_eval_pifu`` besides the shared ones; the names are the published ones where there are any.
-
-    Attributes:
-        test_folder_path: images with masks.
-        results_path: where to write.
-        name: folder inside ``results_path``, none when empty.
-    """
-
-    test_folder_path: Path = option(
-        help="Folder with <name>.jpg or .png and <name>_mask.png, framed as in training.",
-        flags=("-i", "--input"),
-    )
-    results_path: Path = option(
-        Path("results"), help="Folder to write to.", flags=("-o", "--out"), panel=OUTPUT_PANEL
-    )
-    name: str = option("", help="Folder inside --results-path, none when empty.", panel=OUTPUT_PANEL)
-
-    @property
-    def results_folder(self) -> Path:
-        """Where the results are written."""
-        return self.results_path / self.name if self.name else self.results_path
-
-
-@dataclass(frozen=True)
-class EvalJiffConfig(FineInferenceConfig, EvalPifuConfig):
-    """Options of ``run_eval_jiff``: those of ``EvalPifuConfig`` and the fine colour network."""
 
 
 def read_prior(person: PersonFiles) -> FacePrior:
@@ -67,11 +43,6 @@ def read_prior(person: PersonFiles) -> FacePrior:
     Raises:
         InputError: the face steps have not run, or their files are damaged.
     """
-    from jiff.face.box import FaceBox
-    from jiff.geometry.camera import Camera
-    from jiff.geometry.mesh_io import load_mesh
-    from jiff.inference.fields import FacePrior
-
     for path in (person.region, person.face_mesh):
         if not path.is_file():
             raise InputError(
@@ -211,9 +182,6 @@ class Evaluation:
 
     def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
         """Reconstruct one person, write the files and return a plain summary."""
-        from jiff.inference.person import PersonOptions, reconstruct_person
-        from jiff.inference.views import View
-
         if f"{person.name}.json" == SUMMARY_NAME:
             raise InputError(
                 f"{person.image}: its record would be replaced by the run's {SUMMARY_NAME}; rename the image."

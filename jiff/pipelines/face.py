@@ -3,72 +3,52 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.batch import BatchOptions, plan_batch
-from jiff.config import option
-from jiff.errors import DatasetError, FitError
-from jiff.parallel import BatchReport, run_batch
+import numpy as np
+
+from jiff.base.errors import DatasetError, FitError
+from jiff.base.files import remove_leftovers, write_text
+from jiff.data.dataset_file import record_stage
+from jiff.data.face_data import frontal_camera
+from jiff.data.face_record import PENDING_FOLDER, FitRecord, remembered_summaries
+from jiff.data.layout import ProcessedSet, parse_view_name
+from jiff.data.mesh_cache import cached_mesh
+from jiff.data.param_io import read_param
+from jiff.face.box import FaceBox
+from jiff.face.detect.detector import Detection
+from jiff.face.detect.locate import finds_face_at, locate_face
+from jiff.face.fit.appearance import face_colors, visible_share
+from jiff.face.fit.external import find_face_mesh, model_of_face_mesh
+from jiff.face.fit.fitting import FaceFitter
+from jiff.face.fit.overlay import overlay_picture
+from jiff.face.fit.photo_fit import fit_photo, landmark_quality, photo_refusal
+from jiff.face.fit.quality import RIGID_LIMITS, FitLimits
+from jiff.face.fit.scan_fit import fit_scan
+from jiff.face.landmarks import check_five, five_of, read_landmarks
+from jiff.face.models.registry import load_detector, load_face_model
+from jiff.face.surface import FaceScene
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
+from jiff.geometry.mesh import Mesh
+from jiff.options.face import FaceConfig
+from jiff.photo.images import read_image, read_mask
+from jiff.photo.test_folder import list_people, read_person
+from jiff.render.gbuffer import render_gbuffer
+from jiff.run.batch import plan_batch
+from jiff.run.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from jiff.data.layout import ProcessedSet
-    from jiff.data.test_folder import PersonFiles
-    from jiff.face.detect import FaceDetector
-    from jiff.face.fitting import FaceFitter
+    from jiff.base.progress import Progress
+    from jiff.face.detect.detector import FaceDetector
     from jiff.face.model import MorphableModel
-    from jiff.face.quality import FitLimits
-    from jiff.geometry.camera import Camera
-    from jiff.geometry.mesh import Mesh
-    from jiff.progress import Progress
+    from jiff.photo.test_folder import PersonFiles
 
-_FIT = "Fit"
 WORKER_GIB = 0.5
 """Most memory of a process, measured on a scan of 470,000 triangles with images of 1024 pixels."""
-
-
-@dataclass(frozen=True)
-class FaceConfig(BatchOptions):
-    """Options of ``run_face``.
-
-    Attributes:
-        input: processed set, or test folder of images and masks.
-        model: face model.
-        detector_model: YuNet file.
-        face_mesh: folder of ``<name>.obj|ply|glb`` that serve as prior instead of a model.
-        min_visible: share of the face that a yaw must show to be listed in FILE_NUMBER.
-        box_margin: border round the face in the box, as a share of the face's height.
-        detect_yaws: of the yaws that show the face, list those in whose images the detector finds it.
-        overlays: write pictures of the fits.
-        overwrite: fit again what is complete.
-        names: people of the test folder to work on; empty for all.
-    """
-
-    input: Path = option(help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.")
-    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FIT)
-    detector_model: Path | None = option(
-        None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
-    )
-    face_mesh: Path | None = option(
-        None, help="Folder with <name>.obj, .ply or .glb: use these faces (DECA, FLAME, a scan) instead of a model.",
-        flags=("--face-mesh-dir",), panel=_FIT,
-    )  # fmt: skip
-    min_visible: float = option(
-        0.3, help="Share of the face that a yaw must show to be used in training.", min=0, max=1, panel=_FIT
-    )
-    box_margin: float = option(
-        0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1, panel=_FIT
-    )
-    detect_yaws: bool = option(
-        False, help="List a yaw only if the detector finds the face in its image too.", panel=_FIT
-    )
-    overlays: bool = option(True, help="Write a picture of each fit.")
-    overwrite: bool = option(False, help="Fit again what is complete.")
-    names: tuple[str, ...] = ()
 
 
 def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
@@ -82,9 +62,6 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
         DatasetError: the folder is missing or of neither kind.
         AssetError: a face model or detector is missing.
     """
-    from jiff.data.layout import ProcessedSet
-    from jiff.face.library import load_detector, load_face_model
-
     if not config.input.is_dir():
         raise DatasetError(f"{config.input}: no such folder; give a processed set or a test folder.")
     config = config.located()
@@ -97,10 +74,6 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
 
 
 def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
-    from jiff.data.dataset_file import record_stage
-    from jiff.data.layout import ProcessedSet
-    from jiff.face.record import remembered_summaries
-
     dataset = ProcessedSet(config.input)
     names = dataset.subjects(may_lack=config.shard is not None)
     plan = plan_batch(config, names, worker_gib=WORKER_GIB)
@@ -129,8 +102,6 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
 
 
 def _subject_complete(item: tuple[str, FaceConfig]) -> bool:
-    from jiff.data.layout import ProcessedSet
-
     name, config = item
     dataset = ProcessedSet(config.input)
     files = (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name))
@@ -141,10 +112,6 @@ def frontal_picture(
     dataset: ProcessedSet, subject: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
     """Return the frontal picture of a subject, the larger one where there is one, and its mask; None if not rendered."""
-    import numpy as np
-
-    from jiff.data.images import read_image, read_mask
-
     frontal = [v for v in dataset.views(subject) if v.startswith("0_0_")]
     for render, mask in ((dataset.render_hi, dataset.mask_hi), (dataset.render, dataset.mask)):
         for view in frontal:
@@ -156,18 +123,6 @@ def frontal_picture(
 
 def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     """Fit one subject and write its files; return a plain summary."""
-    from jiff.data.face_data import frontal_camera
-    from jiff.data.layout import ProcessedSet, parse_view_name
-    from jiff.data.mesh_cache import cached_mesh
-    from jiff.face.appearance import face_colors, visible_share
-    from jiff.face.library import load_detector
-    from jiff.face.record import PENDING_FOLDER, FitRecord
-    from jiff.face.scan_fit import fit_scan
-    from jiff.face.surface import FaceScene
-    from jiff.files import remove_leftovers, write_text
-    from jiff.geometry.mesh import Mesh
-    from jiff.render.gbuffer import render_gbuffer
-
     name, config = item
     dataset = ProcessedSet(config.input)
     camera = frontal_camera(dataset, name)
@@ -233,9 +188,6 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     write_face(face, dataset.face_mesh(name), dataset.face_region(name), camera, config.box_margin)
     record.save(dataset.face_report(name))
     if config.overlays and picture is not None:
-        from jiff.face.overlay import overlay_picture
-        from jiff.geometry.mesh_io import save_image
-
         overlay = overlay_picture(picture, camera, face, record.five_px)
         save_image(dataset.face_report(name).with_name("overlay.png"), overlay)
     write_text(dataset.file_number(name), "".join(f"{yaw}\n" for yaw in usable))
@@ -246,14 +198,6 @@ def _found_at(
     dataset: ProcessedSet, subject: str, yaw: int, five_world: NDArray[np.float64], detector: FaceDetector
 ) -> bool:
     """Return whether the detector finds the face in the subject's first image of a yaw."""
-    import numpy as np
-
-    from jiff.data.images import read_image
-    from jiff.data.layout import parse_view_name
-    from jiff.data.param_io import read_param
-    from jiff.face.locate import finds_face_at
-    from jiff.geometry.camera import Camera
-
     view = next(view for view in dataset.views(subject) if parse_view_name(view)[0] == yaw)
     image = np.ascontiguousarray(read_image(dataset.render(subject, view))[..., :3])
     camera = Camera.from_param(read_param(dataset.param(subject, view))).with_size(image.shape[0])
@@ -266,14 +210,8 @@ def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
     Raises:
         MeshError: the external mesh is missing or shows no face.
     """
-    from jiff.face.fitting import FaceFitter
-    from jiff.face.library import load_detector, load_face_model
-
     if config.face_mesh is None:
         return FaceFitter(load_face_model(config.model))
-    from jiff.face.external import find_face_mesh, model_of_face_mesh
-    from jiff.geometry.mesh_io import load_mesh
-
     path = find_face_mesh(config.face_mesh, name)
     mesh = load_mesh(path, texture=False)
     detector = load_detector(config.detector_model)
@@ -281,23 +219,16 @@ def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
 
 
 def _limits(config: FaceConfig) -> FitLimits:
-    from jiff.face.quality import RIGID_LIMITS, FitLimits
-
     return FitLimits() if config.face_mesh is None else RIGID_LIMITS
 
 
 def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, margin: float) -> None:
     """Write a fitted face and its box."""
-    from jiff.face.box import FaceBox
-    from jiff.geometry.mesh_io import save_mesh
-
     save_mesh(face, mesh_path)
     FaceBox.around(face.vertices, margin).to_region_file(region_path, camera)
 
 
 def _run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
-    from jiff.data.test_folder import list_people
-
     people = list_people(config.input, config.names)
     report = run_batch(
         _fit_person,
@@ -319,21 +250,6 @@ def _person_complete(item: tuple[PersonFiles, FaceConfig]) -> bool:
 
 def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     """Find the face of one photo, place the model by its landmarks, write its files; return a plain summary."""
-    import numpy as np
-
-    from jiff.data.test_folder import read_person
-    from jiff.face.appearance import face_colors
-    from jiff.face.detect import Detection
-    from jiff.face.landmarks import check_five, five_of, read_landmarks
-    from jiff.face.library import load_detector
-    from jiff.face.locate import locate_face
-    from jiff.face.overlay import overlay_picture
-    from jiff.face.photo_fit import fit_photo, landmark_quality, photo_refusal
-    from jiff.face.record import FitRecord
-    from jiff.geometry.camera import Camera
-    from jiff.geometry.mesh import Mesh
-    from jiff.geometry.mesh_io import save_image
-
     person, config = item
     pixels = read_person(person)
     size = pixels.rgb.shape[0]
@@ -357,7 +273,7 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         method = "landmarks" if quality.picture is None else "picture"
         reader = None
         if model.name == "bfm":
-            from jiff.face.coeff_fit import load_reader
+            from jiff.face.models.coeff_fit import load_reader
 
             reader = load_reader()
         if reader is not None:

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from jiff.data.framing import Framing, choose_person, frame_person
-from jiff.data.images import IMAGE_SUFFIXES, read_image, resize_image
-from jiff.data.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
-from jiff.data.test_folder import MASK_TAG, PersonFiles
-from jiff.errors import ImageError, InputError
-from jiff.files import read_json, write_json
+from jiff.base.errors import ImageError, InputError
+from jiff.base.files import read_json, write_json
 from jiff.geometry.camera import Camera
-from jiff.geometry.mesh_io import save_image
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.raycast import RayScene
+from jiff.photo.framing import Framing, choose_person, frame_person
+from jiff.photo.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.photo.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
+from jiff.photo.test_folder import MASK_TAG, PersonFiles
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.onnx_matting import MattingNetwork
-    from jiff.face.detect import FaceDetector
+    from jiff.face.detect.detector import FaceDetector
     from jiff.geometry.mesh import Mesh
+    from jiff.photo.onnx_matting import MattingNetwork
 
 _PICTURE_SIDE = 1024
 _DRAWN_SIDE = 640
@@ -230,8 +231,6 @@ def mesh_in_photo(photo: Photo, mesh: Mesh) -> NDArray[np.uint8]:
         ImageError: the photo cannot be read any more.
         InputError: its record is missing or damaged.
     """
-    import cv2
-
     record = read_json(photo.record)
     rgb = np.ascontiguousarray(read_image(photo.source)[..., :3])
     factor = min(1.0, _PICTURE_SIDE / max(rgb.shape[:2]))

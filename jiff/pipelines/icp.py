@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+import shutil
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.batch import BatchOptions, plan_batch
-from jiff.config import option
-from jiff.errors import DatasetError, FitError
-from jiff.files import atomic_folder, remove_leftovers
-from jiff.parallel import BatchReport, run_batch
+import numpy as np
+
+from jiff.base.errors import DatasetError, FitError
+from jiff.base.files import atomic_folder, remove_leftovers, write_bytes
+from jiff.data.dataset_file import record_stage
+from jiff.data.face_data import frontal_camera
+from jiff.data.face_record import PENDING_FOLDER, FitRecord, read_record, remembered_summaries
+from jiff.data.layout import ProcessedSet
+from jiff.data.mesh_cache import cached_mesh
+from jiff.face.fit.external import model_of_mesh
+from jiff.face.fit.fitting import FaceFitter, FacePose
+from jiff.face.fit.quality import FitLimits, measure_fit, refusal
+from jiff.face.models.registry import load_face_model
+from jiff.face.surface import FaceScene
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.icp import IcpConfig
+from jiff.pipelines.face import write_face
+from jiff.run.batch import plan_batch
+from jiff.run.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
-    from jiff.data.layout import ProcessedSet
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
 
 WORKER_GIB = 0.4
 """Most memory of a process, measured on a scan of 470,000 triangles."""
-
-
-@dataclass(frozen=True)
-class IcpConfig(BatchOptions):
-    """Options of ``run_icp``.
-
-    Attributes:
-        input: processed set with FACE_3DMM.
-        box_margin: border round the face in the box, as a share of the face's height.
-        overwrite: refine again what was refined.
-    """
-
-    input: Path = option(help="Processed set whose faces were fitted.")
-    box_margin: float = option(
-        0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
-    )
-    overwrite: bool = option(False, help="Refine again what was refined.")
 
 
 def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
@@ -45,10 +44,6 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
     Raises:
         DatasetError: no processed set, or none of its subjects has a face mesh.
     """
-    from jiff.data.dataset_file import record_stage
-    from jiff.data.layout import ProcessedSet
-    from jiff.face.record import remembered_summaries
-
     config = config.located()
     dataset = ProcessedSet(config.input)
     shared = config.shard is not None
@@ -76,25 +71,15 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
 
 
 def _stamp(path: Path) -> str:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _pending(dataset: ProcessedSet, name: str) -> Path:
-    from jiff.face.record import PENDING_FOLDER
-
     return dataset.face_report(name).with_name(PENDING_FOLDER)
 
 
 def _put_in_place(dataset: ProcessedSet, name: str) -> dict[str, Any]:
     """Move a subject's pending files to their places and return its summary; killed between, the next run goes on here."""
-    import shutil
-    import uuid
-
-    from jiff.face.record import read_record
-    from jiff.files import write_bytes
-
     folder = _pending(dataset, name)
     for target in (dataset.face_mesh(name), dataset.face_region(name), dataset.face_report(name)):
         write_bytes(target, (folder / target.name).read_bytes())
@@ -106,9 +91,6 @@ def _put_in_place(dataset: ProcessedSet, name: str) -> dict[str, Any]:
 
 def _is_refined(item: tuple[str, IcpConfig]) -> bool:
     """Whether the mesh on disk is the one that an earlier run left."""
-    from jiff.data.layout import ProcessedSet
-    from jiff.face.record import read_record
-
     name, config = item
     dataset = ProcessedSet(config.input)
     if _pending(dataset, name).is_dir():
@@ -121,20 +103,6 @@ def _is_refined(item: tuple[str, IcpConfig]) -> bool:
 
 def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
     """Refine one subject; return a plain summary."""
-    import numpy as np
-
-    from jiff.data.face_data import frontal_camera
-    from jiff.data.layout import ProcessedSet
-    from jiff.data.mesh_cache import cached_mesh
-    from jiff.face.external import model_of_mesh
-    from jiff.face.fitting import FaceFitter, FacePose
-    from jiff.face.library import load_face_model
-    from jiff.face.quality import FitLimits, measure_fit, refusal
-    from jiff.face.record import FitRecord, read_record
-    from jiff.face.surface import FaceScene
-    from jiff.geometry.mesh_io import load_mesh
-    from jiff.pipelines.face import write_face
-
     name, config = item
     dataset = ProcessedSet(config.input)
     for path in (dataset.face_region(name), dataset.face_report(name)):

@@ -5,85 +5,32 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.config import option, to_plain
+from jiff.base.config import to_plain
+from jiff.base.errors import DatasetError, InputError
+from jiff.data.face_data import face_box_corners
 from jiff.data.layout import ProcessedSet
-from jiff.errors import DatasetError, InputError
-from jiff.geometry.alignment import aligned
-from jiff.geometry.mesh_io import load_mesh
-from jiff.geometry.metrics import MetricOptions, measure
-from jiff.parallel import BatchReport, run_batch
-from jiff.pipelines.metric_tables import summarise, write_tables
+from jiff.face.box import FaceBox
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.metrics.alignment import aligned
+from jiff.metrics.measure import MetricOptions, measure
+from jiff.metrics.tables import summarise, write_tables
+from jiff.options.metrics import MetricsConfig
 from jiff.render.normal_maps import NORMAL_MAP_SIZE
+from jiff.run.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
 
 _PRED_SUFFIXES = (".obj", ".ply", ".glb")
-_SAMPLING = "Sampling"
 _LEAST_SCAN_HEIGHT, _MOST_SCAN_HEIGHT = 20.0, 400.0
 """World units, which are centimetres for a person of 180: what a scan of a person, or of a part of one, measures."""
-
-
-@dataclass(frozen=True)
-class MetricsConfig:
-    """Options of ``run_metrics``.
-
-    Attributes:
-        pred: a mesh, or a folder of ``<name>.obj`` (or .ply, .glb).
-        gt: a mesh, a folder of meshes of the same names, or a processed set (which also knows the face boxes).
-        out: folder of the tables; beside the predictions when not given.
-        align: none, scale (height and centre) or icp (scale, then rigid).
-        face_regions: folder of ``<name>_region.txt`` where ``gt`` is no processed set.
-        samples: points per whole surface.
-        face_samples: points per surface near the face.
-        volume_spacing_cm: spacing of the volume samples.
-        all_surfaces: measure hidden surface too.
-        seed: of the samples.
-        jobs: processes, 0 = one per core.
-    """
-
-    pred: Path = option(help="Reconstructed mesh, or folder of <name>.obj, .ply or .glb.", positional=True)
-    gt: Path = option(help="Scan, folder of scans of the same names, or processed set.", positional=True)
-    out: Path | None = option(
-        None,
-        help="Folder for metrics.json, .csv, .md and .tex; the predictions' folder by default.",
-        flags=("-o",),
-    )
-    align: Literal["none", "scale", "icp"] = option(
-        "none", help="Alignment before measuring: none, scale (height and centre), icp (scale, then rigid)."
-    )
-    face_regions: Path | None = option(
-        None, help="Folder of <name>_region.txt; a processed set brings its own."
-    )
-    samples: int = option(50_000, help="Points on each surface.", min=100, panel=_SAMPLING)
-    face_samples: int = option(
-        20_000, help="Points on each surface around the face.", min=100, panel=_SAMPLING
-    )
-    volume_spacing_cm: float = option(
-        1.5, help="Spacing of the volume samples, cm; at most 2.", min=0.1, max=2.0, panel=_SAMPLING
-    )
-    all_surfaces: bool = option(
-        False, help="Measure surface that cannot be seen from outside too.", panel=_SAMPLING
-    )
-    seed: int = option(0, help="Seed of the samples.", min=0, panel=_SAMPLING)
-    jobs: int = option(0, help="Processes; 0 is one per core.", flags=("-j",), min=0)
-
-    @property
-    def metric_options(self) -> MetricOptions:
-        """The geometric part."""
-        return MetricOptions(
-            samples=self.samples,
-            face_samples=self.face_samples,
-            volume_spacing_cm=self.volume_spacing_cm,
-            outer_only=not self.all_surfaces,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True)
@@ -134,8 +81,6 @@ def _find_truth(config: MetricsConfig, name: str, single: bool) -> tuple[Path, N
         return config.gt, box
     dataset = ProcessedSet(config.gt)
     if dataset.geometry(name).is_file():
-        from jiff.data.face_data import face_box_corners
-
         return dataset.geometry(name), box if box is not None else face_box_corners(dataset, name)
     candidates = [config.gt / f"{name}{suffix}" for suffix in _PRED_SUFFIXES]
     candidates += [config.gt / name / f"{name}{suffix}" for suffix in _PRED_SUFFIXES]
@@ -149,9 +94,6 @@ def _find_truth(config: MetricsConfig, name: str, single: bool) -> tuple[Path, N
 
 
 def _box_of_file(path: Path) -> NDArray[np.float64]:
-    from jiff.face.box import FaceBox
-    from jiff.geometry.camera import Camera
-
     return FaceBox.from_region_file(path, Camera()).corners
 
 
@@ -205,6 +147,16 @@ def protocol(config: MetricsConfig) -> str:
     )
 
 
+def _metric_options(config: MetricsConfig) -> MetricOptions:
+    return MetricOptions(
+        samples=config.samples,
+        face_samples=config.face_samples,
+        volume_spacing_cm=config.volume_spacing_cm,
+        outer_only=not config.all_surfaces,
+        seed=config.seed,
+    )
+
+
 def run_metrics(config: MetricsConfig, progress: Progress) -> BatchReport:
     """Measure every prediction and write ``metrics.json``, ``.csv``, ``.md`` and ``.tex``.
 
@@ -226,7 +178,7 @@ def run_metrics(config: MetricsConfig, progress: Progress) -> BatchReport:
             missing[name] = str(error)
             progress.warn(f"{name}: {error}")
             continue
-        items.append((name, _Pair(name, path, truth, box, config.align, config.metric_options)))
+        items.append((name, _Pair(name, path, truth, box, config.align, _metric_options(config))))
     report = run_batch(_measure_pair, items, jobs=config.jobs, progress=progress, title="Measuring")
     report.failures.update(missing)
     if report.results:

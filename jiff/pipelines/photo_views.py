@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jiff.errors import InputError, UsageError
+from jiff.base.errors import InputError, UsageError
 from jiff.pipelines.frame_photos import Photo
 
 if TYPE_CHECKING:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from jiff.config import option
-from jiff.errors import InputError, UsageError
-from jiff.files import read_json, write_json
-from jiff.geometry.mesh_io import save_image
-from jiff.inference.asset_options import AssetOptions
-from jiff.parallel import BatchReport, run_batch
-from jiff.pipelines.evaluate import (
-    SUMMARY_NAME,
-    EvalJiffConfig,
-    Evaluation,
-    run_evaluation,
-    write_summary,
-)
+from jiff.base.errors import InputError, UsageError
+from jiff.base.files import read_json, write_json
+from jiff.face.detect.detector import make_detector
+from jiff.face.models.registry import MODEL_NAMES, load_face_model
+from jiff.geometry.io.mesh_io import save_image
+from jiff.options.align import AlignConfig
+from jiff.options.face import FaceConfig
+from jiff.options.mesh_output import AssetOptions
+from jiff.options.reconstruct import ReconstructConfig
+from jiff.photo.onnx_matting import MattingNetwork
+from jiff.pipelines.align import run_align
+from jiff.pipelines.evaluate import SUMMARY_NAME, Evaluation, run_evaluation, write_summary
+from jiff.pipelines.face import run_face
 from jiff.pipelines.frame_photos import (
     FramingTools,
     Photo,
@@ -28,75 +27,20 @@ from jiff.pipelines.frame_photos import (
     is_framed,
     mesh_in_photo,
 )
-from jiff.pipelines.inference_config import FineInferenceConfig
 from jiff.pipelines.photo_views import PhotoView, check_views, parse_views
+from jiff.run.parallel import BatchReport, run_batch
 
 if TYPE_CHECKING:
+    from jiff.base.progress import Progress
     from jiff.geometry.mesh import Mesh
-    from jiff.progress import Progress
 
-_FACE, _MASK = "Face", "Mask"
 _COARSE_RESOLUTION = 256
 """The coarse mesh only serves to place the face."""
 _TOGETHER = 8
 """Photos that go through all steps before the next begin: their encoded images stay in memory in between."""
 
 
-@dataclass(frozen=True)
-class ReconstructConfig(FineInferenceConfig):
-    """Options of ``run_reconstruct`` besides the shared ones.
-
-    Attributes:
-        input: a photo or a folder of photos.
-        out: folder of the results.
-        person: which one from the left, where a photo shows several; further views name theirs.
-        no_face: plain PIFu.
-        model: face model.
-        detector_model: YuNet file.
-        view: further photos of the person, as YAW:FILE, or YAW:FILE:PERSON where one shows several people.
-        matting_model: ONNX network that finds masks.
-        matting_kind: its family.
-    """
-
-    input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
-    out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
-    person: int | None = option(
-        None,
-        help="Which person, counted from the left, where a photo shows several; a --view names its own.",
-        min=1,
-    )
-    no_face: bool = option(False, help="Leave the face prior out: plain PIFu.", panel=_FACE)
-    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FACE)
-    detector_model: Path | None = option(
-        None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FACE
-    )
-
-    view: tuple[str, ...] = option(
-        (),
-        help="A further photo of the person and its turn, YAW:FILE (90 shows the right side, 180 the back), given once"
-        " per view; 180:back.jpg:2 means the second person from the left; needs networks trained with --num-views.",
-        split=False,
-        metavar="YAW:FILE[:PERSON]",
-    )
-    matting_model: Path | None = option(
-        None,
-        help="U2-Net or ISNet file (.onnx) that finds the person where no mask is given; GrabCut does without it.",
-        panel=_MASK,
-    )
-    matting_kind: Literal["auto", "u2net", "isnet"] = option(
-        "auto", help="Family of --matting-model; told by its input size by default.", panel=_MASK
-    )
-
-    def evaluation(self, **changes: Any) -> EvalJiffConfig:
-        """Return the options of the evaluation steps."""
-        folders = {"test_folder_path": self.out / "crops", "results_path": self.out}
-        return self.handed_to(EvalJiffConfig, **{**folders, **changes})
-
-
 def _tools(config: ReconstructConfig) -> FramingTools:
-    from jiff.data.onnx_matting import MattingNetwork
-    from jiff.face.detect import make_detector
-
     matting = None
     if config.matting_model is not None:
         matting = MattingNetwork(config.matting_model, config.matting_kind)
@@ -168,9 +112,6 @@ class _Run:
 
 def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
     """Fit and align the faces; those of photos without a problem can be used."""
-    from jiff.pipelines.align import AlignConfig, run_align
-    from jiff.pipelines.face import FaceConfig, run_face
-
     config, evaluation, progress = run.config, run.evaluation, run.evaluation.progress
     coarse_config = config.evaluation(
         results_path=config.out / "coarse",
@@ -204,8 +145,6 @@ def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
 
 def _forget_faces_of_other_models(model: str, photos: list[Photo]) -> None:
     """Delete faces that an earlier run fitted with another face model; meshes of the user's own stay."""
-    from jiff.face.library import MODEL_NAMES, load_face_model
-
     for photo in photos:
         person = photo.person
         if not (person.has_face and person.fit.is_file()):

@@ -3,99 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.batch import BatchOptions, plan_batch
-from jiff.config import option
-from jiff.errors import AssetError, UsageError
-from jiff.files import remove_leftovers
-from jiff.parallel import run_batch
+from jiff.base.errors import AssetError, UsageError
+from jiff.base.files import remove_leftovers, write_text
+from jiff.data.dataset_file import held_out_before, read_dataset_file, record_stage
+from jiff.data.layout import ProcessedSet, find_scans, view_name
+from jiff.options.render import RenderConfig
+from jiff.pipelines.render_subject import RenderTask, is_complete, render_subject
+from jiff.render.environments import generate_environments, load_environments
+from jiff.render.gl import require_gl
+from jiff.run.batch import plan_batch
+from jiff.run.parallel import run_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jiff.data.layout import ProcessedSet
-    from jiff.parallel import BatchReport
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
+    from jiff.run.parallel import BatchReport
 
-_VIEWS, _LIGHT, _OUTPUT = "Views", "Light", "Output"
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
 
 
-@dataclass(frozen=True)
-class RenderConfig(BatchOptions):
-    """Options of ``run_render``.
+def view_names(config: RenderConfig) -> list[str]:
+    """Return the names of a subject's views, pitch by pitch.
 
-    Attributes:
-        input: folder of rescaled scans with PRT.
-        out: processed set to write.
-        size: width and height of RENDER, MASK and the UV maps, pixels.
-        high_size: width and height of the further images for fine colour, 0 for none.
-        samples: rays per pixel.
-        yaw_step: degrees between views.
-        yaws: exactly these yaws (degrees) instead of steps.
-        pitches: degrees.
-        lights: pictures under different lights per view.
-        env_sh: file of environments (N, 9, 3); generated ones without it.
-        environments: how many to generate.
-        light_rotation: turn of the environment about y in degrees; None draws it within 18 degrees.
-        uv_render: whether UV_RENDER is written.
-        egl: make the G-buffer with pyrender on a GPU.
-        val_fraction: share of the subjects held out in ``val.txt``.
-        val_subjects: hold out exactly these instead.
-        seed: of lights and held-out subjects.
-        overwrite: draw again what is complete.
+    Raises:
+        UsageError: a yaw outside 0..359.
     """
-
-    input: Path = option(help="Folder of rescaled scans with PRT.", flags=("-i",))
-    out: Path = option(help="Processed set to write.", flags=("-o", "--out-dir"))
-    size: int = option(
-        512, help="Width and height of RENDER, MASK and the UV maps, pixels.", flags=("-s",), min=16, max=4096,
-        panel=_VIEWS,
-    )  # fmt: skip
-    high_size: int = option(
-        1024, help="Width and height of the images for fine colour, pixels; 0 leaves them out.", min=0, max=8192,
-        panel=_VIEWS,
-    )  # fmt: skip
-    samples: int = option(
-        1, help="Rays per pixel (antialiasing).", flags=("-m", "--ms-rate"), min=1, max=256, panel=_VIEWS
-    )
-    yaw_step: int = option(1, help="Degrees between views; 1 makes 360.", min=1, max=360, panel=_VIEWS)
-    yaws: tuple[int, ...] | None = option(None, help="Exactly these yaws, degrees, instead.", panel=_VIEWS)
-    pitches: tuple[int, ...] = option((0,), help="Pitches, degrees.", panel=_VIEWS)
-    lights: int = option(1, help="Pictures per view, each under its own light.", min=1, max=99, panel=_LIGHT)
-    env_sh: Path | None = option(
-        None, help="File of environments (N, 9, 3) in place of generated ones.", panel=_LIGHT
-    )
-    environments: int = option(128, help="How many environments to generate.", min=1, max=4096, panel=_LIGHT)
-    light_rotation: float | None = option(
-        None, help="Turn of the environment, degrees, 0 for none; drawn within 18 degrees without it.",
-        flags=("--light-rotation-deg",), panel=_LIGHT,
-    )  # fmt: skip
-    uv_render: bool = option(True, help="Write UV_RENDER, the colour stages' targets.", panel=_OUTPUT)
-    egl: bool = option(False, help="Use pyrender on a GPU (pip install 'jiff[gl]').", flags=("-e",))
-    val_fraction: float = option(
-        0.05, help="Share of subjects held out in val.txt.", min=0, max=1, panel=_OUTPUT
-    )
-    val_subjects: tuple[str, ...] = option((), help="Hold out exactly these subjects.", panel=_OUTPUT)
-    seed: int = option(0, help="Seed of lights and held-out subjects.", min=0)
-    overwrite: bool = option(False, help="Draw again what is complete.")
-
-    def view_names(self) -> list[str]:
-        """Return the names of a subject's views, pitch by pitch.
-
-        Raises:
-            UsageError: a yaw outside 0..359.
-        """
-        from jiff.data.layout import view_name
-
-        yaws = range(0, 360, self.yaw_step) if self.yaws is None else tuple(dict.fromkeys(self.yaws))
-        if not yaws or any(not 0 <= yaw < 360 for yaw in yaws):
-            raise UsageError(f"yaws {tuple(yaws)}: must be from 0 to 359 degrees; correct --yaws.")
-        return [view_name(y, p, k) for p in self.pitches for y in yaws for k in range(self.lights)]
+    yaws = range(0, 360, config.yaw_step) if config.yaws is None else tuple(dict.fromkeys(config.yaws))
+    if not yaws or any(not 0 <= yaw < 360 for yaw in yaws):
+        raise UsageError(f"yaws {tuple(yaws)}: must be from 0 to 359 degrees; correct --yaws.")
+    return [view_name(y, p, k) for p in config.pitches for y in yaws for k in range(config.lights)]
 
 
 def choose_validation(
@@ -127,8 +69,6 @@ def _settings(config: RenderConfig, environments_digest: str) -> dict[str, Any]:
 
 
 def _agree(config: RenderConfig, dataset: ProcessedSet, settings: dict[str, Any]) -> None:
-    from jiff.data.dataset_file import read_dataset_file
-
     stages = read_dataset_file(dataset).get("stages", {})
     before = stages.get("render", {}).get("settings", {}) if isinstance(stages, dict) else {}
     for name, value in settings.items():
@@ -142,8 +82,6 @@ def _agree(config: RenderConfig, dataset: ProcessedSet, settings: dict[str, Any]
 def _write_validation(
     config: RenderConfig, dataset: ProcessedSet, names: list[str], kept: list[str]
 ) -> list[str]:
-    from jiff.files import write_text
-
     if config.val_subjects:
         chosen = sorted(set(config.val_subjects))
     else:
@@ -154,8 +92,6 @@ def _write_validation(
 
 def _with_gl(config: RenderConfig, progress: Progress) -> RenderConfig:
     """Return the options with ``egl`` only where it works; says aloud which renderer is used."""
-    from jiff.render.gl import require_gl
-
     try:
         progress.info(f"Drawing with OpenGL on {require_gl()}")
     except AssetError as error:
@@ -178,11 +114,6 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         UsageError: options that contradict each other or the set on disk.
         InputError: the environment file cannot be read.
     """
-    from jiff.data.dataset_file import held_out_before, record_stage
-    from jiff.data.layout import ProcessedSet, find_scans
-    from jiff.pipelines.render_subject import RenderTask, is_complete, render_subject
-    from jiff.render.environments import generate_environments, load_environments
-
     config = config.located()
     scans = find_scans(config.input, may_lack=config.shard is not None)
     missing = sorted(set(config.val_subjects) - set(scans))
@@ -197,7 +128,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         environments = load_environments(config.env_sh)
     else:
         environments = generate_environments(config.environments, config.seed)
-    views = config.view_names()
+    views = view_names(config)
     if config.egl:
         config = _with_gl(config, progress)
     dataset = ProcessedSet(Path(config.out))

@@ -9,18 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
+import pyexr
 
+from jiff.base.errors import DatasetError, ImageError, MeshError
+from jiff.base.files import atomic_path, remove_leftovers
 from jiff.data.layout import ProcessedSet, parse_view_name
-from jiff.errors import DatasetError, ImageError, MeshError
-from jiff.files import atomic_path, remove_leftovers
+from jiff.data.param_io import write_param
+from jiff.geometry.camera import CANONICAL_HALF_WIDTH, Camera, rotation_y
+from jiff.geometry.io.mesh_io import load_mesh, load_texture, save_image, save_mesh, texture_path_of
+from jiff.render.gl import GlCaster
+from jiff.render.prt_io import bounce_folder, read_prt
+from jiff.render.sh import environment_in_model_frame, rotate_sh
+from jiff.render.shading import ShadedScan
+from jiff.render.uvmaps import build_uv_maps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.geometry.mesh import Mesh
-    from jiff.pipelines.render import RenderConfig
-    from jiff.render.shading import ShadedScan
+    from jiff.options.render import RenderConfig
     from jiff.render.uvmaps import UvMaps
 
 _LIGHT_TURN_DEG = 36.0
@@ -99,8 +108,6 @@ def load_scan(path: Path) -> Mesh:
         MeshError: damaged, not rescaled, or without texture coordinates.
         ImageError: without texture or vertex colours, or an unreadable texture.
     """
-    from jiff.geometry.mesh_io import load_mesh, load_texture
-
     mesh = load_mesh(path)
     if mesh.uv is None:
         raise MeshError(
@@ -132,9 +139,6 @@ def published_framing(mesh: Mesh) -> dict[str, Any]:
 
 def view_light(task: RenderTask, view: str) -> NDArray[np.float64]:
     """Return the [9, 3] environment of a view, camera frame; it depends on seed, subject and view alone."""
-    from jiff.geometry.camera import rotation_y
-    from jiff.render.sh import rotate_sh
-
     config = task.config
     rng = np.random.default_rng(
         [config.seed, zlib.crc32(task.subject.encode()), *map(abs, parse_view_name(view))]
@@ -148,8 +152,6 @@ def view_light(task: RenderTask, view: str) -> NDArray[np.float64]:
 
 def _write_geometry(task: RenderTask, mesh: Mesh) -> None:
     """Put the scan into GEO, with MTL and texture, so that it can be opened in colour."""
-    from jiff.geometry.mesh_io import save_mesh, texture_path_of
-
     target = ProcessedSet(task.root).geometry(task.subject)
     if task.scan.suffix.lower() != ".obj":
         save_mesh(mesh, target)
@@ -169,10 +171,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_uv_maps(task: RenderTask, maps: UvMaps) -> None:
-    import pyexr
-
-    from jiff.geometry.mesh_io import save_image
-
     dataset = ProcessedSet(task.root)
     with atomic_path(dataset.uv_pos(task.subject)) as temporary:
         pyexr.write(str(temporary), np.ascontiguousarray(maps.positions()))
@@ -181,11 +179,6 @@ def _write_uv_maps(task: RenderTask, maps: UvMaps) -> None:
 
 
 def _draw_view(task: RenderTask, scan: ShadedScan, maps: UvMaps, framing: dict[str, Any], view: str) -> None:
-    from jiff.data.param_io import write_param
-    from jiff.geometry.camera import CANONICAL_HALF_WIDTH, Camera
-    from jiff.geometry.mesh_io import save_image
-    from jiff.render.sh import environment_in_model_frame
-
     dataset, subject, config = ProcessedSet(task.root), task.subject, task.config
     yaw, pitch, _ = parse_view_name(view)
     camera = Camera.at_yaw(
@@ -228,20 +221,12 @@ def render_subject(task: RenderTask) -> int:
         InputError: scan, texture or PRT cannot be used.
         OutputError: the set cannot be written.
     """
-    import cv2
-
-    from jiff.render.prt_io import bounce_folder, read_prt
-    from jiff.render.shading import ShadedScan
-    from jiff.render.uvmaps import build_uv_maps
-
     config = task.config
     _remove_leftovers(task)
     mesh = load_scan(task.scan)
     prt = read_prt(bounce_folder(task.scan), len(mesh.faces))
     caster = None
     if config.egl:
-        from jiff.render.gl import GlCaster
-
         caster = GlCaster(mesh)
     scan = ShadedScan(mesh, prt, caster=caster)
     maps = build_uv_maps(mesh, prt, config.size, scan.texture)

@@ -8,61 +8,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.batch import BatchOptions, plan_batch
-from jiff.config import option
-from jiff.errors import DatasetError, ImageError, MeshError, UsageError
-from jiff.files import make_folder, remove_leftovers
-from jiff.parallel import run_batch
+import numpy as np
+
+from jiff.base.errors import DatasetError, ImageError, MeshError, UsageError
+from jiff.base.files import make_folder, remove_leftovers
+from jiff.data.layout import find_scans
+from jiff.face.detect.facing import find_facing
+from jiff.face.models.registry import load_detector
+from jiff.geometry.camera import BODY_HEIGHT_WORLD, rotation_x, rotation_y
+from jiff.geometry.io.mesh_io import read_surface
+from jiff.geometry.io.obj_io import mesh_of
+from jiff.geometry.io.obj_surface import baked_colors
+from jiff.geometry.io.scan_writer import STEM, read_record, texture_name, write_scan
+from jiff.geometry.mesh import Mesh
+from jiff.geometry.orientation import up_axis
+from jiff.options.rescale import RescaleConfig
+from jiff.render.prt_io import bounce_folder
+from jiff.run.batch import plan_batch
+from jiff.run.parallel import run_batch
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from jiff.face.facing import Facing
-    from jiff.geometry.obj_surface import Surface
-    from jiff.parallel import BatchReport
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
+    from jiff.face.detect.facing import Facing
+    from jiff.geometry.io.obj_surface import Surface
+    from jiff.run.parallel import BatchReport
 
 _VERSION = 1
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
-
-
-@dataclass(frozen=True)
-class RescaleConfig(BatchOptions):
-    """Options of ``run_rescale``.
-
-    Attributes:
-        input: folder of scans (THuman2.0, RenderPeople, or any OBJ, PLY and GLB).
-        out: folder for the results; None changes the scans in place.
-        overwrite: do again what is done.
-        yaw_deg: turn about the vertical axis after standing the scan upright, degrees from +z towards +x.
-        frontal: turn each scan so that it faces +z, by its face and its feet, before ``yaw_deg``.
-        detector_model: YuNet file that finds the faces; None takes the assets folder's, else OpenCV's cascades.
-    """
-
-    input: Path = option(
-        help="Folder of scans: THuman2.0, RenderPeople, or any OBJ, PLY and GLB.", flags=("-i",)
-    )
-    out: Path | None = option(
-        None, help="Folder for the results; without it the scans are changed in place.", flags=("-o",)
-    )
-    overwrite: bool = option(False, help="Do again what is done.")
-    yaw_deg: float = option(
-        0.0,
-        help="Turn about the vertical axis, degrees from +z towards +x.",
-        flags=("--yaw",),
-        panel="Facing",
-    )
-    frontal: bool = option(
-        False,
-        help="First turn each scan to face +z, by its face and its feet; says what decided.",
-        panel="Facing",
-    )
-    detector_model: Path | None = option(
-        None, help="YuNet face detector (.onnx) for --frontal; without it the assets folder's, else Haar.",
-        panel="Facing",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,10 +88,6 @@ def scan_frame(
     Raises:
         MeshError: the scan has no height.
     """
-    import numpy as np
-
-    from jiff.geometry.camera import BODY_HEIGHT_WORLD, rotation_x, rotation_y
-
     upright = rotation_x(-math.pi / 2) if up == "z" else np.eye(3)
     rotation = rotation_y(math.radians(yaw_deg)) @ upright
     turned = vertices @ rotation.T
@@ -135,8 +106,6 @@ def _colored(surface: Surface, path: Path) -> Surface:
     Raises:
         ImageError: it has neither.
     """
-    from jiff.geometry.obj_surface import baked_colors
-
     if surface.texture is not None:
         return surface
     if surface.data.colors is None:
@@ -153,14 +122,6 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
         MeshError, ImageError: the scan or its texture cannot be read.
         OutputError: the target cannot be written.
     """
-    import numpy as np
-
-    from jiff.data.scan_check import up_axis
-    from jiff.geometry.mesh_io import read_surface
-    from jiff.geometry.obj_io import mesh_of
-    from jiff.geometry.scan_writer import read_record, texture_name, write_scan
-    from jiff.render.prt_io import bounce_folder
-
     remove_leftovers(task.target.parent)
     surface = _colored(read_surface(task.source), task.source)
     data = surface.data
@@ -208,13 +169,6 @@ def _facing(surface: Surface, rotation: NDArray[np.float64], detector_model: Pat
     Raises:
         MeshError: neither its face nor its feet tell.
     """
-    import numpy as np
-
-    from jiff.face.facing import find_facing
-    from jiff.face.library import load_detector
-    from jiff.geometry.mesh import Mesh
-    from jiff.geometry.obj_io import mesh_of
-
     mesh = mesh_of(surface.data)
     # Loose vertices belong to no foot and to no head.
     kept, faces = np.unique(mesh.faces, return_inverse=True)
@@ -226,8 +180,6 @@ def _facing(surface: Surface, rotation: NDArray[np.float64], detector_model: Pat
 
 
 def _square(matrix: Any) -> NDArray[np.float64]:
-    import numpy as np
-
     result = np.eye(4)
     if matrix is not None:
         result[:3] = np.asarray(matrix, dtype=np.float64).reshape(3, 4)
@@ -236,8 +188,6 @@ def _square(matrix: Any) -> NDArray[np.float64]:
 
 def is_rescaled(task: RescaleTask) -> bool:
     """Tell whether the target is there, with its companions, as the options ask."""
-    from jiff.geometry.scan_writer import STEM, read_record
-
     record = read_record(task.target)
     if record is None or record.get("version") != _VERSION:
         return False
@@ -247,8 +197,6 @@ def is_rescaled(task: RescaleTask) -> bool:
 
 
 def _tasks(config: RescaleConfig) -> list[tuple[str, RescaleTask]]:
-    from jiff.data.layout import find_scans
-
     tasks = []
     for subject, source in find_scans(config.input, may_lack=config.shard is not None).items():
         if config.out is not None:

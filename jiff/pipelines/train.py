@@ -11,17 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.config import save_resolved
-from jiff.errors import TrainingError, UsageError
-from jiff.files import make_folder, remove_leftovers
-from jiff.progress import NullProgress
-from jiff.training.config import TrainConfig, parse_gpu_ids
+import numpy
+import torch
+from lightning_fabric import Fabric
+
+from jiff.base.config import save_resolved
+from jiff.base.errors import TrainingError, UsageError
+from jiff.base.files import make_folder, remove_leftovers
+from jiff.base.progress import NullProgress
+from jiff.data.layout import ProcessedSet
+from jiff.options.train import TrainConfig, parse_gpu_ids
+from jiff.training.data import open_sets
+from jiff.training.loop import Trainer
+from jiff.training.run_state import BEST_NAME, LATEST_NAME, STATE_NAME, remove_run
+from jiff.training.stages import build_stage
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from jiff.progress import Progress
-    from jiff.training.loop import Trainer
+    from jiff.base.progress import Progress
 
 __all__ = ["TrainConfig", "TrainReport", "train_stage"]
 
@@ -57,8 +63,6 @@ class TrainReport:
 
 def bfloat16_is_fast() -> bool:
     """Return whether this processor multiplies bfloat16 in hardware."""
-    import torch
-
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)
 
@@ -78,9 +82,6 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises:
         UsageError: a device that is not there, or a batch that does not divide by the devices.
     """
-    import torch
-    from lightning_fabric import Fabric
-
     numbers = parse_gpu_ids(config.gpu_ids)
     launched = _launched_processes()
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -132,8 +133,6 @@ def _quiet_fabric() -> Iterator[None]:
 @contextmanager
 def _torch_state(config: TrainConfig) -> Iterator[None]:
     """Seed torch and set its threads for the length of a run, and put both back."""
-    import torch
-
     threads = torch.get_num_threads()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
@@ -161,12 +160,6 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
         TrainingError: the loss is no number or explodes, or no item can be read.
         OutputError: the disk is full; the previous checkpoint survives.
     """
-    from jiff.data.layout import ProcessedSet
-    from jiff.training.data import open_sets
-    from jiff.training.loop import Trainer
-    from jiff.training.run_state import STATE_NAME, remove_run
-    from jiff.training.stages import build_stage
-
     if (config.folder / STATE_NAME).is_file() and not (config.continue_train or config.overwrite):
         raise UsageError(
             f"{config.folder}: holds a run already; go on with it by --continue-train, begin anew by --overwrite, or "
@@ -198,9 +191,6 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
 
 
 def _save_run(config: TrainConfig, architecture: Any, items: Any, held_out: Any, fabric: Fabric) -> None:
-    import numpy
-    import torch
-
     save_resolved(
         config,
         config.folder / "run.yaml",
@@ -223,8 +213,6 @@ def _save_run(config: TrainConfig, architecture: Any, items: Any, held_out: Any,
 
 
 def _report(trainer: Trainer, rows: list[dict[str, Any]], progress: Progress) -> TrainReport:
-    from jiff.training.run_state import BEST_NAME, LATEST_NAME
-
     folder = trainer.folder
     best = folder / BEST_NAME
     if trainer.interrupted:

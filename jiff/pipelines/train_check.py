@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from jiff.config import option
-from jiff.errors import DatasetError, InputError
-from jiff.parallel import BatchReport
+from jiff.base.errors import DatasetError, InputError
+from jiff.data.augment import AugmentConfig, draw_camera, warp_image
+from jiff.data.dataset import DataConfig, TrainingSet
+from jiff.data.labels import LabelPoolConfig
+from jiff.data.layout import ProcessedSet
+from jiff.data.mesh_cache import cached_mesh
+from jiff.geometry.io.mesh_io import save_image
+from jiff.options.train_check import TrainCheckConfig
+from jiff.render.gbuffer import render_gbuffer
+from jiff.render.preview import contact_sheet
+from jiff.run.parallel import BatchReport
+from jiff.training.data import split_subjects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.dataset import TrainingSet
+    from jiff.base.progress import Progress
     from jiff.geometry.camera import Camera
-    from jiff.progress import Progress
 
 _LEAST_OVERLAP = 0.95
 _INSIDE, _OUTSIDE, _BOX, _FACE, _OUTLINE = (
@@ -30,20 +37,6 @@ _INSIDE, _OUTSIDE, _BOX, _FACE, _OUTLINE = (
 _SHOWN_POINTS = 700
 
 
-@dataclass(frozen=True)
-class TrainCheckConfig:
-    """Options of ``run_train_check``."""
-
-    dataroot: Path = option(help="Folder of the processed set.", flags=("-i",))
-    out: Path = option(Path("train_check.png"), help="Picture to write.", flags=("-o",))
-    items: int = option(8, help="Training items to show.", min=1, max=64)
-    size: int = option(384, help="Side of each image in pixels.", min=64, max=1024)
-    random_flip: bool = option(True, help="Mirror half of the images, as --random-flip in training does.")
-    random_scale: bool = option(True, help="Magnify as --random-scale in training does.")
-    random_trans: bool = option(True, help="Shift as --random-trans in training does.")
-    seed: int = option(0, help="Seed of the choice.", min=0)
-
-
 def silhouette_overlap(mask: NDArray[np.uint8], rendered: NDArray[np.uint8]) -> float:
     """Return the intersection over union of two masks [S, S] (inside above 127)."""
     a, b = mask > 127, rendered > 127
@@ -54,8 +47,6 @@ def silhouette_overlap(mask: NDArray[np.uint8], rendered: NDArray[np.uint8]) -> 
 def _paint(
     image: NDArray[np.uint8], pixels: NDArray[np.float64], color: tuple[int, int, int], radius: int = 1
 ) -> None:
-    import cv2
-
     for x, y in pixels:
         if np.isfinite(x) and np.isfinite(y):
             cv2.circle(image, (int(x), int(y)), radius, color, -1)
@@ -65,12 +56,6 @@ def _overlay(
     items: TrainingSet, subject: str, view: str, camera: Camera, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], float]:
     """Return one picture, and how well the projected mesh agrees with the mask."""
-    import cv2
-
-    from jiff.data.augment import warp_image
-    from jiff.data.mesh_cache import cached_mesh
-    from jiff.render.gbuffer import render_gbuffer
-
     rgba = warp_image(items.stores[subject].get(view), camera)
     picture = np.ascontiguousarray(rgba[..., :3])
     rendered = render_gbuffer(cached_mesh(items.dataset, subject), camera).mask()
@@ -106,14 +91,6 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
     Raises:
         DatasetError: the processed set is missing, empty or lacks a stage.
     """
-    from jiff.data.augment import AugmentConfig, draw_camera
-    from jiff.data.dataset import DataConfig, TrainingSet
-    from jiff.data.labels import LabelPoolConfig
-    from jiff.data.layout import ProcessedSet
-    from jiff.geometry.mesh_io import save_image
-    from jiff.render.preview import contact_sheet
-    from jiff.training.data import split_subjects
-
     dataset = ProcessedSet(config.dataroot)
     train, held_out = split_subjects(dataset)
     rng = np.random.default_rng([config.seed, 11])

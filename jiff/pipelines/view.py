@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jiff.config import option
-from jiff.errors import InputError, UsageError
-from jiff.parallel import BatchReport
+from jiff.base.errors import InputError, UsageError
+from jiff.base.files import write_text
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.view import ViewConfig
+from jiff.report.viewer.page import ViewItem, viewer_page
+from jiff.run.parallel import BatchReport
 
 if TYPE_CHECKING:
-    from jiff.progress import Progress
+    from jiff.base.progress import Progress
 
 _SUFFIXES = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
 _MOST = 8
-
-
-@dataclass(frozen=True)
-class ViewConfig:
-    """Options of ``run_view``.
-
-    Attributes:
-        mesh: mesh files, or folders of them.
-        out: page to write.
-        label: texts below the meshes, in their order.
-        open: whether the command opens the page in the browser.
-    """
-
-    mesh: tuple[Path, ...] = option(help="Mesh files (OBJ, PLY, GLB), or folders of them.", positional=True)
-    out: Path = option(Path("jiff-view.html"), help="Page to write; it works offline.", flags=("-o",))
-    label: tuple[str, ...] = option(
-        (), help="Text below a mesh, in their order; the file names by default.", split=False
-    )
-    open: bool = option(True, help="Open the page in the browser.")
 
 
 def _files(config: ViewConfig) -> list[Path]:
@@ -70,10 +53,6 @@ def run_view(config: ViewConfig, progress: Progress) -> BatchReport:
         MeshError: a mesh cannot be read or shown.
         OutputError: the page cannot be written.
     """
-    from jiff.files import write_text
-    from jiff.geometry.mesh_io import load_mesh
-    from jiff.viewer.page import ViewItem, viewer_page
-
     files = _files(config)
     items = []
     with progress.task("Reading meshes", total=len(files)) as bar:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
 from jiff.geometry.mesh import Mesh
 from jiff.render.gbuffer import unwrapped_gbuffer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import InputError
+from jiff.base.errors import InputError
 from jiff.render.sh import CLAMPED_COSINE, GAMMA, SH_COUNT, sh_basis
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import MeshError
+from jiff.base.errors import MeshError
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene

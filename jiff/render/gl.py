@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.errors import AssetError
+from jiff.base.errors import AssetError
 from jiff.render.gbuffer import GBuffer, sample_offsets
 
 if TYPE_CHECKING:

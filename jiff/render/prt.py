@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import UsageError
+from jiff.base.errors import UsageError
 from jiff.render.sh import Y0, Y1, Y2_XX, Y2_XY, Y2_ZZ, clamped_cosine_sh, sh_basis
 
 if TYPE_CHECKING:

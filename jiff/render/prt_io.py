@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import InputError
-from jiff.files import atomic_folder
+from jiff.base.errors import InputError
+from jiff.base.files import atomic_folder
 from jiff.render.sh import SH_COUNT
 
 if TYPE_CHECKING:

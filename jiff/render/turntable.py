@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.errors import OutputError, UsageError
-from jiff.files import atomic_path
+from jiff.base.errors import OutputError, UsageError
+from jiff.base.files import atomic_path
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.raycast import RayScene
 from jiff.render.preview import fit_camera, render_preview
 from jiff.render.texture import texture_of
@@ -99,8 +100,6 @@ def write_frames(
         UsageError: another suffix, or no frames.
         OutputError: the file cannot be written, or OpenCV was built without video.
     """
-    from jiff.geometry.mesh_io import save_image
-
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from jiff.errors import TrainingError
+from jiff.base.errors import TrainingError
 
 if TYPE_CHECKING:
     from jiff.training.stages import StageModule

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jiff.base.errors import DatasetError, InputError
+from jiff.base.files import write_text
 from jiff.data.augment import AugmentConfig
 from jiff.data.color_samples import ColorPoolConfig
 from jiff.data.dataset import DataConfig, TrainingSet, usable_views
@@ -13,14 +15,12 @@ from jiff.data.image_store import cached_bytes
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mesh_cache import fingerprint, remove_stale
-from jiff.errors import DatasetError, InputError
-from jiff.files import write_text
 from jiff.models.config import ColorConfig, ShapeConfig
-from jiff.parallel import run_batch
+from jiff.run.parallel import run_batch
 
 if TYPE_CHECKING:
-    from jiff.progress import Progress
-    from jiff.training.config import TrainConfig
+    from jiff.base.progress import Progress
+    from jiff.options.train import TrainConfig
 
 _STAMP = "prepared_"
 _STAMP_VERSION = 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from jiff.progress import Task
+    from jiff.base.progress import Task
 
 _MEMORY_EVERY_S = 5.0
 _GIGA = 1e9

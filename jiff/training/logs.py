@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jiff.errors import OutputError
-from jiff.files import make_folder, write_text
+from jiff.base.errors import OutputError
+from jiff.base.files import make_folder, write_text
 
 
 class RunLog:

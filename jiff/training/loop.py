@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader
 
+from jiff.base.errors import CheckpointError, OutputError, TrainingError
 from jiff.data.dataset import Batch, TrainingSet, collate
 from jiff.data.samplers import BatchOrder
-from jiff.errors import CheckpointError, OutputError, TrainingError
-from jiff.geometry.mesh_io import save_image
+from jiff.geometry.io.mesh_io import save_image
 from jiff.models.checkpoint import save_network
 from jiff.models.shape import ShapeNetwork
 from jiff.training.compiled import compile_errors, compile_stage, keep_channels_last
@@ -40,9 +40,9 @@ from jiff.training.validation import score, validate
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from jiff.base.progress import Progress
     from jiff.models.checkpoint import Network
-    from jiff.progress import Progress
-    from jiff.training.config import TrainConfig
+    from jiff.options.train import TrainConfig
     from jiff.training.stages import StageModule
 
 FAILED_BATCH_NAME = "failed_batch.pt"

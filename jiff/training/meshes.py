@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jiff.base.errors import ReconstructionError
 from jiff.data.dataset import collate
 from jiff.data.labels import BOX_MAX_WORLD, BOX_MIN_WORLD
-from jiff.errors import ReconstructionError
+from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.isosurface import SurfaceOptions, extract_surface
-from jiff.geometry.mesh_io import save_mesh
 from jiff.models.shape import ShapeNetwork
 from jiff.models.shape_query import ShapeQuery
 from jiff.training.validation import spread_items
@@ -21,9 +21,9 @@ from jiff.training.validation import spread_items
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from jiff.base.progress import Progress
     from jiff.data.dataset import Batch, TrainingSet
     from jiff.geometry.mesh import Mesh
-    from jiff.progress import Progress
 
 
 @torch.no_grad()

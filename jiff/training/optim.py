@@ -12,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jiff.training.config import TrainConfig
+    from jiff.options.train import TrainConfig
 
 _COSINE_FLOOR = 0.01
 _WARMUP_START = 0.1

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from jiff.base.errors import ImageError, InputError, ReconstructionError
 from jiff.data.dataset import collate
 from jiff.data.layout import parse_view_name
 from jiff.data.mesh_cache import cached_mesh
-from jiff.errors import ImageError, InputError, ReconstructionError
 from jiff.geometry.camera import Camera, rotation_y
 from jiff.geometry.raycast import RayScene
 from jiff.models.shape import ShapeNetwork

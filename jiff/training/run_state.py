@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jiff.errors import CheckpointError
-from jiff.files import write_bytes
+from jiff.base.errors import CheckpointError
+from jiff.base.files import write_bytes
 from jiff.models.checkpoint import save_network
 
 if TYPE_CHECKING:

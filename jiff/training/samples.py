@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.files import write_bytes
+from jiff.base.files import write_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from jiff.errors import CheckpointError
+from jiff.base.errors import CheckpointError
 from jiff.models.checkpoint import build_network, load_published
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
@@ -18,7 +18,7 @@ from jiff.models.shape import ShapeNetwork
 if TYPE_CHECKING:
     from jiff.data.dataset import Batch
     from jiff.models.checkpoint import Network
-    from jiff.training.config import TrainConfig
+    from jiff.options.train import TrainConfig
 
 _COMMANDS = {"shape": "shape", "color_coarse": "color-coarse", "color_fine": "color-fine"}
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jiff.config import option
-from jiff.errors import OutputError
-from jiff_cli.command import config_command
+from jiff.base.config import option
+from jiff.base.errors import OutputError
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)

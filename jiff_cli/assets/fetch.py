@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jiff.config import option
-from jiff.errors import JiffError
-from jiff.parallel import BatchReport
-from jiff_cli.command import config_command
+from jiff.base.config import option
+from jiff.base.errors import JiffError
+from jiff.run.parallel import BatchReport
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ def command(config: FetchConfig, console: Console) -> None:
 
     For the others it says where to ask.
     """
-    from jiff.asset_fetch import fetch_asset
-    from jiff.asset_registry import ASSETS, get_asset
+    from jiff.assets.fetch import fetch_asset
+    from jiff.assets.registry import ASSETS, get_asset
 
     chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.url]
     report = BatchReport()

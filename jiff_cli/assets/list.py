@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from jiff.config import option
-from jiff_cli.command import config_command
+from jiff.base.config import option
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ def command(config: ListConfig, console: Console) -> None:
 
     jiff works without any of them.
     """
-    from jiff.asset_registry import ASSETS
-    from jiff.assets import assets_dir
+    from jiff.assets.folders import assets_dir
+    from jiff.assets.registry import ASSETS
 
     found = [(asset, asset.find()) for asset in ASSETS]
     shown = [(asset, path) for asset, path in found if not (config.missing and path)]

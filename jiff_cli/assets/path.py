@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jiff.config import option
-from jiff_cli.command import config_command
+from jiff.base.config import option
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ def command(config: PathConfig, console: Console) -> None:
 
     Set JIFF_ASSETS to use another folder.
     """
-    from jiff.asset_registry import get_asset
-    from jiff.assets import assets_dir
+    from jiff.assets.folders import assets_dir
+    from jiff.assets.registry import get_asset
 
     if config.name is None:
         console.out(str(assets_dir()))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jiff.config import option
-from jiff.errors import AssetError
-from jiff.parallel import BatchReport
-from jiff_cli.command import config_command
+from jiff.base.config import option
+from jiff.base.errors import AssetError
+from jiff.run.parallel import BatchReport
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def command(config: VerifyConfig, console: Console) -> None:
 
     The exit status is 1 when a named file is missing or a file is not what it should be.
     """
-    from jiff.asset_registry import ASSETS, get_asset, verify
+    from jiff.assets.registry import ASSETS, get_asset, verify
 
     chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.find()]
     report = BatchReport()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jiff.pipelines.face import FaceConfig
-from jiff_cli.command import config_command
+from jiff.options.face import FaceConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @config_command(FaceConfig, published="face", aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})

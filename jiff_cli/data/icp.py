@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.icp import IcpConfig
-from jiff_cli.command import config_command
+from jiff.options.icp import IcpConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @config_command(IcpConfig, aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.align import AlignConfig
-from jiff_cli.command import config_command
+from jiff.options.align import AlignConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @config_command(AlignConfig, aliases={"pifu": ("-pifu", "--PIFu-path"), "test": ("-test", "--test-path")})

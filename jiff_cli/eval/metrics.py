@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.metrics import MetricsConfig
-from jiff_cli.command import config_command
+from jiff.options.metrics import MetricsConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @config_command(MetricsConfig)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiff.pipelines.evaluate import EvalPifuConfig
-from jiff_cli.command import config_command
+from jiff.options.evaluate import EvalPifuConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 
 
 @config_command(EvalPifuConfig, published="eval", runs_networks=True)

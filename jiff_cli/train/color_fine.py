@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jiff.training.config import TrainConfig
-from jiff_cli.command import config_command
+from jiff.options.train import TrainConfig
 from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
 from jiff_cli.train.show import stage_presets
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jiff.training.presets import preset_names, preset_values
-from jiff_cli.config_file import Presets
+from jiff.options.presets import preset_names, preset_values
+from jiff_cli.spec.config_file import Presets
 
 if TYPE_CHECKING:
     from jiff.pipelines.train import TrainConfig, TrainReport

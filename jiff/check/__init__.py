@@ -1,0 +1,1 @@
+"""Verdicts on scans and processed sets."""

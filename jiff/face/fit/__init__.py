@@ -1,0 +1,1 @@
+"""Fitting face models to scans, photos and reconstructions, and judging the fits."""

@@ -1,0 +1,192 @@
+"""Write a mesh as binary glTF 2.0 with texture or vertex colours, as the specification wants them.
+
+Khronos, "glTF 2.0 Specification" (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html): vertex colours are
+linear, textures are sRGB, texture rows count downward, buffers are aligned to four bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff import __version__
+from jiff.base.errors import ImageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from jiff.geometry.mesh import Mesh
+
+GENERATOR = "jiff"
+_ARRAY, _ELEMENT = 34962, 34963
+_FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
+_LINEAR, _MIPMAP, _CLAMP = 9729, 9987, 33071
+
+
+def srgb_to_linear(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return light intensities of display values, both in [0, 1] (IEC 61966-2-1)."""
+    v = np.clip(np.asarray(values, np.float64), 0, 1)
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return display values of light intensities, the inverse of ``srgb_to_linear``."""
+    v = np.clip(np.asarray(values, np.float64), 0, 1)
+    return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
+
+
+def own_colors(path: Path) -> NDArray[np.float64] | None:
+    """Return [V, 3] display colours of an intact GLB that ``glb_bytes`` made, None for others or without colours.
+
+    Other programs disagree on whether the vertex colours they write are linear; of our own files it is known.
+    """
+    blob = path.read_bytes()
+    length = struct.unpack_from("<I", blob, 12)[0]
+    header = json.loads(blob[20 : 20 + length])
+    if not str(header.get("asset", {}).get("generator", "")).startswith(f"{GENERATOR} "):
+        return None
+    index = header["meshes"][0]["primitives"][0]["attributes"].get("COLOR_0")
+    if index is None:
+        return None
+    view = header["bufferViews"][header["accessors"][index]["bufferView"]]
+    stored = np.frombuffer(blob, "<f4", view["byteLength"] // 4, 28 + length + view["byteOffset"])
+    return linear_to_srgb(stored.reshape(-1, 3))
+
+
+class _Binary:
+    """The buffer with its views and accessors."""
+
+    def __init__(self) -> None:
+        self.blob = bytearray()
+        self.views: list[dict[str, Any]] = []
+        self.accessors: list[dict[str, Any]] = []
+
+    def view(self, data: bytes, target: int | None = None) -> int:
+        self.blob += b"\0" * (-len(self.blob) % 4)
+        entry: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(data)}
+        if target is not None:
+            entry["target"] = target
+        self.blob += data
+        self.views.append(entry)
+        return len(self.views) - 1
+
+    def attribute(self, values: NDArray[np.floating], bounds: bool = False) -> int:
+        rows = np.ascontiguousarray(values, dtype="<f4")
+        entry: dict[str, Any] = {
+            "bufferView": self.view(rows.tobytes(), _ARRAY),
+            "componentType": _FLOAT,
+            "count": len(rows),
+            "type": f"VEC{rows.shape[1]}",
+        }
+        if bounds:
+            entry["min"] = [float(x) for x in rows.min(axis=0)]
+            entry["max"] = [float(x) for x in rows.max(axis=0)]
+        self.accessors.append(entry)
+        return len(self.accessors) - 1
+
+    def indices(self, faces: NDArray[np.integer], vertices: int) -> int:
+        # 65535 restarts a strip and must not be an index.
+        small = vertices <= 65535
+        flat = np.ascontiguousarray(faces.reshape(-1), dtype="<u2" if small else "<u4")
+        self.accessors.append(
+            {
+                "bufferView": self.view(flat.tobytes(), _ELEMENT),
+                "componentType": _UINT16 if small else _UINT32,
+                "count": len(flat),
+                "type": "SCALAR",
+            }
+        )
+        return len(self.accessors) - 1
+
+
+def encode_texture(texture: NDArray[np.uint8], jpeg_quality: int) -> bytes:
+    """Return a JPEG of [H, W, 3] RGB with full colour resolution.
+
+    Raises:
+        ImageError: OpenCV cannot encode it.
+    """
+    import cv2
+
+    flags = [
+        *(cv2.IMWRITE_JPEG_QUALITY, jpeg_quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ]
+    ok, blob = cv2.imencode(".jpg", np.ascontiguousarray(texture[..., ::-1]), flags)
+    if not ok:
+        raise ImageError(
+            f"a texture of {texture.shape[1]} x {texture.shape[0]} pixels cannot be written as JPEG."
+        )
+    return bytes(blob.tobytes())
+
+
+def glb_bytes(
+    mesh: Mesh, *, name: str = "mesh", extras: dict[str, Any] | None = None, jpeg_quality: int = 95
+) -> bytes:
+    """Return the file's bytes: one mesh of one primitive, split where texture coordinates meet.
+
+    Args:
+        mesh: in metres, y up; its texture goes in as JPEG, otherwise its colours, otherwise it is plain white.
+        name: of node and mesh.
+        extras: plain values kept in ``asset.extras``.
+        jpeg_quality: of the texture.
+    """
+    normals = mesh.vertex_normals()
+    textured = mesh.uv is not None and mesh.faces_uv is not None and mesh.texture is not None
+    if textured:
+        mesh, source = mesh.split_at_seams()
+        normals = normals[source]
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 1.0, 0.0))
+    binary = _Binary()
+    attributes = {
+        "POSITION": binary.attribute(mesh.vertices, bounds=True),
+        "NORMAL": binary.attribute(normals),
+    }
+    material: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    tree: dict[str, Any] = {}
+    if textured and mesh.uv is not None and mesh.texture is not None:
+        # Rows of a glTF texture count downward.
+        attributes["TEXCOORD_0"] = binary.attribute(mesh.uv * (1.0, -1.0) + (0.0, 1.0))
+        picture = binary.view(encode_texture(mesh.texture, jpeg_quality))
+        tree["images"] = [{"bufferView": picture, "mimeType": "image/jpeg", "name": name}]
+        tree["samplers"] = [{"magFilter": _LINEAR, "minFilter": _MIPMAP, "wrapS": _CLAMP, "wrapT": _CLAMP}]
+        tree["textures"] = [{"sampler": 0, "source": 0}]
+        material["baseColorTexture"] = {"index": 0}
+    elif mesh.colors is not None:
+        attributes["COLOR_0"] = binary.attribute(srgb_to_linear(mesh.colors))
+    indices = binary.indices(mesh.faces, len(mesh.vertices))
+    asset: dict[str, Any] = {"version": "2.0", "generator": f"{GENERATOR} {__version__}"}
+    if extras:
+        asset["extras"] = extras
+    header = {
+        "asset": asset,
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": name}],
+        "meshes": [
+            {"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}
+        ],
+        "materials": [{"name": name, "pbrMetallicRoughness": material}],
+        **tree,
+        "accessors": binary.accessors,
+        "bufferViews": binary.views,
+        "buffers": [{"byteLength": len(binary.blob)}],
+    }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 4)
+    blob = bytes(binary.blob) + b"\0" * (-len(binary.blob) % 4)
+    total = 12 + 8 + len(text) + 8 + len(blob)
+    return b"".join(
+        [
+            struct.pack("<4sII", b"glTF", 2, total),
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(blob), b"BIN\0"),
+            blob,
+        ]
+    )

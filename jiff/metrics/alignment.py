@@ -1,0 +1,62 @@
+"""Bring a reconstruction into the frame of its scan before measuring, where a protocol asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.geometry.closest import closest_points
+from jiff.metrics.measure import sample_surface
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.geometry.mesh import Mesh
+
+ALIGNMENTS = ("none", "scale", "icp")
+
+
+def scaled_to(mesh: Mesh, target: Mesh) -> Mesh:
+    """Return the mesh with the target's height and bounding-box centre."""
+    low, high = mesh.bounds
+    target_low, target_high = target.bounds
+    factor = (target_high[1] - target_low[1]) / max(high[1] - low[1], 1e-12)
+    return mesh.transformed(np.eye(3) * factor, (target_low + target_high) / 2 - factor * (low + high) / 2)
+
+
+def rigid_fit(
+    source: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rotation [3, 3] and offset [3] of the least-squares motion of points [N, 3] (Kabsch, 1976)."""
+    middle_source, middle_target = source.mean(0), target.mean(0)
+    u, _, vt = np.linalg.svd((source - middle_source).T @ (target - middle_target))
+    sign = np.sign(np.linalg.det(u @ vt))
+    rotation = vt.T @ np.diag([1.0, 1.0, sign]) @ u.T
+    return rotation, middle_target - rotation @ middle_source
+
+
+def icp_aligned(mesh: Mesh, target: Mesh, *, seed: int = 0, samples: int = 5000, rounds: int = 60) -> Mesh:
+    """Return the mesh moved rigidly onto the target by iterated closest points (both directions, no scaling)."""
+    rng = np.random.default_rng(seed)
+    own, other = sample_surface(mesh, samples, rng).points, sample_surface(target, samples, rng).points
+    rotation, offset = np.eye(3), np.zeros(3)
+    for _ in range(rounds):
+        moved = own @ rotation.T + offset
+        back = closest_points((other - offset) @ rotation, mesh.vertices, mesh.faces)
+        source = np.concatenate([own, back.point])
+        goal = np.concatenate([closest_points(moved, target.vertices, target.faces).point, other])
+        new_rotation, new_offset = rigid_fit(source, goal)
+        change = np.abs(new_rotation - rotation).max() + np.abs(new_offset - offset).max() / 100.0
+        rotation, offset = new_rotation, new_offset
+        if change < 1e-6:
+            break
+    return mesh.transformed(rotation, offset)
+
+
+def aligned(mesh: Mesh, target: Mesh, method: str, *, seed: int = 0) -> Mesh:
+    """Return the mesh aligned by ``method``: none, scale (height and centre), or icp (scale, then rigid)."""
+    if method == "none":
+        return mesh
+    scaled = scaled_to(mesh, target)
+    return scaled if method == "scale" else icp_aligned(scaled, target, seed=seed)

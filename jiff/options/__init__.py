@@ -1,0 +1,1 @@
+"""The options of every command as frozen dataclasses; neither torch nor NumPy is imported."""

@@ -1,0 +1,31 @@
+"""Options of ``jiff data check``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jiff.base.config import option
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """Options of ``run_check``.
+
+    Attributes:
+        root: folder of scans, or a processed set.
+        json: file that receives all findings.
+        contact_sheet: PNG that receives pictures of the subjects.
+        face: whether a processed set must hold face files; None means: when any subject has them.
+        silhouettes: views per subject whose mask is compared with the mesh.
+        jobs: processes, 0 = as many as cores and memory allow.
+    """
+
+    root: Path = option(help="Folder of scans, or a processed set.", positional=True)
+    json: Path | None = option(None, help="Write all findings to this JSON file.")
+    contact_sheet: Path | None = option(None, help="Write a PNG with pictures of each subject.")
+    face: bool | None = option(None, help="Demand face files; by default when any subject has them.")
+    silhouettes: int = option(4, help="Views per subject compared with the mesh.", min=1, max=360)
+    jobs: int = option(
+        0, help="Processes; 0 means one per core, fewer where memory is short.", flags=("-j",), min=0
+    )

@@ -1,0 +1,73 @@
+"""Options of the finished mesh: texture, number of triangles, turntable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jiff.base.config import option
+from jiff.base.errors import UsageError
+
+_PANEL = "Output"
+
+TEXTURED_TRIANGLES = 40_000
+"""Unwrapping takes 5 s for these, and more than in proportion for more; details live in the texture."""
+
+
+@dataclass(frozen=True)
+class AssetOptions:
+    """What the finished mesh is like.
+
+    Attributes:
+        texture: colours per vertex, or an unwrapped texture.
+        texture_size: its width and height.
+        project_photo: put the photo's own colours where it shows the surface.
+        decimate: triangles to keep.
+        turntable: kind of film or strip of the turning mesh.
+    """
+
+    texture: Literal["vertex", "uv"] = option(
+        "vertex",
+        help="Colours per vertex, or an unwrapped texture that is baked from the colour network (GLB, OBJ).",
+        panel=_PANEL,
+    )
+    texture_size: int = option(
+        2048, help="Width and height of the texture, pixels.", min=64, max=8192, panel=_PANEL
+    )
+    project_photo: bool = option(
+        False, help="With --texture uv: the photo's own colours where it shows the surface.", panel=_PANEL
+    )
+    decimate: int | None = option(
+        None,
+        help=f"Triangles to keep; with --texture uv at most {TEXTURED_TRIANGLES:,} by default, else all of them.",
+        min=100,
+        panel=_PANEL,
+    )
+    turntable: Literal["mp4", "gif", "png"] | None = option(
+        None, help="Film (mp4, gif) or strip (png) of the turning mesh as well.", panel=_PANEL
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what does nothing.
+
+        Raises:
+            UsageError: the photo is wanted without a texture to put it on.
+        """
+        if self.project_photo and self.texture != "uv":
+            raise UsageError("--project-photo needs a texture; add --texture uv.")
+
+    @property
+    def triangles(self) -> int | None:
+        """How many triangles to keep, None for all."""
+        if self.decimate is None and self.texture == "uv":
+            return TEXTURED_TRIANGLES
+        return self.decimate
+
+    def check_formats(self, formats: tuple[str, ...]) -> None:
+        """Refuse a texture that no wanted format can hold.
+
+        Raises:
+            UsageError: only PLY is wanted.
+        """
+        if self.texture == "uv" and not set(formats) & {"glb", "obj"}:
+            raise UsageError("--texture uv: PLY holds no texture; add glb or obj to --format.")

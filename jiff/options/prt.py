@@ -1,0 +1,34 @@
+"""Options of ``jiff data prt``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jiff.base.config import option
+from jiff.options.batch import BatchOptions
+
+
+@dataclass(frozen=True)
+class PrtConfig(BatchOptions):
+    """Options of ``run_prt``.
+
+    Attributes:
+        input: folder of scans.
+        directions: n of the published n x n directions (``-n``); the default sampler casts n^2 / 16 rays per vertex.
+        sampling: "cosine" (better and faster) or "uniform" (as published); "adaptive" is another name of "cosine".
+        overwrite: compute again what is there.
+        seed: of the sampling.
+    """
+
+    input: Path = option(help="Folder of scans.", flags=("-i",))
+    directions: int = option(
+        40, help="n of the published n x n directions; the default sampler casts n^2 / 16 rays per vertex.",
+        flags=("-n",), min=2, max=512,
+    )  # fmt: skip
+    sampling: Literal["cosine", "uniform", "adaptive"] = option(
+        "cosine", help="cosine is better and faster; uniform is the published one; adaptive is cosine."
+    )
+    overwrite: bool = option(False, help="Compute again what is there.")
+    seed: int = option(0, help="Seed of the sampling.", min=0)

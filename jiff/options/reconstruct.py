@@ -1,0 +1,64 @@
+"""Options of ``jiff reconstruct``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jiff.base.config import option
+from jiff.options.evaluate import EvalJiffConfig
+from jiff.options.inference import FineInferenceConfig
+
+_FACE, _MASK = "Face", "Mask"
+
+
+@dataclass(frozen=True)
+class ReconstructConfig(FineInferenceConfig):
+    """Options of ``run_reconstruct`` besides the shared ones.
+
+    Attributes:
+        input: a photo or a folder of photos.
+        out: folder of the results.
+        person: which one from the left, where a photo shows several; further views name theirs.
+        no_face: plain PIFu.
+        model: face model.
+        detector_model: YuNet file.
+        view: further photos of the person, as YAW:FILE, or YAW:FILE:PERSON where one shows several people.
+        matting_model: ONNX network that finds masks.
+        matting_kind: its family.
+    """
+
+    input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
+    out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
+    person: int | None = option(
+        None,
+        help="Which person, counted from the left, where a photo shows several; a --view names its own.",
+        min=1,
+    )
+    no_face: bool = option(False, help="Leave the face prior out: plain PIFu.", panel=_FACE)
+    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FACE)
+    detector_model: Path | None = option(
+        None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FACE
+    )
+
+    view: tuple[str, ...] = option(
+        (),
+        help="A further photo of the person and its turn, YAW:FILE (90 shows the right side, 180 the back), given once"
+        " per view; 180:back.jpg:2 means the second person from the left; needs networks trained with --num-views.",
+        split=False,
+        metavar="YAW:FILE[:PERSON]",
+    )
+    matting_model: Path | None = option(
+        None,
+        help="U2-Net or ISNet file (.onnx) that finds the person where no mask is given; GrabCut does without it.",
+        panel=_MASK,
+    )
+    matting_kind: Literal["auto", "u2net", "isnet"] = option(
+        "auto", help="Family of --matting-model; told by its input size by default.", panel=_MASK
+    )
+
+    def evaluation(self, **changes: Any) -> EvalJiffConfig:
+        """Return the options of the evaluation steps."""
+        folders = {"test_folder_path": self.out / "crops", "results_path": self.out}
+        return self.handed_to(EvalJiffConfig, **{**folders, **changes})

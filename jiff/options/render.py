@@ -1,0 +1,71 @@
+"""Options of ``jiff data render``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jiff.base.config import option
+from jiff.options.batch import BatchOptions
+
+_VIEWS, _LIGHT, _OUTPUT = "Views", "Light", "Output"
+
+
+@dataclass(frozen=True)
+class RenderConfig(BatchOptions):
+    """Options of ``run_render``.
+
+    Attributes:
+        input: folder of rescaled scans with PRT.
+        out: processed set to write.
+        size: width and height of RENDER, MASK and the UV maps, pixels.
+        high_size: width and height of the further images for fine colour, 0 for none.
+        samples: rays per pixel.
+        yaw_step: degrees between views.
+        yaws: exactly these yaws (degrees) instead of steps.
+        pitches: degrees.
+        lights: pictures under different lights per view.
+        env_sh: file of environments (N, 9, 3); generated ones without it.
+        environments: how many to generate.
+        light_rotation: turn of the environment about y in degrees; None draws it within 18 degrees.
+        uv_render: whether UV_RENDER is written.
+        egl: make the G-buffer with pyrender on a GPU.
+        val_fraction: share of the subjects held out in ``val.txt``.
+        val_subjects: hold out exactly these instead.
+        seed: of lights and held-out subjects.
+        overwrite: draw again what is complete.
+    """
+
+    input: Path = option(help="Folder of rescaled scans with PRT.", flags=("-i",))
+    out: Path = option(help="Processed set to write.", flags=("-o", "--out-dir"))
+    size: int = option(
+        512, help="Width and height of RENDER, MASK and the UV maps, pixels.", flags=("-s",), min=16, max=4096,
+        panel=_VIEWS,
+    )  # fmt: skip
+    high_size: int = option(
+        1024, help="Width and height of the images for fine colour, pixels; 0 leaves them out.", min=0, max=8192,
+        panel=_VIEWS,
+    )  # fmt: skip
+    samples: int = option(
+        1, help="Rays per pixel (antialiasing).", flags=("-m", "--ms-rate"), min=1, max=256, panel=_VIEWS
+    )
+    yaw_step: int = option(1, help="Degrees between views; 1 makes 360.", min=1, max=360, panel=_VIEWS)
+    yaws: tuple[int, ...] | None = option(None, help="Exactly these yaws, degrees, instead.", panel=_VIEWS)
+    pitches: tuple[int, ...] = option((0,), help="Pitches, degrees.", panel=_VIEWS)
+    lights: int = option(1, help="Pictures per view, each under its own light.", min=1, max=99, panel=_LIGHT)
+    env_sh: Path | None = option(
+        None, help="File of environments (N, 9, 3) in place of generated ones.", panel=_LIGHT
+    )
+    environments: int = option(128, help="How many environments to generate.", min=1, max=4096, panel=_LIGHT)
+    light_rotation: float | None = option(
+        None, help="Turn of the environment, degrees, 0 for none; drawn within 18 degrees without it.",
+        flags=("--light-rotation-deg",), panel=_LIGHT,
+    )  # fmt: skip
+    uv_render: bool = option(True, help="Write UV_RENDER, the colour stages' targets.", panel=_OUTPUT)
+    egl: bool = option(False, help="Use pyrender on a GPU (pip install 'jiff[gl]').", flags=("-e",))
+    val_fraction: float = option(
+        0.05, help="Share of subjects held out in val.txt.", min=0, max=1, panel=_OUTPUT
+    )
+    val_subjects: tuple[str, ...] = option((), help="Hold out exactly these subjects.", panel=_OUTPUT)
+    seed: int = option(0, help="Seed of lights and held-out subjects.", min=0)
+    overwrite: bool = option(False, help="Draw again what is complete.")

@@ -1,0 +1,369 @@
+"""Options of training; the names are the published ones where these exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jiff.base.config import option
+from jiff.base.errors import ConfigError, UsageError
+
+_DATA = "Data"
+_RUN = "Run"
+_SAMPLES = "Sampling"
+_AUG = "Augmentation"
+_OPTIM = "Optimisation"
+_NET = "Network"
+_SEE = "Validation and logs"
+_MACHINE = "Machine"
+
+MODEL_FIELDS = (
+    "norm", "num_stack", "num_hourglass", "skip_hourglass", "hg_down", "hourglass_dim", "mlp_dim", "mlp_dim_3d",
+    "mlp_dim_joint", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
+)  # fmt: skip
+COLOR_FIELDS = (
+    "norm_color", "mlp_dim_color", "mlp_dim_color_fine", "mlp_dim_3d_color", "mlp_dim_joint_color", "use_tanh",
+    "color_loss_type", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run of one stage; every attribute is an option of ``jiff train``."""
+
+    stage: Literal["shape", "color_coarse", "color_fine"] = "shape"
+
+    dataroot: Path = option(Path("data"), help="Folder of the processed set.", flags=("-i",), panel=_DATA)
+    load_size: int | None = option(
+        None, help="Side of the input image in pixels; left out, what the network is made for (paper: 512).",
+        min=32, max=4096, panel=_DATA,
+    )  # fmt: skip
+    single: str = option("", help="Train on this one subject only (a test of overfitting).", panel=_DATA)
+    num_views: int | None = option(
+        None, help="Images of a subject per item (default 1).", min=1, max=64, panel=_DATA
+    )
+    random_multiview: bool = option(
+        False, help="Draw the further views at random instead of evenly.", panel=_DATA
+    )
+    cache_gb: float = option(
+        8.0, help="Keep decoded images on disk, memory-mapped, when they take at most this many GB; 0 never does.",
+        min=0, panel=_DATA,
+    )  # fmt: skip
+    jobs: int = option(
+        0, help="Processes that prepare cached points and images; 0 is one per core.", min=0, panel=_DATA
+    )
+
+    name: str = option(
+        "example", help="Name of the experiment: its folder in --checkpoints-path.", panel=_RUN
+    )
+    checkpoints_path: Path = option(Path("checkpoints"), help="Folder of runs.", panel=_RUN)
+    results_path: Path = option(
+        Path("results"), help="Folder for sample point clouds and meshes.", panel=_RUN
+    )
+    continue_train: bool = option(False, help="Go on with the run of this name where it stopped.", panel=_RUN)
+    resume_epoch: int = option(
+        -1, help="With --continue-train: the kept epoch to go on from; -1 is the latest.", min=-1, panel=_RUN
+    )
+    overwrite: bool = option(False, help="Begin anew although a run of this name exists.", panel=_RUN)
+    load_netg_checkpoint_path: Path | None = option(
+        None, help="Shape network to start from (shape) or to build on (colour); default: the run's own shape stage.",
+        panel=_RUN,
+    )  # fmt: skip
+    load_netc_coarse_checkpoint_path: Path | None = option(
+        None,
+        help="Coarse colour network to start from (color-coarse) or to build on (color-fine).",
+        panel=_RUN,
+    )
+    load_netc_checkpoint_path: Path | None = option(
+        None, help="Fine colour network to start from.", panel=_RUN
+    )
+    seed: int = option(0, help="Seed of weights, order, points and augmentation.", min=0, panel=_RUN)
+
+    num_epoch: int = option(
+        1000, help="Epochs; an epoch sees every usable view of every subject once.", min=1, panel=_OPTIM
+    )
+    max_steps: int = option(
+        0, help="Stop after this many steps; 0 leaves it to --num-epoch.", min=0, panel=_OPTIM
+    )
+    max_minutes: float = option(
+        0.0, help="Stop (and save) after this many minutes; 0 means no limit.", min=0, panel=_OPTIM
+    )
+    batch_size: int = option(2, help="Items of a step, over all devices.", min=1, panel=_OPTIM)
+    accumulate: int = option(
+        1, help="Batches whose gradients are added up before a step.", min=1, panel=_OPTIM
+    )
+    learning_rate: float = option(1e-3, help="Learning rate (published commands: 1e-4).", min=0, panel=_OPTIM)
+    learning_rate_c: float | None = option(
+        None,
+        help="Learning rate of the colour stages where it differs.",
+        flags=("--learning-rateC",),
+        min=0,
+        panel=_OPTIM,
+    )
+    optimizer: Literal["auto", "rmsprop", "adam", "adamw"] = option(
+        "auto", help="auto is RMSprop for shape and Adam for colour, as published.", panel=_OPTIM
+    )
+    weight_decay: float = option(0.0, help="Weight decay.", min=0, panel=_OPTIM)
+    lr_schedule: Literal["step", "cosine"] = option(
+        "step",
+        help="step multiplies by --gamma after the epochs of --schedule; cosine falls to a hundredth.",
+        panel=_OPTIM,
+    )
+    schedule: tuple[int, ...] = option(
+        (60, 80), help="Epochs after which the learning rate falls.", panel=_OPTIM
+    )
+    gamma: float = option(0.1, help="Factor of each fall.", min=0, max=1, panel=_OPTIM)
+    warmup_steps: int = option(
+        0, help="Steps over which the learning rate rises from a tenth.", min=0, panel=_OPTIM
+    )
+    grad_clip: float = option(0.0, help="Largest gradient norm; 0 does not clip.", min=0, panel=_OPTIM)
+    ema: float = option(
+        0.0, help="Decay of an averaged copy of the weights, which is validated and saved; 0 keeps none.",
+        min=0, max=0.99999, panel=_OPTIM,
+    )  # fmt: skip
+
+    sigma: float | None = option(
+        None, help="Offset of points from the surface in world units; default 5 (shape) or 0.1 (colour, along the normal).",
+        min=0, panel=_SAMPLES,
+    )  # fmt: skip
+    num_sample_inout: int = option(5000, help="Labelled points of an item (shape).", min=0, panel=_SAMPLES)
+    num_sample_color: int = option(10_000, help="Coloured points of an item (colour).", min=0, panel=_SAMPLES)
+    num_sample_face: int = option(700, help="Further points in the face box.", min=0, panel=_SAMPLES)
+    num_face_vertices: int = option(
+        0,
+        help="Vertices of the face mesh that a training item keeps, drawn at random; 0 keeps all.",
+        min=0,
+        panel=_SAMPLES,
+    )
+    prior_jitter_cm: float = option(
+        0.0,
+        help="Random misplacement of the face prior in training, as fits to photos have it: a shift of this size, "
+        "a turn that moves its border as far, a stretch that moves it half as far; 0 leaves it as fitted (published).",
+        min=0,
+        max=10,
+        panel=_AUG,
+    )
+    inside_part: float = option(
+        0.5,
+        help="Part of the labelled points that lies inside (published: half; less makes slimmer bodies).",
+        min=0.05,
+        max=0.95,
+        panel=_SAMPLES,
+    )
+    fine_sigma: float = option(
+        1.0, help="Offset of the points counted by --fine-part, world units.", min=0.001, panel=_SAMPLES
+    )
+    fine_part: float = option(
+        0.0, help="Part of the labelled points drawn at --fine-sigma.", min=0, max=1, panel=_SAMPLES
+    )
+    volume_part: float = option(
+        0.0,
+        help="Part of the labelled points drawn uniformly in the scan's bounding box.",
+        min=0,
+        max=1,
+        panel=_SAMPLES,
+    )
+    pool_size: int = option(
+        380_000, help="Labelled points kept per scan, drawn and tested once.", min=1000, panel=_SAMPLES
+    )
+    z_size: float | None = option(
+        None, help="Depth normalisation of the networks (paper: 200).", min=1, panel=_SAMPLES
+    )
+
+    random_flip: bool = option(False, help="Mirror half of the images.", panel=_AUG)
+    random_scale: bool = option(False, help="Magnify by 0.9 to 1.1.", panel=_AUG)
+    random_trans: bool = option(False, help="Shift by up to about 2 percent.", panel=_AUG)
+    aug_bri: float = option(0.0, help="Brightness factor 1 +- value.", min=0, panel=_AUG)
+    aug_con: float = option(0.0, help="Contrast factor 1 +- value.", min=0, panel=_AUG)
+    aug_sat: float = option(0.0, help="Saturation factor 1 +- value.", min=0, panel=_AUG)
+    aug_hue: float = option(0.0, help="Hue shift up to this many turns.", min=0, max=0.5, panel=_AUG)
+    aug_blur: float = option(0.0, help="Largest Gaussian blur in pixels.", min=0, panel=_AUG)
+    aug_alstd: float = option(
+        0.0, help="Standard deviation of principal-component lighting.", min=0, panel=_AUG
+    )
+
+    network: Literal["paper", "demo", "tiny"] = option(
+        "paper", help="Size of the networks; the options below change single parts of it.", panel=_NET
+    )
+    face_branch: bool | None = option(
+        None, help="Learn from the face prior; without it the networks are plain PIFu.", panel=_NET
+    )
+    branch_3d: bool | None = option(
+        None,
+        help="3D branch of the face head (off: the 2D branch answers alone, ablation).",
+        flags=("--face-3d",),
+        panel=_NET,
+    )
+    joint_head: bool | None = option(
+        None,
+        help="Joint branch of the face head (off: the mean of the 2D and the 3D branch answers, ablation).",
+        panel=_NET,
+    )
+    single_head: bool | None = option(
+        None,
+        help="One MLP on the concatenated features for the three branches of the face head (ablation).",
+        panel=_NET,
+    )
+    num_stack: int | None = option(None, help="Hourglass stacks.", min=1, panel=_NET)
+    num_hourglass: int | None = option(None, help="Depth of a hourglass.", min=1, panel=_NET)
+    hourglass_dim: int | None = option(None, help="Channels of the image feature.", min=1, panel=_NET)
+    skip_hourglass: bool | None = option(None, help="Hand the stem feature to the pixel feature.", panel=_NET)
+    hg_down: Literal["ave_pool", "conv64", "conv128"] | None = option(
+        None, help="How the stem halves the image.", panel=_NET
+    )
+    norm: Literal["batch", "group", "instance"] | None = option(
+        None, help="Normalisation of the shape encoder.", panel=_NET
+    )
+    norm_color: Literal["batch", "group", "instance"] | None = option(
+        None, help="Normalisation of the colour encoders.", panel=_NET
+    )
+    mlp_dim: tuple[int, ...] | None = option(None, help="Channels of the body MLP.", panel=_NET)
+    mlp_dim_3d: tuple[int, ...] | None = option(
+        None, help="Channels of the face head's 3D branch.", panel=_NET
+    )
+    mlp_dim_joint: tuple[int, ...] | None = option(None, help="Channels of its joint branch.", panel=_NET)
+    mlp_dim_color: tuple[int, ...] | None = option(
+        None, help="Channels of the coarse colour MLP.", panel=_NET
+    )
+    mlp_dim_color_fine: tuple[int, ...] | None = option(
+        None, help="Channels of the fine colour MLP.", panel=_NET
+    )
+    mlp_dim_3d_color: tuple[int, ...] | None = option(
+        None, help="Channels of the fine face head's 3D branch.", panel=_NET
+    )
+    mlp_dim_joint_color: tuple[int, ...] | None = option(
+        None, help="Channels of its joint branch.", panel=_NET
+    )
+    use_tanh: bool | None = option(None, help="tanh after the colour encoders.", panel=_NET)
+    no_residual: bool | None = option(
+        None, help="Body MLPs do not see their input again before every layer.", panel=_NET
+    )
+    color_loss_type: Literal["l1", "mse"] | None = option(None, help="Loss of the colour stages.", panel=_NET)
+
+    num_eval: bool = option(True, help="Validate (IoU, precision, recall, colour error).", panel=_SEE)
+    val_every: int = option(
+        0, help="Steps between validations; 0 validates after every epoch.", min=0, panel=_SEE
+    )
+    val_items: int = option(
+        24,
+        help="Items of a validation, the same each time, spread over subjects and views.",
+        min=1,
+        panel=_SEE,
+    )
+    val_points: int = option(5000, help="Points of a validation item.", min=100, panel=_SEE)
+    val_test_error: bool = option(True, help="Validate on the subjects of val.txt.", panel=_SEE)
+    val_train_error: bool = option(False, help="Validate on as many training items too.", panel=_SEE)
+    freq_plot: int = option(10, help="Steps between rows of the log.", min=1, panel=_SEE)
+    freq_save: int = option(50, help="Steps between saves.", min=1, panel=_SEE)
+    freq_save_ply: int = option(
+        1000,
+        help="Steps between previews (predicted samples, meshes and face crops as pictures in TensorBoard and in "
+        "--results-path, samples as a PLY); 0 draws none.",
+        min=0,
+        panel=_SEE,
+    )
+    gen_mesh: bool = option(True, help="Allow --gen-test-mesh and --gen-train-mesh.", panel=_SEE)
+    gen_test_mesh: bool = option(
+        False, help="Extract meshes of validation subjects after a validation.", panel=_SEE
+    )
+    gen_train_mesh: bool = option(
+        False, help="Extract meshes of training subjects after a validation.", panel=_SEE
+    )
+    num_gen_mesh_test: int = option(1, help="How many meshes each of them extracts.", min=1, panel=_SEE)
+    resolution: int = option(
+        128, help="Cells along the edge of the grid of these meshes.", min=16, max=1024, panel=_SEE
+    )
+    keep_last: int = option(3, help="Epochs whose checkpoints are kept.", min=1, panel=_SEE)
+    tensorboard: bool = option(True, help="Write TensorBoard logs beside the CSV.", panel=_SEE)
+
+    gpu_ids: str = option(
+        "auto", help="GPUs as 0 or 0,1,2; -1 is the processor; auto takes what is there.", panel=_MACHINE
+    )
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = option(
+        "auto", help="auto is bf16-mixed where the device computes it faster, else 32.", panel=_MACHINE
+    )
+    num_threads: int = option(
+        0, help="Processes that load data; 0 loads in the training process.", min=0, panel=_MACHINE
+    )
+    torch_threads: int = option(
+        0,
+        help="Threads of a training process on the processor; 0 keeps torch's choice.",
+        min=0,
+        panel=_MACHINE,
+    )
+    pin_memory: bool = option(False, help="Load into page-locked memory (CUDA).", panel=_MACHINE)
+    serial_batches: bool = option(False, help="Items in their own order instead of shuffled.", panel=_MACHINE)
+    compile: bool = option(False, help="Compile the image encoders (torch.compile).", panel=_MACHINE)
+    channels_last: bool = option(
+        False, help="Keep images channels-last in memory (faster on GPUs with tensor cores).", panel=_MACHINE
+    )
+    num_nodes: int = option(1, help="Machines that train together (torchrun).", min=1, panel=_MACHINE)
+
+    def __post_init__(self) -> None:
+        if self.stage == "shape" and self.num_sample_inout == 0:
+            raise ConfigError("num_sample_inout must be above 0 to train the shape network; got 0.")
+        if self.stage != "shape" and self.num_sample_color == 0:
+            raise ConfigError("num_sample_color must be above 0 to train a colour network; got 0.")
+        if self.fine_part + self.volume_part > 1:
+            raise ConfigError(
+                f"fine_part and volume_part are parts of one whole; {self.fine_part} and {self.volume_part} exceed it."
+            )
+        if not self.name or any(mark in self.name for mark in "/\\") or self.name in (".", ".."):
+            raise UsageError(f"--name {self.name!r} must be the name of a folder, without slashes.")
+        if self.stage != "shape" and (self.gen_test_mesh or self.gen_train_mesh):
+            raise UsageError(
+                "--gen-test-mesh and --gen-train-mesh show the shape network; look at colours with `jiff eval jiff`."
+            )
+        if not self.gen_mesh and (self.gen_test_mesh or self.gen_train_mesh):
+            raise UsageError(
+                "--no-gen-mesh contradicts --gen-test-mesh and --gen-train-mesh; drop one of them."
+            )
+        parse_gpu_ids(self.gpu_ids)
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage's checkpoints and logs lie."""
+        return self.checkpoints_path / self.name / self.stage
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of this stage."""
+        if self.stage != "shape" and self.learning_rate_c is not None:
+            return self.learning_rate_c
+        return self.learning_rate
+
+    @property
+    def point_sigma(self) -> float:
+        """Sigma of this stage: 5 world units around the surface for labels, 0.1 along the normal for colours."""
+        if self.sigma is not None:
+            return self.sigma
+        return 5.0 if self.stage == "shape" else 0.1
+
+    def model_overrides(self) -> dict[str, Any]:
+        """Return the single network options that were given."""
+        names = MODEL_FIELDS if self.stage == "shape" else COLOR_FIELDS
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        for name in ("load_size", "z_size", "num_views"):
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        return given
+
+
+def parse_gpu_ids(text: str) -> list[int] | None:
+    """Return the GPU numbers of ``--gpu-ids``: None for auto, an empty list for the processor.
+
+    Raises:
+        UsageError: not a list of numbers.
+    """
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        numbers = [int(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise UsageError(f"--gpu-ids {text!r} must be auto, -1, or numbers like 0,1,2.") from error
+    if numbers == [-1]:
+        return []
+    if not numbers or min(numbers) < 0 or len(set(numbers)) != len(numbers):
+        raise UsageError(f"--gpu-ids {text!r} must be auto, -1, or different numbers like 0,1,2.")
+    return numbers

@@ -1,0 +1,1 @@
+"""Photos of people: reading, masking, framing, and the test folder."""

@@ -1,0 +1,1 @@
+"""How work over many subjects is carried out: batches, processes, clusters."""

