@@ -11,11 +11,9 @@ from torch import Tensor
 
 from benchmarks.row import Row, best_seconds
 from jiff.ops.backend import accelerator
-from jiff.ops.inside_sign import build_scene, inside_sign
-from jiff.ops.mesh_distance import build_tree, point_to_mesh_distance
+from jiff.ops.mesh_distance import MeshDistanceQuery, closest_barycentric
 from jiff.ops.neighbors import ball_query, farthest_point_sample, knn
 from jiff.ops.scatter import scatter_max, scatter_mean
-from jiff.ops.triangle_tree import closest_barycentric
 
 
 class _Case(NamedTuple):
@@ -58,18 +56,6 @@ def _every_triangle(points: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.stack(nearest)
 
 
-def _winding_numbers(points: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
-    """Return how often a mesh winds around each point [P, 3] (Van Oosterom and Strackee 1983)."""
-    numbers = []
-    for point in points:
-        a, b, c = (vertices[faces] - point).unbind(1)
-        la, lb, lc = a.norm(dim=1), b.norm(dim=1), c.norm(dim=1)
-        numerator = (a * torch.linalg.cross(b, c)).sum(1)
-        denominator = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
-        numbers.append(torch.atan2(numerator, denominator).sum() / (2 * torch.pi))
-    return torch.stack(numbers)
-
-
 def _sorted_neighbours(queries: Tensor, points: Tensor, k: int) -> Tensor:
     return torch.cdist(queries, points).sort(dim=-1).indices[..., :k]
 
@@ -107,7 +93,7 @@ def _cases(quick: bool, device: torch.device) -> list[_Case]:
     vertices, faces = (tensor.to(device) for tensor in _sphere(20 if quick else 70))
     near = torch.nn.functional.normalize(normal(20_000 * scale, 3), dim=1) * (1 + 0.05 * normal(1, 3))
     few = near[:50]
-    tree, scene = build_tree(vertices, faces), build_scene(vertices, faces)
+    query = MeshDistanceQuery(vertices, faces)
     cloud, queries = normal(1, 1000 * scale, 3), normal(1, 500 * scale, 3)
     values, cells = normal(10_000 * scale, 32), 2000 * scale
     index = torch.randint(cells, (len(values),), generator=generator).to(device)
@@ -115,15 +101,8 @@ def _cases(quick: bool, device: torch.device) -> list[_Case]:
         _Case(
             "point_to_mesh_distance",
             f"distance of a point to {len(faces)} triangles, against looking at every triangle",
-            lambda: point_to_mesh_distance(near, vertices, faces, tree),
+            lambda: query(near),
             lambda: _every_triangle(few, vertices, faces),
-            (len(near), len(few)),
-        ),
-        _Case(
-            "inside_sign",
-            f"side of a point to {len(faces)} triangles, against the sum of all solid angles",
-            lambda: inside_sign(near, vertices, faces, scene),
-            lambda: _winding_numbers(few, vertices, faces),
             (len(near), len(few)),
         ),
         _Case(

@@ -28,6 +28,7 @@ _PACKAGES = (
     "embreex",
     "trimesh",
     "anny",
+    "libigl",
     "lightning-fabric",
     "safetensors",
     "xatlas",

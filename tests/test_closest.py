@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from jiff.geometry.closest import closest_points
+from jiff.geometry.closest import MeshBvh
 
 
 def _to_segment(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -44,7 +44,12 @@ def test_equals_looking_at_every_triangle(kind: str, rng: np.random.Generator) -
         faces = np.concatenate([mesh.faces, [[count, count + 1, count + 2], [count, count + 2, count + 3]]])
     points = rng.normal(0, 1.5, (200, 3))
     gaps = np.stack([_to_triangle(points, corners) for corners in vertices[faces]], axis=1)
-    found = closest_points(points, vertices, faces)
+    bvh = MeshBvh(vertices, faces)
+    found = bvh.closest(points)
+    assert np.array_equal(
+        np.concatenate([bvh.closest(part).distance for part in np.split(points, 4)]), found.distance
+    )
+    assert bvh.closest(points[:0]).point.shape == (0, 3)
     np.testing.assert_allclose(found.distance, gaps.min(axis=1), atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(found.point - points, axis=1), found.distance, atol=1e-12)
     np.testing.assert_allclose(gaps[np.arange(len(points)), found.face], found.distance, atol=1e-12)
@@ -52,4 +57,4 @@ def test_equals_looking_at_every_triangle(kind: str, rng: np.random.Generator) -
 
 def test_no_faces_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one triangle"):
-        closest_points(np.zeros((1, 3)), np.zeros((3, 3)), np.zeros((0, 3), int))
+        MeshBvh(np.zeros((3, 3)), np.zeros((0, 3), int))

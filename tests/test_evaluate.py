@@ -197,7 +197,7 @@ def test_jiff_uses_the_face_and_needs_it(run: Path, people: Path, tmp_path: Path
 
 def test_fields_equal_the_networks(run: Path) -> None:
     """Column-wise occupancy with prepared distances against the plain query, and fine colours in the face box."""
-    from jiff.ops.mesh_distance import point_to_mesh_distance
+    from jiff.ops.mesh_distance import MeshDistanceQuery
 
     networks = load_networks(find_checkpoints(run), torch.device("cpu"))
     person, prior = tiny_person.photo(), _prior()
@@ -213,7 +213,7 @@ def test_fields_equal_the_networks(run: Path) -> None:
         features = networks.shape.encode(image, face)
         prediction = networks.shape.query(features, points[None], calib)
         vertices = torch.from_numpy(prior.mesh.vertices).float()
-        distance = point_to_mesh_distance(points, vertices, torch.from_numpy(prior.mesh.faces)).distance
+        distance = MeshDistanceQuery(vertices, torch.from_numpy(prior.mesh.faces))(points).distance
         expected = prediction.fused(distance[None])[0]
         plain = prediction.body[-1, 0]
     torch.testing.assert_close(fields.occupancy(points), expected, atol=2e-5, rtol=1e-4)

@@ -21,13 +21,14 @@ from jiff.base.progress import NullProgress
 from jiff.data.face_record import read_record
 from jiff.face.detect.detector import Detection, HaarDetector, SecondOpinion
 from jiff.face.detect.locate import finds_face_at, locate_face
-from jiff.face.fit.fitting import FacePose, vertex_normals
+from jiff.face.fit.fitting import FacePose
 from jiff.face.fit.photo_fit import fit_photo, photo_refusal
 from jiff.face.fit.picture_term import PictureConfig, PictureTerm, shows_features
 from jiff.face.fit.quality import PHOTO_LIMITS, refusal
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.normals import area_weighted_normals
 from jiff.options.face import FaceConfig
 from jiff.pipelines.face import run_face
 from jiff.render.preview import render_preview
@@ -57,7 +58,7 @@ def agreement(pose: FacePose, picture: np.ndarray, mask: np.ndarray) -> float:
     m = model()
     vertices = pose.vertices(m)
     term = PictureTerm(m, Camera(), picture, mask)
-    return term.agreement(vertices, vertex_normals(vertices, m.triangles))
+    return term.agreement(vertices, area_weighted_normals(vertices, m.triangles))
 
 
 def test_pixels_know_better_than_wrong_landmarks():
@@ -108,7 +109,9 @@ def test_equations_of_a_picture_are_its_derivatives():
     found = []
     for pose in (truth, replace(truth, offset=truth.offset + step)):
         vertices = pose.vertices(m)
-        index, direction, residual, _ = term.compare(vertices, vertex_normals(vertices, m.triangles), 0)
+        index, direction, residual, _ = term.compare(
+            vertices, area_weighted_normals(vertices, m.triangles), 0
+        )
         # Equations of brightness come first; at the border of the mask some come and go.
         first = slice(0, int(np.argmax(np.diff(index) < 0)) + 1)
         found.append({k: (d, r) for k, d, r in zip(index[first], direction[first], residual[first])})

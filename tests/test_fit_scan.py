@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from face_people import distance_to_truth, model, person
 
-from jiff.base.errors import FitError, MeshError
+from jiff.base.errors import FitError
 from jiff.face.detect.detector import Detection, HaarDetector
-from jiff.face.fit.correspondence import fit_correspondences
 from jiff.face.fit.fitting import FaceFitter, FacePose, start_from_landmarks
 from jiff.face.fit.quality import FitLimits, measure_fit, refusal
 from jiff.face.fit.scan_fit import fit_scan
@@ -165,13 +164,3 @@ def test_distance_that_a_fit_reports_is_the_distance(rng):
     ahead = measure_fit(m, replace(pose, offset=np.array([0, 0, 0.3])), surface)
     assert at_place.median < 0.01 and at_place.overlap > 0.9
     assert 0.15 < ahead.median < 0.3
-
-
-def test_known_correspondences_give_back_the_coefficients(rng):
-    m, truth = model(), random_pose(rng)
-    found = fit_correspondences(m, truth.vertices(m))
-    assert np.abs(found.vertices(m) - truth.vertices(m)).max() < 0.01
-    # Directions of less than 0.1 mm drown in single precision.
-    np.testing.assert_allclose(found.identity[:20], truth.identity[:20], atol=0.05)
-    with pytest.raises(MeshError, match="vertices"):
-        fit_correspondences(m, truth.vertices(m)[:-1])

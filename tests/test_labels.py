@@ -11,15 +11,15 @@ import pytest
 from tiny_set import CENTER, make_set, person_mesh, sphere_mesh
 
 from jiff.base.errors import ConfigError, DatasetError
+from jiff.data import labels
 from jiff.data.labels import (
     CATEGORIES,
     LabelPoolConfig,
     build_pool,
-    has_label_pool,
     label_pool,
-    sample_surface,
 )
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.surface_points import points_on_surface
 
 SMALL = LabelPoolConfig(near=6000, fine=2000, uniform=2000, volume=4000, face=1000)
 RADIUS = 60.0
@@ -96,7 +96,7 @@ def test_category_is_the_same_every_time_and_by_seed_another(sphere_pool):
 
 def test_surface_samples_lie_on_the_surface_evenly(rng):
     mesh = sphere_mesh(48, 96)
-    points, index, weights = sample_surface(mesh, 20_000, rng)
+    points, index, weights = points_on_surface(mesh, rng.random(20_000), rng)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=0.01)
     # Archimedes: the height of a point of the sphere is uniform.
@@ -119,19 +119,23 @@ def test_bad_pool_options_are_refused():
         LabelPoolConfig(face=0)
 
 
-def test_pool_is_cached_seeded_and_outdated_by_the_scan(tmp_path: Path):
+def test_pool_is_cached_seeded_and_outdated_by_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     dataset = make_set(tmp_path, subjects=2, yaws=(0,))
+    built: list[str] = []
+    original = labels.build_pool
+    monkeypatch.setattr(labels, "build_pool", lambda *args: built.append(args[-1]) or original(*args))
     first = label_pool(dataset, "s0", SMALL)
-    assert has_label_pool(dataset, "s0", SMALL)
     np.testing.assert_array_equal(first.points_world[:], label_pool(dataset, "s0", SMALL).points_world[:])
+    assert len(built) == 1
     other = dataclasses.replace(SMALL, seed=1)
-    assert not has_label_pool(dataset, "s0", other)
     assert not np.array_equal(label_pool(dataset, "s0", other).points_world[:100], first.points_world[:100])
     # Subjects differ even where their shape would not.
     assert not np.array_equal(label_pool(dataset, "s1", SMALL).points_world[:5], first.points_world[:5])
+    assert len(built) == 3
     text = dataset.geometry("s0").read_text()
     dataset.geometry("s0").write_text(text + "# touched\n")
-    assert not has_label_pool(dataset, "s0", SMALL)
+    label_pool(dataset, "s0", SMALL)
+    assert len(built) == 4
 
 
 def test_pool_travels_between_processes_by_path(tmp_path: Path):

@@ -22,7 +22,7 @@ from jiff.inference.fields import FacePrior, encode_person
 from jiff.inference.networks import find_checkpoints, load_networks
 from jiff.inference.person import canonical_bounds
 from jiff.inference.views import View
-from jiff.ops.mesh_distance import point_to_mesh_distance
+from jiff.ops.mesh_distance import MeshDistanceQuery
 from jiff.options.reconstruct import ReconstructConfig
 from jiff.photo.test_folder import PersonImage
 from jiff.pipelines.frame_photos import Photo
@@ -85,7 +85,7 @@ def test_fields_of_two_views_equal_a_direct_query(run: Path, with_face: bool) ->
         expected = prediction.body[-1, 0]
         if prior is not None:
             vertices = torch.from_numpy(prior.mesh.vertices).float()
-            far = point_to_mesh_distance(points, vertices, torch.from_numpy(prior.mesh.faces)).distance
+            far = MeshDistanceQuery(vertices, torch.from_numpy(prior.mesh.faces))(points).distance
             expected = prediction.fused(far[None])[0]
         coarse = networks.color_coarse.query(
             networks.color_coarse.encode(images, features), points[None], calibs

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jiff.base.errors import MeshError
-from jiff.geometry.io.obj_io import mesh_of, obj_text, read_obj, write_obj
+from jiff.geometry.io.obj_io import library_paths, mesh_of, obj_text, write_obj
 from jiff.geometry.io.obj_text import ObjData, parse_obj
-from jiff.geometry.mesh import Mesh
+from jiff.geometry.mesh import Mesh, check_mesh
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
@@ -24,6 +24,11 @@ def parse(folder: Path, text: str | bytes) -> ObjData:
     path = folder / "mesh.obj"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return parse_obj(path)
+
+
+def read_obj(path: Path) -> tuple[Mesh, list[Path]]:
+    data = parse_obj(path)
+    return check_mesh(mesh_of(data), str(path)), library_paths(data, path)
 
 
 def random_mesh(rng: np.random.Generator, vertices: int = 20, faces: int = 30) -> Mesh:

@@ -7,8 +7,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from jiff.ops.mesh_distance import build_tree, point_to_mesh_distance, point_to_mesh_distance_torch
-from jiff.ops.triangle_tree import closest_barycentric
+from jiff.ops.mesh_distance import MeshDistanceQuery, closest_barycentric
 
 
 def mesh(shape: trimesh.Trimesh, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -41,7 +40,7 @@ def test_box_closed_form() -> None:
     beyond = points.abs() - torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     outside = beyond.clamp(min=0).norm(dim=1)
     expected = torch.where((beyond < 0).all(dim=1), -beyond.amax(dim=1), outside)
-    torch.testing.assert_close(point_to_mesh_distance(points, vertices, faces).distance, expected)
+    torch.testing.assert_close(MeshDistanceQuery(vertices, faces)(points).distance, expected)
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.5, 3.0])
@@ -53,12 +52,12 @@ def test_equals_brute_force_on_uneven_triangles(spread: float) -> None:
     seeds = vertices[torch.randint(0, len(vertices), (300,), generator=generator)]
     points = seeds + spread * torch.randn(300, 3, generator=generator, dtype=torch.float64)
     points[:3] = torch.zeros(3, 3)
-    answer = point_to_mesh_distance(points, vertices, faces)
+    answer = MeshDistanceQuery(vertices, faces)(points)
     torch.testing.assert_close(answer.distance, brute_force(points, vertices, faces), rtol=1e-9, atol=1e-12)
     nearest = (answer.barycentric[..., None] * vertices[faces[answer.face_index]]).sum(dim=1)
     torch.testing.assert_close((points - nearest).norm(dim=1), answer.distance)
-    again = point_to_mesh_distance(points, vertices, faces, build_tree(vertices, faces))
-    assert torch.equal(again.distance, answer.distance)
+    query = MeshDistanceQuery(vertices, faces)
+    assert torch.equal(torch.cat([query(part).distance for part in points.split(70)]), answer.distance)
     assert (answer.barycentric >= 0).all()
     torch.testing.assert_close(answer.barycentric.sum(dim=1), torch.ones(300, dtype=torch.float64))
 
@@ -69,8 +68,8 @@ def test_rigid_motion_and_scale() -> None:
     turn, _ = torch.linalg.qr(
         torch.randn(3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     )
-    moved = point_to_mesh_distance(points @ turn * 3 + 40, vertices @ turn * 3 + 40, faces).distance
-    torch.testing.assert_close(moved, 3 * point_to_mesh_distance(points, vertices, faces).distance)
+    moved = MeshDistanceQuery(vertices @ turn * 3 + 40, faces)(points @ turn * 3 + 40).distance
+    torch.testing.assert_close(moved, 3 * MeshDistanceQuery(vertices, faces)(points).distance)
 
 
 def test_degenerate_triangles_are_segments_and_points() -> None:
@@ -87,7 +86,7 @@ def test_degenerate_triangles_are_segments_and_points() -> None:
     nearest = (closest_barycentric(points, corners)[..., None] * corners).sum(dim=1)
     torch.testing.assert_close(nearest, torch.tensor([2.0, 0, 0], dtype=torch.float64).repeat(4, 1))
     vertices, faces = corners.reshape(-1, 3), torch.arange(12).reshape(4, 3)
-    assert point_to_mesh_distance(points[:1], vertices, faces).distance.item() == pytest.approx(1.0)
+    assert MeshDistanceQuery(vertices, faces)(points[:1]).distance.item() == pytest.approx(1.0)
 
 
 def test_gradients() -> None:
@@ -95,40 +94,38 @@ def test_gradients() -> None:
     points = torch.randn(12, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64) * 2
     points.requires_grad_()
     vertices.requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda p, v: point_to_mesh_distance(p, v, faces).distance, (points, vertices)
-    )
-    slope = torch.autograd.grad(point_to_mesh_distance(points, vertices, faces).distance.sum(), points)[0]
+    assert torch.autograd.gradcheck(lambda p, v: MeshDistanceQuery(v, faces)(p).distance, (points, vertices))
+    slope = torch.autograd.grad(MeshDistanceQuery(vertices, faces)(points).distance.sum(), points)[0]
     torch.testing.assert_close(slope.norm(dim=1), torch.ones(12, dtype=torch.float64))
 
 
 def test_float32_no_points_and_wrong_shapes() -> None:
     vertices, faces = mesh(trimesh.creation.icosphere(subdivisions=2), torch.float32)
     points = torch.randn(50, 3) * 0.3 + torch.tensor([100.0, 0, 0])
-    answer = point_to_mesh_distance(points, vertices + torch.tensor([100.0, 0, 0]), faces)
+    answer = MeshDistanceQuery(vertices + torch.tensor([100.0, 0, 0]), faces)(points)
     assert answer.distance.dtype == torch.float32 and answer.face_index.dtype == torch.int64
     assert (
         answer.distance - (1 - (points - torch.tensor([100.0, 0, 0])).norm(dim=1)).abs()
     ).abs().max() < 0.05
-    empty = point_to_mesh_distance(points[:0], vertices, faces)
+    empty = MeshDistanceQuery(vertices, faces)(points[:0])
     assert empty.distance.shape == (0,) and empty.barycentric.shape == (0, 3)
     with pytest.raises(ValueError, match=r"points must be \[N, 3\]; got \(2, 50, 3\)"):
-        point_to_mesh_distance(points.expand(2, -1, -1), vertices, faces)
+        MeshDistanceQuery(vertices, faces)(points.expand(2, -1, -1))
     with pytest.raises(ValueError, match="at least one triangle"):
-        point_to_mesh_distance(points, vertices, faces[:0])
+        MeshDistanceQuery(vertices, faces[:0])(points)
 
 
 def test_accelerated_equals_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("kaolin", reason="kaolin is not installed", exc_type=ImportError)
     if not torch.cuda.is_available():
         pytest.skip("kaolin's kernel needs CUDA")
-    monkeypatch.setenv("JIFF_OPS", "kaolin")
     vertices, faces = (part.cuda() for part in mesh(trimesh.creation.torus(2.0, 0.7), torch.float32))
     points = torch.randn(500, 3, device="cuda") * 2
     gradients = []
-    for run in (point_to_mesh_distance, point_to_mesh_distance_torch):
+    for choice in ("kaolin", "torch"):
+        monkeypatch.setenv("JIFF_OPS", choice)
         ours = points.clone().requires_grad_()
-        distance = run(ours, vertices, faces).distance
+        distance = MeshDistanceQuery(vertices, faces)(ours).distance
         distance.sum().backward()
         gradients.append((distance.detach(), ours.grad))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)

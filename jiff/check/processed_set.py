@@ -15,7 +15,7 @@ from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.param_io import read_param
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
-from jiff.geometry.closest import ClosestPointQuery
+from jiff.geometry.closest import MeshBvh
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
 from jiff.render.gbuffer import render_gbuffer
@@ -225,7 +225,7 @@ def _check_face(item: CheckItem, dataset: ProcessedSet, data: SubjectData, requi
             "The face mesh lies nowhere near the scan; run `jiff data face --overwrite` for this subject."
         )
         return
-    distance = ClosestPointQuery(data.mesh.vertices, data.mesh.faces[near]).query(data.face.vertices).distance
+    distance = MeshBvh(data.mesh.vertices, data.mesh.faces[near]).closest(data.face.vertices).distance
     median, ninth = (float(np.percentile(distance, q)) for q in (50, 90))
     item.facts["face_distance"] = {"median": round(median, 3), "p90": round(ninth, 3)}
     if median > MAX_FACE_DISTANCE[0] or ninth > MAX_FACE_DISTANCE[1]:

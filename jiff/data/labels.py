@@ -20,6 +20,7 @@ from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_mesh, fingerprint
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.raycast import RayScene
+from jiff.geometry.surface_points import points_on_surface
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,29 +153,6 @@ class LabelPool:
         return self.points_world[index], (index < middle).astype(np.float32)
 
 
-def sample_surface(
-    mesh: Mesh, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Draw points uniformly by area.
-
-    Returns:
-        points [count, 3], their triangles [count] and barycentric weights [count, 3].
-
-    Raises:
-        DatasetError: the mesh has no area.
-    """
-    area = np.linalg.norm(mesh.face_cross(), axis=1)
-    cumulative = np.cumsum(area)
-    if len(area) == 0 or not cumulative[-1] > 0:
-        raise DatasetError("The scan has no surface; export it again.")
-    index = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
-    index = np.minimum(index, len(area) - 1).astype(np.int64)
-    root, second = np.sqrt(rng.random(count)), rng.random(count)
-    weights = np.stack([1.0 - root, root * (1.0 - second), root * second], axis=1)
-    points = np.einsum("nk,nkd->nd", weights, mesh.vertices[mesh.faces[index]])
-    return points, index, weights
-
-
 def build_pool(
     mesh: Mesh,
     config: LabelPoolConfig,
@@ -197,9 +175,9 @@ def build_pool(
     low, high = mesh.bounds
     margin = _VOLUME_MARGIN_WORLD
     points = {
-        "near": sample_surface(mesh, config.near, rng)[0]
+        "near": points_on_surface(mesh, rng.random(config.near), rng)[0]
         + rng.normal(scale=config.sigma, size=(config.near, 3)),
-        "fine": sample_surface(mesh, config.fine, rng)[0]
+        "fine": points_on_surface(mesh, rng.random(config.fine), rng)[0]
         + rng.normal(scale=config.fine_sigma, size=(config.fine, 3)),
         "uniform": rng.uniform(BOX_MIN_WORLD, BOX_MAX_WORLD, (config.uniform, 3)),
         "volume": rng.uniform(low - margin, high + margin, (config.volume, 3)),
@@ -232,11 +210,6 @@ def _pool_folder(dataset: ProcessedSet, subject: str, config: LabelPoolConfig) -
     files = [dataset.geometry(subject), dataset.face_region(subject)]
     key = fingerprint(files, _VERSION, sorted(asdict(config).items()))
     return dataset.cache(subject) / f"labels_{key}"
-
-
-def has_label_pool(dataset: ProcessedSet, subject: str, config: LabelPoolConfig) -> bool:
-    """Tell whether the subject's pool is cached."""
-    return (_pool_folder(dataset, subject, config) / "pool.json").is_file()
 
 
 def label_pool(dataset: ProcessedSet, subject: str, config: LabelPoolConfig) -> LabelPool:

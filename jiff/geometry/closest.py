@@ -1,10 +1,11 @@
-"""Exact closest points on a triangle mesh, for NumPy callers; the search itself is ``jiff.ops.mesh_distance``."""
+"""Exact closest points on a triangle mesh, through the bounding volume hierarchy (BVH) of libigl."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import igl
 import numpy as np
 
 if TYPE_CHECKING:
@@ -26,40 +27,33 @@ class ClosestPoints:
     face: NDArray[np.int64]
 
 
-def closest_points(points: ArrayLike, vertices: ArrayLike, faces: ArrayLike) -> ClosestPoints:
-    """Return the closest point of a mesh to each of [N, 3] points, in float64.
+class MeshBvh:
+    """One mesh, asked for its closest points as often as one likes.
 
     Args:
-        points: [N, 3].
-        vertices: [V, 3] in the same frame and unit.
+        vertices: [V, 3], any unit.
         faces: [F, 3] indices.
 
     Raises:
         ValueError: there are no faces.
     """
-    import torch
-
-    from jiff.ops.mesh_distance import point_to_mesh_distance
-
-    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    vertices, faces = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
-    found = point_to_mesh_distance(
-        torch.from_numpy(np.ascontiguousarray(points)),
-        torch.from_numpy(np.ascontiguousarray(vertices)),
-        torch.from_numpy(np.ascontiguousarray(faces)),
-    )
-    face = found.face_index.numpy()
-    nearest = np.einsum("nk,nkd->nd", found.barycentric.numpy(), vertices[faces[face]])
-    return ClosestPoints(found.distance.numpy(), nearest, face)
-
-
-class ClosestPointQuery:
-    """One mesh, asked several times."""
 
     def __init__(self, vertices: ArrayLike, faces: ArrayLike) -> None:
-        """Args: vertices: [V, 3], any unit; faces: [F, 3] indices."""
-        self._vertices, self._faces = np.asarray(vertices), np.asarray(faces)
+        self._vertices = np.ascontiguousarray(vertices, dtype=np.float64)
+        self._faces = np.ascontiguousarray(faces, dtype=np.int64)
+        if len(self._faces) == 0:
+            raise ValueError("faces must hold at least one triangle; got none.")
+        self._tree = igl.AABB()
+        self._tree.init(self._vertices, self._faces)
 
-    def query(self, points: ArrayLike) -> ClosestPoints:
-        """Return the closest points to [N, 3] points."""
-        return closest_points(points, self._vertices, self._faces)
+    def closest(self, points: ArrayLike) -> ClosestPoints:
+        """Return the closest points to [N, 3] points in the mesh's frame and unit, in float64."""
+        points = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3)
+        if len(points) == 0:
+            return ClosestPoints(np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.int64))
+        squared, face, point = self._tree.squared_distance(self._vertices, self._faces, points)[:3]
+        return ClosestPoints(
+            np.sqrt(np.asarray(squared, dtype=np.float64).ravel()),
+            np.asarray(point, dtype=np.float64).reshape(-1, 3),
+            np.asarray(face, dtype=np.int64).ravel(),
+        )

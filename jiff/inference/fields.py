@@ -16,7 +16,7 @@ from jiff.inference.views import MultiViewQuery, View, first_view
 from jiff.models.color_query import ColorQuery
 from jiff.models.face_input import FaceInput
 from jiff.models.shape_query import ShapeQuery
-from jiff.ops.mesh_distance import point_to_mesh_distance
+from jiff.ops.mesh_distance import MeshDistanceQuery
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,7 +169,8 @@ def _face_distance(mesh: Mesh, device: torch.device) -> Callable[[Tensor], Tenso
     """Return the distance to the surface of a face model as a function of points [P, 3]."""
     vertices = torch.from_numpy(mesh.vertices.astype(np.float32)).to(device)
     faces = torch.from_numpy(np.ascontiguousarray(mesh.faces)).to(device)
-    return lambda points: point_to_mesh_distance(points, vertices, faces).distance
+    query = MeshDistanceQuery(vertices, faces)
+    return lambda points: query(points).distance
 
 
 class ColorField:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.geometry.closest import closest_points
+from jiff.geometry.closest import MeshBvh
 from jiff.metrics.measure import sample_surface
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ def icp_aligned(mesh: Mesh, target: Mesh, *, seed: int = 0, samples: int = 5000,
     """Return the mesh moved rigidly onto the target by iterated closest points (both directions, no scaling)."""
     rng = np.random.default_rng(seed)
     own, other = sample_surface(mesh, samples, rng).points, sample_surface(target, samples, rng).points
+    own_bvh, target_bvh = MeshBvh(mesh.vertices, mesh.faces), MeshBvh(target.vertices, target.faces)
     rotation, offset = np.eye(3), np.zeros(3)
     for _ in range(rounds):
         moved = own @ rotation.T + offset
-        back = closest_points((other - offset) @ rotation, mesh.vertices, mesh.faces)
+        back = own_bvh.closest((other - offset) @ rotation)
         source = np.concatenate([own, back.point])
-        goal = np.concatenate([closest_points(moved, target.vertices, target.faces).point, other])
+        goal = np.concatenate([target_bvh.closest(moved).point, other])
         new_rotation, new_offset = rigid_fit(source, goal)
         change = np.abs(new_rotation - rotation).max() + np.abs(new_offset - offset).max() / 100.0
         rotation, offset = new_rotation, new_offset

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.base.errors import MeshError
-from jiff.geometry.closest import closest_points
+from jiff.geometry.closest import MeshBvh
 from jiff.geometry.components import submesh
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
+from jiff.geometry.surface_points import points_on_surface
 from jiff.render.normal_maps import NormalMapError, normal_map_error, normal_maps
 
 if TYPE_CHECKING:
@@ -96,17 +96,9 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> SurfaceS
         MeshError: the surface has no area.
     """
     cross = mesh.face_cross()
-    doubled = np.linalg.norm(cross, axis=1)
-    if len(doubled) == 0 or doubled.sum() <= 0:
-        raise MeshError("The mesh has no area; it cannot be measured.")
-    edges = np.cumsum(doubled)
     # One random number per equal slice of the area: as uniform as independent draws, with less noise.
-    places = (np.arange(count) + rng.random(count)) / count * edges[-1]
-    face = np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1)
-    root, v = np.sqrt(rng.random(count)), rng.random(count)
-    weights = np.stack([1 - root, root * (1 - v), root * v], axis=1)
-    points = np.einsum("nk,nkd->nd", weights, mesh.vertices[mesh.faces[face]])
-    return SurfaceSamples(points, cross[face] / doubled[face, None])
+    points, face, _ = points_on_surface(mesh, (np.arange(count) + rng.random(count)) / count, rng)
+    return SurfaceSamples(points, cross[face] / np.linalg.norm(cross[face], axis=1, keepdims=True))
 
 
 def reached_from_outside(
@@ -136,6 +128,7 @@ class _Surface:
 
     mesh: Mesh
     scene: RayScene
+    bvh: MeshBvh
     normals: NDArray[np.float64]
 
     @classmethod
@@ -145,6 +138,7 @@ class _Surface:
         return cls(
             mesh,
             RayScene(mesh.vertices, mesh.faces),
+            MeshBvh(mesh.vertices, mesh.faces),
             cross / np.where(length > 0, length, 1.0),
         )
 
@@ -173,7 +167,7 @@ class _Directed:
 
     @classmethod
     def measure(cls, samples: SurfaceSamples, target: _Surface) -> _Directed:
-        found = closest_points(samples.points, target.mesh.vertices, target.mesh.faces)
+        found = target.bvh.closest(samples.points)
         cosine = np.einsum("ij,ij->i", samples.normals, target.normals[found.face])
         return cls(found.distance, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), found.point)
 

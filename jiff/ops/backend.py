@@ -16,7 +16,7 @@ ENVIRONMENT_VARIABLE = "JIFF_OPS"
 ACCELERATORS = {
     "torch_scatter": ("scatter_mean", "scatter_max"),
     "pytorch3d": ("knn", "farthest_point_sample", "ball_query"),
-    "kaolin": ("point_to_mesh_distance", "inside_sign"),
+    "kaolin": ("point_to_mesh_distance",),
 }
 """Accelerator package -> operations it can take over."""
 

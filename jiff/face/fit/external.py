@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import MeshError
-from jiff.face.fit.fitting import FaceFitter, start_from_landmarks, vertex_normals
+from jiff.face.fit.fitting import FaceFitter, start_from_landmarks
 from jiff.face.landmarks import check_five, similarity
 from jiff.face.model import MorphableModel
 from jiff.face.regions import face_regions
 from jiff.face.surface import FaceScene
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.normals import area_weighted_normals
 from jiff.render.preview import fit_camera, render_preview
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def transfer_landmarks(
     surface = scene.around(start.offset, start.rotation)
     pose = FaceFitter(reference).fit(surface, start, five_world)
     fitted = pose.vertices(reference)
-    normals = vertex_normals(vertices, triangles)
+    normals = area_weighted_normals(vertices, triangles)
     front = np.flatnonzero(normals[:, 2] > 0)
     if len(front) == 0:
         raise MeshError("the face mesh has no surface that faces +z; turn it to look along +z, y up.")
@@ -153,7 +154,7 @@ def model_of_face_mesh(
     # Five landmarks give a rough size; the fit knows better.
     vertices = vertices / size
     weight, core = face_regions(vertices, vertices[marks])
-    core &= vertex_normals(vertices, mesh.faces)[:, 2] > 0
+    core &= area_weighted_normals(vertices, mesh.faces)[:, 2] > 0
     if not core.any():
         raise MeshError(f"{name}: holds no vertices between brows and chin; give a finer mesh.")
     return _without_bases(name, vertices, mesh, marks, weight, core)

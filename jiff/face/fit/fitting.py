@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.face.landmarks import similarity
+from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,20 +104,6 @@ def start_from_landmarks(
     return FacePose(scale, rotation, offset, np.zeros(len(model.identity)), np.zeros(len(model.expression)))
 
 
-def vertex_normals(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return [V, 3] unit area-weighted normals (zero where no triangle is)."""
-    a, b, c = vertices[triangles[:, 0]], vertices[triangles[:, 1]], vertices[triangles[:, 2]]
-    cross = np.cross(b - a, c - a)
-    total = np.stack(
-        [
-            np.bincount(triangles.ravel(), np.repeat(cross[:, k], 3), minlength=len(vertices))
-            for k in range(3)
-        ],
-        axis=1,
-    )
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-
 def _rotation_of(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
@@ -201,7 +188,7 @@ class FaceFitter:
     ) -> FacePose:
         model = self.model
         vertices = pose.vertices(model)
-        normals = vertex_normals(vertices, model.triangles)
+        normals = area_weighted_normals(vertices, model.triangles)
         center = pose.offset
         count = 7 + self._basis.shape[2]
         normal_matrix, right = np.zeros((count, count)), np.zeros(count)

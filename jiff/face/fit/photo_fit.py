@@ -9,11 +9,12 @@ import numpy as np
 
 from jiff.face.detect.detector import HaarDetector, SecondOpinion
 from jiff.face.detect.locate import finds_face_at
-from jiff.face.fit.fitting import FaceFitter, FacePose, FitConfig, vertex_normals
+from jiff.face.fit.fitting import FaceFitter, FacePose, FitConfig
 from jiff.face.fit.picture_term import PictureTerm, shows_features
 from jiff.face.fit.quality import PHOTO_LIMITS, FitQuality, head_angles_deg, refusal
 from jiff.face.landmarks import five_of
 from jiff.geometry.camera import rotation_y
+from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,7 +283,7 @@ def _best_turn(
 
 def _agreement(model: MorphableModel, pose: FacePose, picture: PictureTerm, level: int) -> float:
     vertices = pose.vertices(model)
-    return picture.agreement(vertices, vertex_normals(vertices, model.triangles), level)
+    return picture.agreement(vertices, area_weighted_normals(vertices, model.triangles), level)
 
 
 def _in_world(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.face.fit.fitting import vertex_normals
+from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +126,7 @@ def measure_fit(
         five_px: projected and detected landmarks, [5, 2] each.
     """
     vertices = pose.vertices(model)
-    normals = vertex_normals(vertices, model.triangles)
+    normals = area_weighted_normals(vertices, model.triangles)
     distance, index = surface.tree.query(vertices)
     plane = surface.normals_world[index]
     along = np.abs(np.einsum("ij,ij->i", vertices - surface.points_world[index], plane))

@@ -62,14 +62,6 @@ class BaselModel:
         """Return [V, 3] RGB 0-255 of coefficients [80]."""
         return np.asarray((self.texture @ texture).reshape(-1, 3) + self.texture_mean, dtype=np.float32)
 
-    def normals(self, shape: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return [V, 3] unit normals: normalised sums of the unit normals of the (up to 8) triangles around."""
-        a, b, c = (shape[self.triangles[:, k]] for k in range(3))
-        cross = np.cross(a - b, b - c)
-        cross /= np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
-        total = np.concatenate([cross, np.zeros((1, 3), cross.dtype)])[self.neighbours].sum(1)
-        return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12), np.float32)
-
 
 def euler_rotation(angles_rad: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return [3, 3] (Rz Ry Rx)^T of (x, y, z) angles; rows of vertices are multiplied from the left."""
@@ -79,33 +71,6 @@ def euler_rotation(angles_rad: NDArray[np.float32]) -> NDArray[np.float64]:
     rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     rotation: NDArray[np.float64] = (rz @ ry @ rx).T
     return rotation
-
-
-def lit_color(
-    albedo: NDArray[np.float32], normals: NDArray[np.float32], gamma: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return [V, 3] albedo times spherical-harmonic light.
-
-    Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment Maps", 2001, eq. 10 and 13.
-
-    Args:
-        albedo: [V, 3] RGB 0-255.
-        normals: [V, 3] in the posed frame.
-        gamma: [27] nine coefficients per channel; 0.8 is added to each constant term.
-    """
-    light = gamma.reshape(3, 9).astype(np.float64).copy()
-    light[:, 0] += 0.8
-    x, y, z = normals.astype(np.float64).T
-    a0, a1, a2 = np.pi, 2 * np.pi / np.sqrt(3), 2 * np.pi / np.sqrt(8)
-    c0, c1, c2 = 1 / np.sqrt(4 * np.pi), np.sqrt(3 / (4 * np.pi)), 3 * np.sqrt(5 / (12 * np.pi))
-    basis = np.stack(
-        [
-            np.full_like(x, a0 * c0), -a1 * c1 * y, a1 * c1 * z, -a1 * c1 * x, a2 * c2 * x * y, -a2 * c2 * y * z,
-            a2 * c2 * 0.5 / np.sqrt(3) * (3 * z**2 - 1), -a2 * c2 * x * z, a2 * c2 * 0.5 * (x**2 - y**2),
-        ],
-        axis=1,
-    )  # fmt: skip
-    return np.asarray(albedo * (basis @ light.T), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

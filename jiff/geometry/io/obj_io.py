@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.files import atomic_path
-from jiff.geometry.io.obj_text import ObjData, parse_obj
-from jiff.geometry.mesh import Mesh, check_mesh
+from jiff.geometry.io.obj_text import ObjData
+from jiff.geometry.mesh import Mesh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,24 +53,6 @@ def library_paths(data: ObjData, path: Path) -> list[Path]:
         whole = path.parent / text
         found += [whole] if whole.is_file() else [path.parent / name for name in text.split()]
     return found
-
-
-def read_obj(path: Path | str) -> tuple[Mesh, list[Path]]:
-    """Read an OBJ file without its textures.
-
-    Args:
-        path: the file; polygons are fanned into triangles, negative indices are relative to the lines above.
-
-    Returns:
-        The mesh (with ``uv``, per-vertex normals when each vertex has one only, and colours from
-        ``v x y z r g b``), and the MTL files it names.
-
-    Raises:
-        MeshError: unreadable, empty or damaged file.
-    """
-    path = Path(path)
-    data = parse_obj(path)
-    return check_mesh(mesh_of(data), str(path)), library_paths(data, path)
 
 
 def _rows(prefix: str, values: NDArray[np.float64], digits: int) -> str:
