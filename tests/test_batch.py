@@ -176,8 +176,10 @@ def test_an_empty_shard_ends_well_before_and_after_the_others(tmp_path: Path) ->
         assert sum("nothing to do" in text for text in progress.infos + progress.warnings) == 1
     assert tree(data) == before
     chain(None, tmp_path / "alone", tmp_path / "whole", faces=False)
-    own = {"dataset.yaml"}
+    # Stamps name the scans.
+    own = {"dataset.yaml", "STAMPS/a/render.json", "STAMPS/b/render.json"}
     whole = tree(tmp_path / "whole")
+    assert own <= set(whole)
     assert {n: b for n, b in before.items() if n not in own} == {
         n: b for n, b in whole.items() if n not in own
     }

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PACKAGES = ("jiff", "jiff_cli")
 IMPORTED_AS = {
+    "libigl": "igl",
     "fast-simplification": "fast_simplification",
     "lightning-fabric": "lightning_fabric",
     "opencv-python-headless": "cv2",

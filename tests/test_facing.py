@@ -12,7 +12,7 @@ from render_scans import egg
 from jiff.base.errors import MeshError
 from jiff.base.progress import NullProgress
 from jiff.face.detect import facing
-from jiff.face.detect.detector import Detection
+from jiff.face.detect.detector import Detection, load_detector
 from jiff.face.detect.facing import (
     FaceDirection,
     Facing,
@@ -20,7 +20,6 @@ from jiff.face.detect.facing import (
     face_direction,
     find_facing,
 )
-from jiff.face.models.registry import load_detector
 from jiff.geometry.camera import rotation_y
 from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.geometry.orientation import facing_yaw

@@ -7,7 +7,8 @@ import pytest
 import trimesh
 
 from jiff.base.errors import DatasetError, MeshError
-from jiff.data.layout import find_scans, parse_view_name, view_name
+from jiff.data.layout import parse_view_name, view_name
+from jiff.data.scans import find_scans
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh, check_mesh
 from jiff.geometry.raycast import RayScene
@@ -112,7 +113,7 @@ def test_scan_layouts_are_found(tmp_path: pytest.TempPathFactory) -> None:
     for path in ("0001/0001.obj", "0002/mesh.glb", "rp_ann_OBJ/rp_ann_30k.obj", "loose.ply", ".hidden/x.obj"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("")
-    assert set(find_scans(tmp_path)) == {"0001", "0002", "rp_ann", "loose"}
+    assert set(find_scans(tmp_path).scans) == {"0001", "0002", "rp_ann", "loose"}
     with pytest.raises(DatasetError, match="no such folder"):
         find_scans(tmp_path / "missing")
     (tmp_path / "empty").mkdir()

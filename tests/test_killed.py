@@ -16,7 +16,8 @@ from render_scans import egg
 from jiff.base import files
 from jiff.base.files import remove_leftovers
 from jiff.base.progress import NullProgress
-from jiff.data.layout import ProcessedSet, find_scans
+from jiff.data.layout import ProcessedSet
+from jiff.data.scans import find_scans
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.options.face import FaceConfig
 from jiff.options.icp import IcpConfig
@@ -56,7 +57,7 @@ def test_leftovers_are_told_from_everything_else(tmp_path: Path) -> None:
 def test_half_a_scan_is_not_a_scan(tmp_path: Path) -> None:
     save_mesh(egg(12, 6), tmp_path / "a" / ".a.0123abcd.part.obj")
     save_mesh(egg(12, 6), tmp_path / "b" / "b.obj")
-    assert list(find_scans(tmp_path)) == ["b"]
+    assert list(find_scans(tmp_path).scans) == ["b"]
 
 
 def _prepare(scans: Path, out: Path) -> None:

@@ -14,12 +14,16 @@ from PIL import Image
 
 from jiff.base.errors import AssetError, InputError, UsageError
 from jiff.base.progress import NullProgress
+from jiff.data.face_record import FitRecord
 from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.face import FaceConfig
 from jiff.options.reconstruct import ReconstructConfig
 from jiff.photo.images import read_image
 from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
+from jiff.pipelines.face import run_face
+from jiff.pipelines.face_photos import person_complete
 from jiff.pipelines.frame_photos import Photo, find_photos
-from jiff.pipelines.reconstruct import _forget_faces_of_other_models, run_reconstruct
+from jiff.pipelines.reconstruct import run_reconstruct
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +176,7 @@ def test_real_photo_goes_through_all_steps(
     again = run_reconstruct(config, NullProgress())
     assert again.skipped == ["ryota"] and again.ok == report.ok and encoded == [1]
     # The same step by its own command, which encodes the image itself.
-    method = json.loads((tmp_path / "out" / "ryota.json").read_text())["settings"]["method"]
+    method = json.loads((tmp_path / "out" / "ryota.json").read_text())["stamp"]["settings"]["method"]
     single = {"jiff": run_eval_jiff, "pifu": run_eval_pifu}[method]
     step = config.evaluation(results_path=tmp_path / "single")
     assert list(single(step, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
@@ -181,26 +185,25 @@ def test_real_photo_goes_through_all_steps(
 
 
 def test_faces_of_another_model_are_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def load(model: str) -> None:
-        asked.append(model)
-        if model == "bfm":
-            raise AssetError("no such files.")
-
-    monkeypatch.setattr("jiff.face.models.registry.load_face_model", load)
-    photos = [Photo(tmp_path / f"{name}.jpg", tmp_path / "crops") for name in ("anny", "flame", "external")]
-    (tmp_path / "crops").mkdir()
-    for photo in photos:
-        for path in (photo.person.region, photo.person.face_mesh):
+    """Those too that a version without stamps fitted; a user's own mesh stays, and so do all where a model is missing."""
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    people = {}
+    for name in ("anny", "flame", "external"):
+        _photo(crops / f"{name}.png")
+        people[name] = Photo(crops / f"{name}.png", crops).person
+        for path in (people[name].region, people[name].face_mesh):
             path.touch()
-        photo.person.fit.write_text(json.dumps({"model": photo.name}))
+        FitRecord(name, "landmarks", None, {}).save(people[name].fit)
+    monkeypatch.setenv("JIFF_BFM", str(tmp_path / "none"))
     with pytest.raises(AssetError):
-        _forget_faces_of_other_models("bfm", photos)
-    assert all(photo.person.has_face for photo in photos)
-    _forget_faces_of_other_models("anny", photos)
-    assert asked == ["bfm", "anny"]
-    assert [photo.person.has_face for photo in photos] == [True, False, True]
+        run_face(FaceConfig(input=crops, model="bfm", jobs=1), NullProgress())
+    assert all(person.has_face for person in people.values())
+    verdicts = {name: person_complete((person, FaceConfig(input=crops))) for name, person in people.items()}
+    assert {name: bool(verdict) for name, verdict in verdicts.items()} == {
+        "anny": True, "flame": False, "external": True
+    }  # fmt: skip
+    assert verdicts["flame"].reason == "model was flame and is anny"
 
 
 def test_bad_calls(run: Path, tmp_path: Path) -> None:

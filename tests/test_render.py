@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,7 +143,7 @@ def test_a_subject_does_not_depend_on_its_company(rendered: Path, scans: Path, t
     shutil.copytree(scans / "anna", alone / "anna")
     run_render(config(alone, tmp_path / "out", jobs=4), NullProgress())
     one, two = tree(tmp_path / "out"), tree(rendered)
-    files = [name for name in one if "/anna/" in name]
+    files = [name for name in one if "/anna/" in name and not name.startswith("STAMPS")]
     assert len(files) > 10 and all(one[name] == two[name] for name in files)
 
 
@@ -207,10 +208,21 @@ def test_inputs_are_untouched(scans: Path, tmp_path: Path) -> None:
     assert tree(scans) == before
 
 
-def test_changed_settings_are_refused(rendered: Path, scans: Path) -> None:
-    for change in ({"size": 32}, {"samples": 4}, {"seed": 8}, {"light_rotation": 0.0}):
-        with pytest.raises(UsageError, match="--overwrite"):
-            run_render(config(scans, rendered, **change), NullProgress())
+@pytest.mark.parametrize("change", [{"size": 32}, {"samples": 4}, {"seed": 8}, {"light_rotation": 0.0}])
+def test_changed_settings_are_drawn_again(
+    rendered: Path, scans: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """The set ends as if it had been drawn so at once, views that were not asked for this time included."""
+    out = tmp_path / "copy"
+    shutil.copytree(rendered, out)
+    progress = NullProgress()
+    name = next(iter(change)).replace("_", " ")
+    report = run_render(config(scans, out, yaws=(0,), **change), progress)
+    assert report.results == {"anna": 1, "Jürg B": 1}
+    assert sum(f"{name} was" in text for text in progress.infos) >= 1
+    run_render(config(scans, tmp_path / "fresh", yaws=(0,), **change), NullProgress())
+    # Subjects that were held out once stay so.
+    assert {**tree(out), "val.txt": b""} == {**tree(tmp_path / "fresh"), "val.txt": b""}
 
 
 def test_bad_options(scans: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from render_scans import egg, unoccluded
 
 from jiff.base.errors import DatasetError, MeshError, UsageError
 from jiff.base.progress import NullProgress
-from jiff.data.layout import find_scans
+from jiff.data.scans import find_scans
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
 from jiff.geometry.io.obj_text import parse_obj
@@ -76,7 +76,9 @@ def test_thuman_in_any_unit(tmp_path: Path, rng: np.random.Generator, factor: fl
     results, _ = run(tmp_path / "in", tmp_path / "out")
     assert snapshot(tmp_path / "in") == before
     folder = tmp_path / "out" / "0001"
-    assert sorted(p.name for p in folder.iterdir()) == ["0001.obj", "material0.jpeg", "material0.mtl"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "0001.obj", "material0.jpeg", "material0.mtl", "rescale.json"
+    ]  # fmt: skip
     assert (folder / "material0.jpeg").read_bytes() == before["0001/skin ü.jpeg"][0]
     again = load_mesh(folder / "0001.obj")
     assert_in_frame(again)
@@ -172,7 +174,7 @@ def test_renderpeople_and_loose_files(tmp_path: Path, rng: np.random.Generator) 
     texture = (tmp_path / "out" / "rp_anna_posed_001" / "material0.jpeg").read_bytes()
     assert texture == (folder / "tex" / "rp_anna_posed_001_dif_2k.jpg").read_bytes()
     run(tmp_path / "in")
-    scans = find_scans(tmp_path / "in")
+    scans = find_scans(tmp_path / "in").scans
     assert scans["odd one"] == tmp_path / "in" / "odd one" / "odd one.obj"
     assert scans["rp_anna_posed_001"] == folder / "rp_anna_posed_001.obj"
     assert not run_rescale(RescaleConfig(tmp_path / "in", jobs=1), NullProgress()).results

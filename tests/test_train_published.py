@@ -140,7 +140,11 @@ def test_meshes_of_a_colour_stage_are_refused() -> None:
 def test_no_option_is_dead() -> None:
     """Every field is read somewhere besides its declaration."""
     folder = Path(jiff.__file__).parent
-    files = [*folder.glob("training/*.py"), folder / "pipelines" / "train.py"]
+    files = [
+        *folder.glob("training/*.py"),
+        folder / "pipelines" / "train.py",
+        folder / "options" / "train.py",
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     read = {
         *re.findall(r"\bconfig\.(\w+)", text),

@@ -52,7 +52,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb") as handle:
+        # Windows flushes only what is open for writing.
+        with open(temporary, "r+b") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:

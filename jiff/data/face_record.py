@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jiff.data.layout import ProcessedSet
 
 FORMAT_VERSION = 1
+STAMPS = "stamps"
+"""Note of a record: stage -> stamp, see ``jiff.run.stage``."""
 PENDING_FOLDER = "icp.pending"
 """Beside ``fit.json``: what `data icp` is about to put in place."""
 
@@ -85,6 +87,19 @@ def _plain(pose: FacePose) -> dict[str, Any]:
     }
 
 
+def stored_stamp(path: Path, stage: str) -> dict[str, Any] | None:
+    """Return the stamp that a stage left in a record, None where there is none.
+
+    Raises:
+        DatasetError: the file is not such a record.
+        InputError: the file is not JSON.
+    """
+    if not path.is_file():
+        return None
+    stamps = (read_record(path).notes or {}).get(STAMPS) or {}
+    return stamps.get(stage)
+
+
 def remembered_summaries(dataset: ProcessedSet, stage: str, names: Iterable[str]) -> dict[str, Any]:
     """Return what a stage, killed before it could record them, found for subjects that are complete.
 
@@ -143,7 +158,7 @@ def read_record(path: Path | str) -> FitRecord:
             image_size=int(content.get("image_size", 512)),
             view=view,
             start=_pose(content.get("start")),
-            notes={k: content[k] for k in ("method", "icp", "align", "summary") if k in content},
+            notes={k: content[k] for k in ("method", "icp", "align", "summary", STAMPS) if k in content},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(

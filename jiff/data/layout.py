@@ -1,4 +1,4 @@
-"""Paths of a processed set, drop-in compatible with data made by the published scripts (DESIGN 4)."""
+"""Paths of a processed set, drop-in compatible with data made by the published scripts."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ class ProcessedSet:
         """Yaws usable for training, one per line (.txt)."""
         return self.root / "FILE_NUMBER" / subject / "number.txt"
 
+    def render_stamp(self, subject: str) -> Path:
+        """With what the subject was rendered (.json)."""
+        return self.root / "STAMPS" / subject / "render.json"
+
     def cache(self, subject: str) -> Path:
         """Folder of rebuildable binary data of a subject."""
         return self.root / "CACHE" / subject
@@ -145,52 +149,13 @@ class ProcessedSet:
         stems = [p.stem for p in folder.glob("*.jpg") if not p.name.startswith(".")]
         return sorted(stems, key=parse_view_name)
 
+    def has_views(self, subject: str) -> bool:
+        """Tell whether anything of the subject was rendered."""
+        folder = self.root / "RENDER" / subject
+        return folder.is_dir() and any(not path.name.startswith(".") for path in folder.glob("*.jpg"))
+
     def validation_subjects(self) -> list[str]:
         """Return the held-out subjects named in ``val.txt`` (none when it is absent)."""
         if not self.val_list.is_file():
             return []
         return [line.strip() for line in read_text(self.val_list).splitlines() if line.strip()]
-
-
-def find_scans(root: Path, *, may_lack: bool = False) -> dict[str, Path]:
-    """Return subject name -> mesh file of a folder of raw scans.
-
-    Accepted: ``ROOT/<subject>/<subject>.obj`` (THuman2.0), ``ROOT/<name>_OBJ/*.obj`` (RenderPeople, subject is
-    ``<name>``, the largest file named after it), ``ROOT/<subject>/`` with a single OBJ, PLY or GLB, and mesh files directly in ROOT.
-
-    Args:
-        root: the folder.
-        may_lack: others are still making the scans (shards): a folder without any is no error.
-
-    Raises:
-        DatasetError: missing or empty folder.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; give the folder that holds the scans.")
-    suffixes = (".obj", ".ply", ".glb")
-    found: dict[str, Path] = {}
-    for entry in sorted(root.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_file() and entry.suffix.lower() in suffixes:
-            found.setdefault(entry.stem, entry)
-        elif entry.is_dir():
-            name = entry.name.removesuffix("_OBJ")
-            # Hidden files are what a killed writer left, or a file manager.
-            visible = [p for p in entry.iterdir() if not p.name.startswith(".")]
-            meshes = [p for p in visible if p.suffix.lower() in suffixes and p.is_file()]
-            # OBJ first: that is what `jiff data rescale` leaves beside a PLY or GLB.
-            meshes.sort(key=lambda p: (p.suffix.lower() != ".obj", p.name))
-            preferred = [p for p in meshes if p.stem in (entry.name, name)]
-            variants = [p for p in meshes if p.stem.startswith(name)]
-            if preferred or len(meshes) == 1:
-                found[name] = (preferred or meshes)[0]
-            elif variants:
-                # RenderPeople: the same scan at several resolutions.
-                found[name] = max(variants, key=lambda p: (p.suffix.lower() == ".obj", p.stat().st_size))
-    if not found and not may_lack:
-        raise DatasetError(
-            f"{root}: holds no scans; expected <subject>/<subject>.obj folders or OBJ, PLY or GLB files directly inside."
-        )
-    return found

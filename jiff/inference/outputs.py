@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.base.errors import UsageError
+from jiff.base.errors import InputError, UsageError
 from jiff.base.files import read_json, write_json
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
 from jiff.geometry.io.mesh_io import save_image, save_mesh
@@ -121,18 +121,16 @@ def texture_name(name: str) -> str:
     return f"{name}_texture.png"
 
 
-def is_complete(
-    folder: Path,
-    name: str,
-    formats: tuple[str, ...],
-    settings: dict[str, Any],
-    asset: AssetOptions | None = None,
-) -> bool:
-    """Tell whether a result is there and was made with the same settings."""
+def has_result(folder: Path, name: str, formats: tuple[str, ...], asset: AssetOptions | None = None) -> bool:
+    """Tell whether all files of a result are there, those too that its sidecar names."""
     files = result_files(folder, name, formats, asset)
     if not all(path.is_file() for path in files):
         return False
-    stored = read_json(files[-1])
-    if not isinstance(stored, dict) or stored.get("settings") != settings:
+    try:
+        stored = read_json(files[-1])
+    except InputError:
+        # The sidecar is damaged: done again.
         return False
-    return all((folder / str(file)).is_file() for file in stored.get("files", []))
+    return isinstance(stored, dict) and all(
+        (folder / str(file)).is_file() for file in stored.get("files", [])
+    )

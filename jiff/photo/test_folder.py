@@ -1,4 +1,4 @@
-"""The test folder: one image and mask per person, to which the face steps add a box and a face mesh (DESIGN 4)."""
+"""The test folder: one image and mask per person, to which the face steps add a box and a face mesh."""
 
 from __future__ import annotations
 
@@ -54,6 +54,17 @@ class PersonFiles:
     def unaligned_face_mesh(self) -> Path:
         """Face model as it was before it was brought onto the coarse reconstruction."""
         return self.image.with_name(f"{self.name}_mesh_unaligned.obj")
+
+    @property
+    def landmarks(self) -> Path:
+        """Landmarks that the user gives (optional)."""
+        return self.image.with_name(f"{self.name}_landmarks.txt")
+
+    @property
+    def overlay(self) -> Path:
+        """Picture of the fitted face in the photo."""
+        # Not beside the photo: every image of a test folder counts as a person.
+        return self.image.parent / "overlays" / f"{self.name}.png"
 
     @property
     def has_face(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,24 +10,28 @@ import numpy as np
 
 from jiff.base.errors import FitError, InputError
 from jiff.base.files import write_bytes
-from jiff.data.face_record import FitRecord, read_record
+from jiff.data.face_record import STAMPS, FitRecord, read_record, stored_stamp
 from jiff.face.fit.coarse_fit import COARSE_FIT, fit_coarse
 from jiff.face.fit.external import model_of_mesh
 from jiff.face.fit.fitting import FaceFitter, FacePose
 from jiff.face.fit.overlay import overlay_picture
 from jiff.face.fit.picture_term import PictureTerm, shows_features
 from jiff.face.models.registry import load_face_model
+from jiff.face.prior_files import write_face
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh, save_image
 from jiff.options.align import AlignConfig
+from jiff.options.face_models import face_model_names
 from jiff.photo.test_folder import list_people, read_person
-from jiff.pipelines.face import overlay_path, write_face
 from jiff.run.parallel import BatchReport, default_jobs, run_batch
+from jiff.run.stage import Stamp, Verdict, file_fingerprint
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.photo.test_folder import PersonFiles
+
+_FORMAT = 1
 
 
 def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
@@ -77,25 +80,20 @@ def coarse_mesh_path(folder: Path, name: str) -> Path:
     )
 
 
-def _stamp(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def _stamp(person: PersonFiles, coarse: Path, config: AlignConfig) -> Stamp:
+    """Return what decides an alignment; the mesh is the aligned one: another face was fitted since, or it is as we left it."""
+    inputs = {"coarse mesh": coarse, "face mesh": person.face_mesh, "photo": person.image}
+    return Stamp("align", _FORMAT, {"box_margin": config.box_margin}, inputs)
 
 
-def _is_aligned(item: tuple[PersonFiles, AlignConfig]) -> bool:
+def _is_aligned(item: tuple[PersonFiles, AlignConfig]) -> Verdict:
     person, config = item
-    if config.overwrite or not person.unaligned_face_mesh.is_file() or not person.fit.is_file():
-        return False
-    notes = read_record(person.fit).notes or {}
-    aligned = notes.get("align") or {}
-    try:
-        coarse = coarse_mesh_path(config.pifu, person.name)
-    except InputError:
-        return False
-    return bool(aligned) and aligned == {
-        **aligned,
-        "coarse": _stamp(coarse),
-        "mesh": _stamp(person.face_mesh),
-    }
+    if config.overwrite or not person.unaligned_face_mesh.is_file():
+        return Verdict(False)
+    stored = stored_stamp(person.fit, "align")
+    if stored is None:
+        return Verdict(False)
+    return _stamp(person, coarse_mesh_path(config.pifu, person.name), config).judge(stored, True)
 
 
 def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
@@ -105,18 +103,16 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     coarse = load_mesh(coarse_path, texture=False)
     record = read_record(person.fit) if person.fit.is_file() else None
     # A face newer than the kept one was fitted again: it is the new start.
-    earlier = (record.notes or {}).get("align") if record is not None else None
-    fresh = (
-        not person.unaligned_face_mesh.is_file()
-        or earlier is None
-        or earlier.get("mesh") != _stamp(person.face_mesh)
+    earlier = stored_stamp(person.fit, "align")
+    fresh = not person.unaligned_face_mesh.is_file() or (
+        earlier is None or earlier["inputs"]["face mesh"]["blake2b"] != file_fingerprint(person.face_mesh)
     )
     face = load_mesh(person.face_mesh if fresh else person.unaligned_face_mesh, texture=False)
     model = start = None
     five = None
     image = read_person(person)
     camera = Camera(size=image.rgb.shape[0])
-    if record is not None and record.start is not None and record.model in ("anny", "bfm", "flame"):
+    if record is not None and record.start is not None and record.model in face_model_names():
         model = load_face_model(record.model)
         start = record.start
         same = len(model.mean) == len(face.vertices) and len(start.identity) == len(model.identity)
@@ -141,15 +137,18 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
         write_bytes(person.unaligned_face_mesh, person.face_mesh.read_bytes())
     aligned = replace(face, vertices=fit.pose.vertices(model), normals=None)
     write_face(aligned, person.face_mesh, person.region, camera, config.box_margin)
-    note = {"coarse": _stamp(coarse_path), "mesh": _stamp(person.face_mesh), "reason": fit.reason}
     saved = record or FitRecord(model.name, "the mesh that was there", None, {})
+    stamps = {
+        **((saved.notes or {}).get(STAMPS) or {}),
+        "align": _stamp(person, coarse_path, config).taken(person.image.parent),
+    }
     replace(
         saved, pose=fit.pose if saved.start is not None else None, quality=fit.quality.to_dict(),
-        notes={"method": fit.method, "align": note},
+        notes={"method": fit.method, "align": {"reason": fit.reason}, STAMPS: stamps},
     ).save(person.fit)  # fmt: skip
     if config.overlays:
         picture = overlay_picture(image.rgb, camera, aligned, five)
-        save_image(overlay_path(person.image), picture)
+        save_image(person.overlay, picture)
     q = fit.quality
     return {
         "method": fit.method, "reason": fit.reason, "median_cm": round(q.median, 3), "p90_cm": round(q.p90, 3),

@@ -11,14 +11,16 @@ from jiff.base.files import write_json
 from jiff.check.item import FIX, REJECT
 from jiff.check.processed_set import check_subject
 from jiff.check.scan import check_scan, scan_tiles
+from jiff.check.staleness import stale_stages
 from jiff.check.tiles import subject_tiles
-from jiff.data.layout import ProcessedSet, find_scans
+from jiff.data.layout import ProcessedSet
+from jiff.data.scans import find_scans
 from jiff.geometry.io.mesh_io import save_image
 from jiff.options.batch import BatchOptions
 from jiff.options.check import CheckConfig
 from jiff.render.preview import contact_sheet
 from jiff.run.batch import plan_batch
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import add_not_taken, run_batch
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -44,6 +46,8 @@ def _check_subject(item: tuple[str, Path, bool], *, silhouettes: int, face: bool
     name, root, pictures = item
     dataset = ProcessedSet(root)
     result, data = check_subject(dataset, name, silhouettes=silhouettes, face=face)
+    for sentence in stale_stages(dataset, name):
+        result.fix(sentence)
     if pictures:
         result.tiles = subject_tiles(dataset, name, data, _TILE)
     return result
@@ -103,7 +107,12 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     """
     root = Path(config.root)
     processed = ProcessedSet(root).exists()
-    pairs = [(name, root) for name in _set_subjects(root)] if processed else list(find_scans(root).items())
+    not_taken: dict[str, str] = {}
+    if processed:
+        pairs = [(name, root) for name in _set_subjects(root)]
+    else:
+        found = find_scans(root)
+        pairs, not_taken = list(found.scans.items()), found.not_taken
     step = -(-len(pairs) // _MAX_SHEET)
     pictures = config.contact_sheet is not None
     items = [(name, (name, path, pictures and k % step == 0)) for k, (name, path) in enumerate(pairs)]
@@ -117,6 +126,7 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     plan = plan_batch(BatchOptions(jobs=config.jobs), [name for name, _ in items], worker_gib=WORKER_GIB)
     report = run_batch(work, items, plan=plan, progress=progress, title="Checking")
     checked: list[CheckItem] = list(report.results.values())
+    add_not_taken(report, not_taken, plan, progress)
     for item in checked:
         if item.verdict == REJECT:
             report.failures[item.name] = item.sentence()

@@ -14,7 +14,7 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference.fields import FacePrior
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
-from jiff.inference.outputs import check_formats, is_complete, write_result
+from jiff.inference.outputs import check_formats, has_result, write_result
 from jiff.inference.person import PersonOptions, reconstruct_person
 from jiff.inference.provenance import provenance, quality
 from jiff.inference.views import View
@@ -22,6 +22,7 @@ from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
 from jiff.options.inference import FineInferenceConfig
 from jiff.photo.test_folder import PersonFiles, list_people, read_person
 from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jiff.inference.networks import NetworkFiles, Networks
     from jiff.models.shape import ShapeFeatures
 
+_FORMAT = 1
 SUMMARY_NAME = "summary.json"
 """What became of each person of a run."""
 
@@ -51,14 +53,6 @@ def read_prior(person: PersonFiles) -> FacePrior:
     box = FaceBox.from_region_file(person.region, Camera())
     mesh = load_mesh(person.face_mesh, texture=False)
     return FacePrior(mesh, (box.xmin, box.xmax, box.ymin, box.ymax))
-
-
-def _stamp(path: Path) -> list[int] | None:
-    """Return what tells one state of an input file from another."""
-    if not path.is_file():
-        return None
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 class Evaluation:
@@ -136,21 +130,16 @@ class Evaluation:
         """Give the memory of encoded images back."""
         self._features.clear()
 
-    def settings(self, person: PersonFiles) -> dict[str, Any]:
+    def stamp(self, person: PersonFiles) -> Stamp:
         """Return what decides the bytes of a result."""
-        inputs = [person.image, person.mask]
+        inputs = {"photo": person.image, "mask": person.mask}
         if self.method == "jiff":
-            inputs += [person.region, person.face_mesh]
-        views = self.views.get(person.name, [])
-        return {
-            **(
-                {"views": {f"{yaw:g}": [_stamp(f.image), _stamp(f.mask)] for yaw, f in views}}
-                if views
-                else {}
-            ),
+            inputs |= {"face box": person.region, "face mesh": person.face_mesh}
+        for yaw, files in self.views.get(person.name, []):
+            inputs |= {f"view at {yaw:g}": files.image, f"mask of the view at {yaw:g}": files.mask}
+        settings = {
             "method": self.method,
             "networks": self.fingerprints,
-            "inputs": {path.name: _stamp(path) for path in inputs},
             "resolution": self.config.resolution,
             "precision": self.config.precision,
             "format": list(self.formats),
@@ -158,18 +147,15 @@ class Evaluation:
             "raw": self.config.raw,
             "asset": to_plain(self.config.asset),
         }
+        return Stamp("reconstruct", _FORMAT, settings, inputs)
 
-    def is_complete(self, person: PersonFiles) -> bool:
+    def is_complete(self, person: PersonFiles) -> Verdict:
         """Tell whether a person's result is there and was made with these settings."""
         if self.config.overwrite:
-            return False
-        try:
-            return is_complete(
-                self.folder, person.name, self.formats, self.settings(person), self.config.asset
-            )
-        except InputError:
-            # The sidecar is damaged: done again.
-            return False
+            return Verdict(False)
+        there = has_result(self.folder, person.name, self.formats, self.config.asset)
+        stored = read_stamp(self.folder / f"{person.name}.json")
+        return self.stamp(person).judge(None if stored is None else dict(stored.get("stamp") or {}), there)
 
     def prepare(self, people: list[PersonFiles]) -> None:
         """Load the networks if anybody needs them, and make the folder.
@@ -186,6 +172,7 @@ class Evaluation:
             raise InputError(
                 f"{person.image}: its record would be replaced by the run's {SUMMARY_NAME}; rename the image."
             )
+        stamp = self.stamp(person).taken(person.image.parent)
         pixels = read_person(person)
         prior = read_prior(person) if self.method == "jiff" else None
         views = self.views.get(person.name, [])
@@ -211,7 +198,7 @@ class Evaluation:
             self.progress.warn(f"{person.name}: {note}")
         sidecar = {
             "name": person.name,
-            "settings": self.settings(person),
+            "stamp": stamp,
             "numbers": result.numbers,
             "notes": result.notes,
             **(self.finish(person.name, mesh) if self.finish is not None else {}),

@@ -12,40 +12,35 @@ from jiff.base.errors import DatasetError, FitError
 from jiff.base.files import remove_leftovers, write_text
 from jiff.data.dataset_file import record_stage
 from jiff.data.face_data import frontal_camera
-from jiff.data.face_record import PENDING_FOLDER, FitRecord, remembered_summaries
+from jiff.data.face_record import PENDING_FOLDER, STAMPS, FitRecord, remembered_summaries
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.mesh_cache import cached_mesh
 from jiff.data.param_io import read_param
-from jiff.face.box import FaceBox
-from jiff.face.detect.detector import Detection
-from jiff.face.detect.locate import finds_face_at, locate_face
+from jiff.face.detect.detector import load_detector
+from jiff.face.detect.locate import finds_face_at
 from jiff.face.fit.appearance import face_colors, visible_share
-from jiff.face.fit.external import find_face_mesh, model_of_face_mesh
-from jiff.face.fit.fitting import FaceFitter
 from jiff.face.fit.overlay import overlay_picture
-from jiff.face.fit.photo_fit import fit_photo, landmark_quality, photo_refusal
-from jiff.face.fit.quality import RIGID_LIMITS, FitLimits
 from jiff.face.fit.scan_fit import fit_scan
-from jiff.face.landmarks import check_five, five_of, read_landmarks
-from jiff.face.models.registry import load_detector, load_face_model
+from jiff.face.models.registry import load_face_model
+from jiff.face.prior_files import write_face
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
-from jiff.geometry.io.mesh_io import load_mesh, save_image, save_mesh
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
 from jiff.options.face import FaceConfig
 from jiff.photo.images import read_image, read_mask
-from jiff.photo.test_folder import list_people, read_person
+from jiff.pipelines.face_fitter import face_stamp, fit_limits, fitter_for, judge_fit
+from jiff.pipelines.face_photos import run_test_folder
 from jiff.render.gbuffer import render_gbuffer
 from jiff.run.batch import plan_batch
 from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.stage import Stamp, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.base.progress import Progress
     from jiff.face.detect.detector import FaceDetector
-    from jiff.face.model import MorphableModel
-    from jiff.photo.test_folder import PersonFiles
 
 WORKER_GIB = 0.5
 """Most memory of a process, measured on a scan of 470,000 triangles with images of 1024 pixels."""
@@ -70,7 +65,7 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
     load_detector(config.detector_model)
     if ProcessedSet(config.input).exists():
         return _run_processed_set(config, progress)
-    return _run_test_folder(config, progress)
+    return run_test_folder(config, progress)
 
 
 def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
@@ -88,7 +83,12 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
     record_stage(
         dataset,
         "face",
-        settings={"model": config.model, "min_visible": config.min_visible, "box_margin": config.box_margin},
+        settings={
+            "model": config.model if config.face_mesh is None else "external mesh",
+            "box_margin": config.box_margin,
+            "min_visible": config.min_visible,
+            "detect_yaws": config.detect_yaws,
+        },
         subjects={
             **remembered_summaries(dataset, "face", report.skipped),
             **report.results,
@@ -101,30 +101,59 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
     return report
 
 
-def _subject_complete(item: tuple[str, FaceConfig]) -> bool:
+def _stamp(dataset: ProcessedSet, name: str, config: FaceConfig) -> Stamp:
+    yaws = sorted({parse_view_name(view)[0] for view in dataset.views(name)})
+    settings = {"min_visible": config.min_visible, "detect_yaws": config.detect_yaws, "yaws": yaws}
+    inputs = {"scan": dataset.geometry(name)}
+    frontal = _frontal_files(dataset, name)
+    if frontal is not None:
+        inputs |= {"frontal image": frontal[0], "frontal mask": frontal[1]}
+    if config.detect_yaws:
+        firsts = [_first_view(dataset, name, yaw) for yaw in yaws]
+        inputs |= {f"image {view}": dataset.render(name, view) for view in firsts}
+    return face_stamp(config, name, inputs, **settings)
+
+
+def _subject_complete(item: tuple[str, FaceConfig]) -> Verdict:
     name, config = item
+    if config.overwrite:
+        return Verdict(False)
     dataset = ProcessedSet(config.input)
     files = (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name))
-    return not config.overwrite and all(path.is_file() for path in files)
+    there = all(path.is_file() for path in files)
+    return judge_fit(_stamp(dataset, name, config), dataset.face_report(name), there)
 
 
-def frontal_picture(
-    dataset: ProcessedSet, subject: str
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+def _first_view(dataset: ProcessedSet, name: str, yaw: int) -> str:
+    return next(view for view in dataset.views(name) if parse_view_name(view)[0] == yaw)
+
+
+def _frontal_files(dataset: ProcessedSet, subject: str) -> tuple[Path, Path] | None:
     """Return the frontal picture of a subject, the larger one where there is one, and its mask; None if not rendered."""
     frontal = [v for v in dataset.views(subject) if v.startswith("0_0_")]
     for render, mask in ((dataset.render_hi, dataset.mask_hi), (dataset.render, dataset.mask)):
         for view in frontal:
             if render(subject, view).is_file() and mask(subject, view).is_file():
-                picture = np.ascontiguousarray(read_image(render(subject, view))[..., :3])
-                return picture, read_mask(mask(subject, view), (picture.shape[0], picture.shape[1]))
+                return render(subject, view), mask(subject, view)
     return None
+
+
+def frontal_picture(
+    dataset: ProcessedSet, subject: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Return the pixels of the frontal picture of a subject and its mask; None if it was not rendered."""
+    files = _frontal_files(dataset, subject)
+    if files is None:
+        return None
+    picture = np.ascontiguousarray(read_image(files[0])[..., :3])
+    return picture, read_mask(files[1], (picture.shape[0], picture.shape[1]))
 
 
 def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     """Fit one subject and write its files; return a plain summary."""
     name, config = item
     dataset = ProcessedSet(config.input)
+    stamp = _stamp(dataset, name, config).taken(dataset.root)
     camera = frontal_camera(dataset, name)
     scan = cached_mesh(dataset, name)
     scene = FaceScene(scan)
@@ -138,7 +167,7 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     model = fitter.model
     try:
         fit = fit_scan(
-            fitter, scene, camera, picture, mask, load_detector(config.detector_model), _limits(config)
+            fitter, scene, camera, picture, mask, load_detector(config.detector_model), fit_limits(config)
         )
     except FitError as error:
         for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
@@ -178,7 +207,7 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
         five_px=detection.points_px if in_picture else None,
         image_size=fit.evidence.camera.size,
         view=fit.view,
-        notes={"summary": {"face": summary}},
+        notes={"summary": {"face": summary}, STAMPS: {"face": stamp}},
     )
     for path in (dataset.face_region(name), dataset.face_report(name), dataset.file_number(name)):
         remove_leftovers(path.parent)
@@ -198,124 +227,7 @@ def _found_at(
     dataset: ProcessedSet, subject: str, yaw: int, five_world: NDArray[np.float64], detector: FaceDetector
 ) -> bool:
     """Return whether the detector finds the face in the subject's first image of a yaw."""
-    view = next(view for view in dataset.views(subject) if parse_view_name(view)[0] == yaw)
+    view = _first_view(dataset, subject, yaw)
     image = np.ascontiguousarray(read_image(dataset.render(subject, view))[..., :3])
     camera = Camera.from_param(read_param(dataset.param(subject, view))).with_size(image.shape[0])
     return finds_face_at(image, camera.world_to_pixel(five_world), detector)
-
-
-def fitter_for(config: FaceConfig, name: str) -> FaceFitter:
-    """Return the fitter of a subject: of the face model, or of its own external mesh.
-
-    Raises:
-        MeshError: the external mesh is missing or shows no face.
-    """
-    if config.face_mesh is None:
-        return FaceFitter(load_face_model(config.model))
-    path = find_face_mesh(config.face_mesh, name)
-    mesh = load_mesh(path, texture=False)
-    detector = load_detector(config.detector_model)
-    return FaceFitter(model_of_face_mesh(mesh, str(path), detector, load_face_model("anny")))
-
-
-def _limits(config: FaceConfig) -> FitLimits:
-    return FitLimits() if config.face_mesh is None else RIGID_LIMITS
-
-
-def write_face(face: Mesh, mesh_path: Path, region_path: Path, camera: Camera, margin: float) -> None:
-    """Write a fitted face and its box."""
-    save_mesh(face, mesh_path)
-    FaceBox.around(face.vertices, margin).to_region_file(region_path, camera)
-
-
-def _run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
-    people = list_people(config.input, config.names)
-    report = run_batch(
-        _fit_person,
-        [(person.name, (person, config)) for person in people],
-        plan=plan_batch(config, [person.name for person in people], worker_gib=WORKER_GIB),
-        progress=progress,
-        title="Fitting faces",
-        is_complete=_person_complete,
-    )
-    if report.results:
-        report.outputs.append(str(config.input))
-    return report
-
-
-def _person_complete(item: tuple[PersonFiles, FaceConfig]) -> bool:
-    person, config = item
-    return person.has_face and not config.overwrite
-
-
-def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
-    """Find the face of one photo, place the model by its landmarks, write its files; return a plain summary."""
-    person, config = item
-    pixels = read_person(person)
-    size = pixels.rgb.shape[0]
-    camera = Camera(size=size)
-    model: MorphableModel = fitter_for(config, person.name).model
-    stem = person.image.with_name
-    try:
-        given = stem(f"{person.name}_landmarks.txt")
-        if given.is_file():
-            points = read_landmarks(given)
-            five = five_of(points)
-            wrong = check_five(five)
-            if wrong is not None:
-                raise FitError(f"{given}: {wrong}; mend the landmarks or delete the file.")
-            box = np.concatenate([points.min(0), points.max(0)])
-            detection = Detection(box, five, 1.0, "given")
-        else:
-            detection = locate_face(pixels.rgb, pixels.mask, load_detector(config.detector_model))
-            points = detection.points_px
-        pose, quality = fit_photo(model, camera, pixels.rgb, pixels.mask, points, detection.evidence)
-        method = "landmarks" if quality.picture is None else "picture"
-        reader = None
-        if model.name == "bfm":
-            from jiff.face.models.coeff_fit import load_reader
-
-            reader = load_reader()
-        if reader is not None:
-            pose = reader.place(model, *reader.read(pixels.rgb, detection.points_px), camera)
-            quality = landmark_quality(model, pose, camera, detection.points_px)
-            method = "coefficients"
-        fitted_px = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
-        why = photo_refusal(quality, pixels.rgb, detection, fitted_px)
-        if why is not None:
-            raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
-    except FitError as error:
-        person.forget_face()
-        overlay_path(person.image).unlink(missing_ok=True)
-        FitRecord(model.name, "none", None, {}, refused=str(error)).save(person.fit)
-        raise FitError(f"{person.image}: {error}") from error
-    vertices = pose.vertices(model)
-    colors = face_colors(model, vertices, pixels.rgb, pixels.mask, camera)
-    face = Mesh(vertices, model.triangles, colors=colors)
-    write_face(face, person.face_mesh, person.region, camera, config.box_margin)
-    person.unaligned_face_mesh.unlink(missing_ok=True)
-    measured = {
-        k: v
-        for k, v in quality.to_dict().items()
-        if k not in ("median", "p90", "features_p90", "overlap", "inliers")
-    }
-    FitRecord(
-        model.name, f"{detection.evidence} landmarks of the photo", pose, measured,
-        five_px=detection.points_px, image_size=size, start=pose,
-        notes={"method": method},
-    ).save(person.fit)  # fmt: skip
-    if config.overlays:
-        picture = overlay_picture(pixels.rgb, camera, face, detection.points_px)
-        save_image(overlay_path(person.image), picture)
-    return {
-        "evidence": detection.evidence,
-        "landmark_px": measured["landmark_px"],
-        "yaw_deg": measured["yaw_deg"],
-        "picture": measured["picture"],
-    }
-
-
-def overlay_path(image: Path) -> Path:
-    """Return where the overlay picture of a photo goes."""
-    # Not beside the photo: every image of a test folder counts as a person.
-    return image.parent / "overlays" / f"{image.stem}.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import uuid
 from dataclasses import replace
@@ -15,23 +14,33 @@ from jiff.base.errors import DatasetError, FitError
 from jiff.base.files import atomic_folder, remove_leftovers, write_bytes
 from jiff.data.dataset_file import record_stage
 from jiff.data.face_data import frontal_camera
-from jiff.data.face_record import PENDING_FOLDER, FitRecord, read_record, remembered_summaries
+from jiff.data.face_record import (
+    PENDING_FOLDER,
+    STAMPS,
+    FitRecord,
+    read_record,
+    remembered_summaries,
+    stored_stamp,
+)
 from jiff.data.layout import ProcessedSet
 from jiff.data.mesh_cache import cached_mesh
 from jiff.face.fit.external import model_of_mesh
 from jiff.face.fit.fitting import FaceFitter, FacePose
 from jiff.face.fit.quality import FitLimits, measure_fit, refusal
 from jiff.face.models.registry import load_face_model
+from jiff.face.prior_files import write_face
 from jiff.face.surface import FaceScene
 from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.face_models import face_model_names
 from jiff.options.icp import IcpConfig
-from jiff.pipelines.face import write_face
 from jiff.run.batch import plan_batch
 from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.stage import Stamp, Verdict
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
 
+_FORMAT = 1
 WORKER_GIB = 0.4
 """Most memory of a process, measured on a scan of 470,000 triangles."""
 
@@ -70,8 +79,11 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
     return report
 
 
-def _stamp(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def _stamp(dataset: ProcessedSet, name: str, config: IcpConfig, mesh: Path) -> Stamp:
+    """Return what decides a refinement; ``mesh`` is the refined one, so that a replaced mesh is refined again."""
+    return Stamp(
+        "icp", _FORMAT, {"box_margin": config.box_margin}, {"scan": dataset.geometry(name), "face mesh": mesh}
+    )
 
 
 def _pending(dataset: ProcessedSet, name: str) -> Path:
@@ -89,16 +101,20 @@ def _put_in_place(dataset: ProcessedSet, name: str) -> dict[str, Any]:
     return dict(summary)
 
 
-def _is_refined(item: tuple[str, IcpConfig]) -> bool:
-    """Whether the mesh on disk is the one that an earlier run left."""
+def _is_refined(item: tuple[str, IcpConfig]) -> Verdict:
+    """Whether the mesh on disk is the one that an earlier run left, refined against this scan."""
     name, config = item
     dataset = ProcessedSet(config.input)
-    if _pending(dataset, name).is_dir():
-        return False
-    if config.overwrite or not dataset.face_report(name).is_file() or not dataset.face_region(name).is_file():
-        return False
-    notes = read_record(dataset.face_report(name)).notes or {}
-    return bool(notes.get("icp")) and notes["icp"].get("mesh") == _stamp(dataset.face_mesh(name))
+    if config.overwrite or _pending(dataset, name).is_dir() or not dataset.face_region(name).is_file():
+        return Verdict(False)
+    stored = stored_stamp(dataset.face_report(name), "icp")
+    if stored is None:
+        # Refined by an earlier version, or never.
+        there = dataset.face_report(name).is_file() and "icp" in (
+            read_record(dataset.face_report(name)).notes or {}
+        )
+        return Verdict(there)
+    return _stamp(dataset, name, config, dataset.face_mesh(name)).judge(stored, True)
 
 
 def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
@@ -114,7 +130,7 @@ def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
     record = read_record(report_path) if report_path.is_file() else None
     model = None
     pose = record.pose if record is not None else None
-    if record is not None and pose is not None and record.model in ("anny", "bfm", "flame"):
+    if record is not None and pose is not None and record.model in face_model_names():
         model = load_face_model(record.model)
         fits = len(model.mean) == len(mesh.vertices) and len(pose.identity) == len(model.identity)
         if not fits or float(np.abs(pose.vertices(model) - mesh.vertices).max()) > 0.01:
@@ -158,7 +174,13 @@ def _refine_subject(item: tuple[str, IcpConfig]) -> dict[str, Any]:
         )
         notes = {
             **earlier,
-            "icp": {"moved_cm": round(moved, 5), "mesh": _stamp(mesh_path)},
+            "icp": {"moved_cm": round(moved, 5)},
+            STAMPS: {
+                **(earlier.get(STAMPS) or {}),
+                "icp": _stamp(dataset, name, config, mesh_path).taken(
+                    dataset.root, {"face mesh": dataset.face_mesh(name)}
+                ),
+            },
             "summary": {**(earlier.get("summary") or {}), "icp": summary},
         }
         if record is not None:

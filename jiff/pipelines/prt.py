@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 
 from jiff.base.errors import UsageError
 from jiff.base.files import remove_leftovers
-from jiff.data.layout import find_scans
+from jiff.data.scans import find_scans
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.raycast import RayScene
 from jiff.options.prt import PrtConfig
 from jiff.render.prt import PrtSampling, compute_prt
-from jiff.render.prt_io import BOUNCE_FOLDER, bounce_folder, has_prt, write_prt
+from jiff.render.prt_io import BOUNCE_FOLDER, STAMP_FILE, bounce_folder, has_prt, write_prt
 from jiff.run.batch import plan_batch
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.run.parallel import BatchReport
 
-_COSINE_NAMES = ("adaptive", "cosine")
+_FORMAT = 1
 WORKER_GIB = 0.5
 """Most memory of a process, measured on a scan of 470,000 triangles."""
 
@@ -50,19 +51,25 @@ def prepare_prt(mesh_path: Path, config: PrtConfig, threads: int = 1) -> PrtResu
         MeshError: the scan cannot be read.
         OutputError: the folder beside it cannot be written.
     """
-    method = "cosine" if config.sampling in _COSINE_NAMES else config.sampling
-    sampling = PrtSampling(method, config.directions, config.seed)
+    sampling = PrtSampling(config.sampling, config.directions, config.seed)
+    stamp = _stamp(mesh_path, config).taken(mesh_path.parent)
     remove_leftovers(mesh_path.parent, BOUNCE_FOLDER)
     mesh = load_mesh(mesh_path, texture=False)
     begin = perf_counter()
     prt = compute_prt(mesh, RayScene(mesh.vertices, mesh.faces), sampling, threads=threads)
     seconds = perf_counter() - begin
-    write_prt(bounce_folder(mesh_path), prt, mesh.faces)
+    write_prt(bounce_folder(mesh_path), prt, mesh.faces, stamp)
     return PrtResult(len(mesh.vertices), len(mesh.vertices) * sampling.rays, seconds)
 
 
-def _is_complete(mesh_path: Path) -> bool:
-    return has_prt(bounce_folder(mesh_path))
+def _stamp(mesh_path: Path, config: PrtConfig) -> Stamp:
+    settings = {"directions": config.directions, "sampling": config.sampling, "seed": config.seed}
+    return Stamp("prt", _FORMAT, settings, {"scan": mesh_path})
+
+
+def _is_complete(mesh_path: Path, *, config: PrtConfig) -> Verdict:
+    folder = bounce_folder(mesh_path)
+    return _stamp(mesh_path, config).judge(read_stamp(folder / STAMP_FILE), has_prt(folder))
 
 
 def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
@@ -75,9 +82,10 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
         DatasetError: the folder holds no scans.
         UsageError: an unknown sampling, or scans that share one folder.
     """
-    PrtSampling("cosine" if config.sampling in _COSINE_NAMES else config.sampling, config.directions)
+    PrtSampling(config.sampling, config.directions)
     config = config.located()
-    scans = find_scans(config.input, may_lack=config.shard is not None)
+    found = find_scans(config.input, may_lack=config.shard is not None)
+    scans = found.scans
     folders = [path.parent for path in scans.values()]
     for path in scans.values():
         if folders.count(path.parent) > 1:
@@ -92,7 +100,8 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
         plan=plan,
         progress=progress,
         title="Radiance transfer",
-        is_complete=None if config.overwrite else _is_complete,
+        is_complete=None if config.overwrite else partial(_is_complete, config=config),
     )
+    add_not_taken(report, found.not_taken, plan, progress)
     report.outputs = [str(config.input)]
     return report

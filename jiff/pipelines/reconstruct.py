@@ -6,10 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jiff.base.errors import InputError, UsageError
+from jiff.base.errors import UsageError
 from jiff.base.files import read_json, write_json
 from jiff.face.detect.detector import make_detector
-from jiff.face.models.registry import MODEL_NAMES, load_face_model
 from jiff.geometry.io.mesh_io import save_image
 from jiff.options.align import AlignConfig
 from jiff.options.face import FaceConfig
@@ -19,6 +18,7 @@ from jiff.photo.onnx_matting import MattingNetwork
 from jiff.pipelines.align import run_align
 from jiff.pipelines.evaluate import SUMMARY_NAME, Evaluation, run_evaluation, write_summary
 from jiff.pipelines.face import run_face
+from jiff.pipelines.face_photos import person_complete
 from jiff.pipelines.frame_photos import (
     FramingTools,
     Photo,
@@ -125,15 +125,7 @@ def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
     report = run_evaluation(coarse, [photo.person for photo in photos], f"Coarse reconstruction{where}")
     steps = {"coarse reconstruction": report}
     names = tuple(photo.name for photo in photos)
-    face = FaceConfig(
-        input=config.out / "crops",
-        model=config.model,
-        detector_model=config.detector_model,
-        jobs=1,
-        overwrite=config.overwrite,
-        names=names,
-    )
-    steps["face"] = run_face(face, progress)
+    steps["face"] = run_face(_face_config(config, names), progress)
     if any(photo.person.has_face for photo in photos):
         align = AlignConfig(pifu=config.out / "coarse", test=config.out / "crops", jobs=1, names=names)
         steps["alignment"] = run_align(align, progress)
@@ -143,22 +135,15 @@ def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
                 run.add_problem(name, step, found.failures[name], "plain PIFu without the face prior")
 
 
-def _forget_faces_of_other_models(model: str, photos: list[Photo]) -> None:
-    """Delete faces that an earlier run fitted with another face model; meshes of the user's own stay."""
-    for photo in photos:
-        person = photo.person
-        if not (person.has_face and person.fit.is_file()):
-            continue
-        try:
-            stored = read_json(person.fit)
-        except InputError:
-            # The alignment tells what is wrong with it.
-            continue
-        fitted = stored.get("model") if isinstance(stored, dict) else None
-        if fitted in MODEL_NAMES and fitted != model:
-            # A model that cannot be had must not cost the face that is there.
-            load_face_model(model)
-            person.forget_face()
+def _face_config(config: ReconstructConfig, names: tuple[str, ...]) -> FaceConfig:
+    return FaceConfig(
+        input=config.out / "crops",
+        model=config.model,
+        detector_model=config.detector_model,
+        jobs=1,
+        overwrite=config.overwrite,
+        names=names,
+    )
 
 
 def _coarse_resolution(config: ReconstructConfig) -> int:
@@ -231,9 +216,9 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     evaluation = run.evaluation
     evaluation.finish = finish
-    if not run.config.no_face:
-        _forget_faces_of_other_models(run.config.model, group)
-    pending = [photo for photo in group if not evaluation.is_complete(photo.person)]
+    pending = [
+        photo for photo in group if not evaluation.is_complete(photo.person) or _has_old_face(run, photo)
+    ]
     if pending and not run.config.no_face:
         _prepare_faces(run, pending, where)
     with_face = [photo.person for photo in group if photo.name not in run.problems]
@@ -251,6 +236,14 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
                     f"Reconstructed without the face prior (plain PIFu), because {reason}"
                 )
     evaluation.forget_features()
+
+
+def _has_old_face(run: _Run, photo: Photo) -> bool:
+    """Tell whether the face that made a result would be fitted in another way now."""
+    if run.config.no_face or not photo.person.has_face:
+        return False
+    face = _face_config(run.config, (photo.name,)).located()
+    return not person_complete((photo.person, face))
 
 
 def _report_several_bodies(run: _Run) -> None:

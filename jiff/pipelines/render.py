@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from jiff.base.errors import AssetError, UsageError
 from jiff.base.files import remove_leftovers, write_text
 from jiff.data.dataset_file import held_out_before, read_dataset_file, record_stage
-from jiff.data.layout import ProcessedSet, find_scans, view_name
+from jiff.data.layout import ProcessedSet, view_name
+from jiff.data.scans import find_scans
 from jiff.options.render import RenderConfig
 from jiff.pipelines.render_subject import RenderTask, is_complete, render_subject
 from jiff.render.environments import generate_environments, load_environments
 from jiff.render.gl import require_gl
 from jiff.run.batch import plan_batch
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import add_not_taken, run_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,15 +69,10 @@ def _settings(config: RenderConfig, environments_digest: str) -> dict[str, Any]:
     }
 
 
-def _agree(config: RenderConfig, dataset: ProcessedSet, settings: dict[str, Any]) -> None:
+def _recorded(dataset: ProcessedSet) -> dict[str, Any]:
+    """Return the settings of the set's earlier render, {} where none is recorded."""
     stages = read_dataset_file(dataset).get("stages", {})
-    before = stages.get("render", {}).get("settings", {}) if isinstance(stages, dict) else {}
-    for name, value in settings.items():
-        if not config.overwrite and name in before and before[name] != value:
-            raise UsageError(
-                f"{dataset.root}: was rendered with {name} {before[name]} where this run has {value}; "
-                "give --overwrite or another -o."
-            )
+    return dict(stages.get("render", {}).get("settings", {})) if isinstance(stages, dict) else {}
 
 
 def _write_validation(
@@ -103,19 +99,20 @@ def _with_gl(config: RenderConfig, progress: Progress) -> RenderConfig:
 def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     """Draw every scan of a folder into a processed set.
 
-    Views are complete when all their files are; a run that was killed goes on where it stopped and ends with the
-    same bytes. A scan that fails is reported and does not stop the others.
+    Views are complete when all their files are, drawn with the same settings of the same scan; a run that was killed
+    goes on where it stopped and ends with the same bytes. A scan that fails is reported and does not stop the others.
 
     Returns:
         The report; its results are view counts.
 
     Raises:
         DatasetError: the folder holds no scans.
-        UsageError: options that contradict each other or the set on disk.
+        UsageError: options that contradict each other.
         InputError: the environment file cannot be read.
     """
     config = config.located()
-    scans = find_scans(config.input, may_lack=config.shard is not None)
+    found = find_scans(config.input, may_lack=config.shard is not None)
+    scans = found.scans
     missing = sorted(set(config.val_subjects) - set(scans))
     if missing and config.shard is None:
         raise UsageError(f"{config.input}: holds no scan named {', '.join(missing)}; correct --val-subjects.")
@@ -134,7 +131,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     dataset = ProcessedSet(Path(config.out))
     digest = hashlib.blake2b(environments.astype("<f8").tobytes(), digest_size=8).hexdigest()
     settings = _settings(config, digest)
-    _agree(config, dataset, settings)
+    recorded = _recorded(dataset)
     plan = plan_batch(config, scans, worker_gib=WORKER_GIB)
     shared = plan.shard is not None
     if not shared:
@@ -142,7 +139,12 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     kept = [] if config.overwrite else held_out_before(dataset, shared=shared)
     record_stage(dataset, "render", settings=settings, shared=shared)
     items = [
-        (name, RenderTask(name, path, dataset.root, tuple(views), config, environments, plan.threads))
+        (
+            name,
+            RenderTask(
+                name, path, dataset.root, tuple(views), config, environments, plan.threads, settings, recorded
+            ),
+        )
         for name, path in scans.items()
     ]
     report = run_batch(
@@ -161,5 +163,6 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         names = sorted({*dataset.subjects(), *scans}) if shared else dataset.subjects()
         held_out = _write_validation(config, dataset, names, kept)
         progress.info(f"{dataset.val_list}: {len(held_out)} of {len(names)} subjects held out")
+    add_not_taken(report, found.not_taken, plan, progress)
     report.outputs = [str(dataset.root)]
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,19 @@ import cv2
 import numpy as np
 import pyexr
 
-from jiff.base.errors import DatasetError, ImageError, MeshError
+from jiff.base.errors import DatasetError, ImageError, InputError, MeshError
 from jiff.base.files import atomic_path, remove_leftovers
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.param_io import write_param
+from jiff.data.scans import scan_inputs
 from jiff.geometry.camera import CANONICAL_HALF_WIDTH, Camera, rotation_y
 from jiff.geometry.io.mesh_io import load_mesh, load_texture, save_image, save_mesh, texture_path_of
 from jiff.render.gl import GlCaster
-from jiff.render.prt_io import bounce_folder, read_prt
+from jiff.render.prt_io import STAMP_FILE, Prt, bounce_folder, read_prt
 from jiff.render.sh import environment_in_model_frame, rotate_sh
 from jiff.render.shading import ShadedScan
 from jiff.render.uvmaps import build_uv_maps
+from jiff.run.stage import BEGUN, Stamp, Verdict, begin, finish, inputs_change, read_stamp, settings_change
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _LIGHT_TURN_DEG = 36.0
 """Range of the random turn of the environment about y: 0.2 pi as published, centred at 0."""
+_FORMAT = 1
 _HEIGHT_RANGE = (144.0, 216.0)
 _TEXTURE_NAMES = ("material0.jpeg", "material0.jpg", "material0.png")
 
@@ -50,6 +53,8 @@ class RenderTask:
         config: the options.
         environments: [N, 9, 3].
         threads: views drawn at once.
+        settings: what decides the bytes of a view, besides the scan.
+        recorded: the same of the set's earlier render, for subjects without a stamp of their own.
     """
 
     subject: str
@@ -59,6 +64,8 @@ class RenderTask:
     config: RenderConfig
     environments: NDArray[np.float64]
     threads: int = 1
+    settings: dict[str, Any] = field(default_factory=dict)
+    recorded: dict[str, Any] = field(default_factory=dict)
 
 
 def view_files(task: RenderTask, view: str) -> list[Path]:
@@ -96,9 +103,39 @@ def missing_views(task: RenderTask) -> list[str]:
     return [view for view in task.views if not _present(view_files(task, view), listings)]
 
 
-def is_complete(task: RenderTask) -> bool:
-    """Tell whether all files of the subject are there."""
-    return _present(subject_files(task), {}) and not missing_views(task)
+def render_stamp(task: RenderTask, stored: dict[str, Any] | None) -> Stamp:
+    """Return what decides the bytes of a subject; larger images and further views may be added later.
+
+    Args:
+        task: the subject.
+        stored: the stamp it has, which knows the size of larger images that this run neither asks for nor changes.
+    """
+    known = ((stored or {}).get("settings") or {}).get("high_size", 0)
+    high = known if not (task.config.high_size and known) else task.config.high_size
+    transfer = bounce_folder(task.scan) / "bounce0.txt"
+    inputs = {**scan_inputs(task.scan), "radiance transfer": transfer}
+    return Stamp("render", _FORMAT, {**task.settings, "high_size": high}, inputs)
+
+
+def is_complete(task: RenderTask) -> Verdict:
+    """Tell whether all files of the subject are there and were drawn as this run would draw them."""
+    there = _present(subject_files(task), {}) and not missing_views(task)
+    stored = read_stamp(ProcessedSet(task.root).render_stamp(task.subject))
+    if stored is None and there:
+        told = settings_change(task.recorded, {k: v for k, v in task.settings.items() if k in task.recorded})
+        return Verdict(not told, told)
+    return render_stamp(task, stored).judge(stored, there)
+
+
+def _clear_views(task: RenderTask) -> None:
+    """Remove all views of a subject, those too that this run does not draw: no two views may be of different kinds."""
+    dataset = ProcessedSet(task.root)
+    begin(dataset.render_stamp(task.subject))
+    getters = (
+        dataset.param, dataset.mask, dataset.render, dataset.uv_render, dataset.render_hi, dataset.mask_hi
+    )  # fmt: skip
+    for get in getters:
+        shutil.rmtree(get(task.subject, "0_0_00").parent, ignore_errors=True)
 
 
 def load_scan(path: Path) -> Mesh:
@@ -135,6 +172,23 @@ def published_framing(mesh: Mesh) -> dict[str, Any]:
     center = np.median(mesh.vertices, axis=0)
     center[1] = 0.5 * (low[1] + high[1])
     return {"scale": np.float64(180.0 / (high[1] - low[1])), "center": center}
+
+
+def _transfer(scan: Path, face_count: int) -> Prt:
+    """Return the transfer beside a scan.
+
+    Raises:
+        InputError: it cannot be read, or the scan was turned or replaced since.
+    """
+    folder = bounce_folder(scan)
+    stored = read_stamp(folder / STAMP_FILE)
+    # Of the published script there is no stamp.
+    told = inputs_change(stored, scan.parent) if stored else ""
+    if told:
+        raise InputError(
+            f"{folder}: was made before {told.replace('its ', 'the ')}; run `jiff data prt` on the scans again."
+        )
+    return read_prt(folder, face_count)
 
 
 def view_light(task: RenderTask, view: str) -> NDArray[np.float64]:
@@ -223,14 +277,28 @@ def render_subject(task: RenderTask) -> int:
     """
     config = task.config
     _remove_leftovers(task)
+    place = ProcessedSet(task.root).render_stamp(task.subject)
+    stored = read_stamp(place)
+    stamp = render_stamp(task, stored)
+    # Begun with another stamp, or begun by clearing: what is there is of no use.
+    begun = stored is not None and BEGUN in stored
+    verdict = is_complete(task)
+    cleared = bool(verdict.reason) or (begun and bool(stamp.change(stored or {})))
+    foreign = stored is None and bool(ProcessedSet(task.root).has_views(task.subject)) and not cleared
+    taken = stamp.taken(task.root)
     mesh = load_scan(task.scan)
-    prt = read_prt(bounce_folder(task.scan), len(mesh.faces))
+    prt = _transfer(task.scan, len(mesh.faces))
     caster = None
     if config.egl:
         caster = GlCaster(mesh)
     scan = ShadedScan(mesh, prt, caster=caster)
     maps = build_uv_maps(mesh, prt, config.size, scan.texture)
     framing = published_framing(mesh)
+    if cleared:
+        _clear_views(task)
+    if not foreign:
+        taken["settings"]["high_size"] = config.high_size or taken["settings"]["high_size"]
+        begin(place, taken)
     views = list(task.views) if config.overwrite else missing_views(task)
     cv2.setNumThreads(1)
     if task.threads == 1 or caster is not None:  # a GL context belongs to one thread
@@ -243,4 +311,6 @@ def render_subject(task: RenderTask) -> int:
         caster.close()
     _write_uv_maps(task, maps)
     _write_geometry(task, mesh)
+    if not foreign:
+        finish(place, taken)
     return len(views)

@@ -12,9 +12,9 @@ import numpy as np
 
 from jiff.base.errors import DatasetError, ImageError, MeshError, UsageError
 from jiff.base.files import make_folder, remove_leftovers
-from jiff.data.layout import find_scans
+from jiff.data.scans import RESCALE_STAMP, find_scans, scan_inputs
+from jiff.face.detect.detector import load_detector
 from jiff.face.detect.facing import find_facing
-from jiff.face.models.registry import load_detector
 from jiff.geometry.camera import BODY_HEIGHT_WORLD, rotation_x, rotation_y
 from jiff.geometry.io.mesh_io import read_surface
 from jiff.geometry.io.obj_io import mesh_of
@@ -23,9 +23,10 @@ from jiff.geometry.io.scan_writer import STEM, read_record, texture_name, write_
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.orientation import up_axis
 from jiff.options.rescale import RescaleConfig
-from jiff.render.prt_io import bounce_folder
+from jiff.render.prt_io import STAMP_FILE, bounce_folder
 from jiff.run.batch import plan_batch
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.stage import Stamp, Verdict, begin, finish, read_stamp, settings_change
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,6 +124,7 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
         OutputError: the target cannot be written.
     """
     remove_leftovers(task.target.parent)
+    stamp = _stamp(task).taken(task.target.parent)
     surface = _colored(read_surface(task.source), task.source)
     data = surface.data
     earlier = read_record(task.source) or {}
@@ -156,10 +158,13 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
         "world_from_scan": whole[:3].tolist(),
     }
     surface = replace(surface, data=data)
-    if yaw or up == "z":
-        # Radiance transfer of the scan as it stood before would light it from the wrong side.
+    if (yaw or up == "z") and not (bounce_folder(task.target) / STAMP_FILE).is_file():
+        # Stamped transfer knows its scan. Published of the scan as it stood before would light it from the wrong side.
         shutil.rmtree(bounce_folder(task.target), ignore_errors=True)
+    if stamp_path(task.target).is_file():
+        begin(stamp_path(task.target))
     write_scan(surface, task.target, record, task.source)
+    finish(stamp_path(task.target), stamp)
     return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked=surface.source is None)
 
 
@@ -186,19 +191,36 @@ def _square(matrix: Any) -> NDArray[np.float64]:
     return result
 
 
-def is_rescaled(task: RescaleTask) -> bool:
+def stamp_path(target: Path) -> Path:
+    """Return where a rescaled scan keeps with what it was made."""
+    return target.with_name(RESCALE_STAMP)
+
+
+def _stamp(task: RescaleTask) -> Stamp:
+    settings = {"yaw_deg": task.yaw_deg, "frontal": task.frontal}
+    # In place the result is the scan from then on, also that of a loose file, which gets a folder of its own.
+    in_place = task.target.parent in (task.source.parent, task.source.parent / task.subject)
+    inputs = {} if in_place else scan_inputs(task.source)
+    return Stamp("rescale", _VERSION, settings, inputs)
+
+
+def is_rescaled(task: RescaleTask) -> Verdict:
     """Tell whether the target is there, with its companions, as the options ask."""
     record = read_record(task.target)
     if record is None or record.get("version") != _VERSION:
-        return False
-    same = record.get("asked_yaw_deg") == task.yaw_deg and record.get("frontal") == task.frontal
+        return Verdict(False)
+    asked = {"yaw_deg": record.get("asked_yaw_deg"), "frontal": record.get("frontal")}
+    told = settings_change(asked, {"yaw_deg": task.yaw_deg, "frontal": task.frontal})
     textures = [p for p in task.target.parent.glob(f"{STEM}.*") if p.suffix != ".mtl"]
-    return same and bool(textures) and task.target.with_name(f"{STEM}.mtl").is_file()
+    there = bool(textures) and task.target.with_name(f"{STEM}.mtl").is_file()
+    if told:
+        return Verdict(False, told)
+    return _stamp(task).judge(read_stamp(stamp_path(task.target)), there)
 
 
-def _tasks(config: RescaleConfig) -> list[tuple[str, RescaleTask]]:
+def _tasks(config: RescaleConfig, scans: dict[str, Path]) -> list[tuple[str, RescaleTask]]:
     tasks = []
-    for subject, source in find_scans(config.input, may_lack=config.shard is not None).items():
+    for subject, source in scans.items():
         if config.out is not None:
             folder = config.out / subject
         else:
@@ -228,16 +250,18 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
     if not math.isfinite(config.yaw_deg):
         raise UsageError(f"--yaw is {config.yaw_deg}; give it in degrees.")
     config = config.located()
-    tasks = _tasks(config)
+    found = find_scans(config.input, may_lack=config.shard is not None)
+    tasks = _tasks(config, found.scans)
     if len({task.target for _, task in tasks}) != len(tasks):
         raise DatasetError(f"{config.input}: two scans have the same name; rename one of them.")
     if config.shard is not None and config.out is not None:
         # The stages that follow in the same job must find the folder, though this shard may have nothing to put in.
         make_folder(config.out)
+    plan = plan_batch(config, [name for name, _ in tasks], worker_gib=WORKER_GIB)
     report = run_batch(
         rescale_scan,
         tasks,
-        plan=plan_batch(config, [name for name, _ in tasks], worker_gib=WORKER_GIB),
+        plan=plan,
         progress=progress,
         title="Rescaling",
         is_complete=None if config.overwrite else is_rescaled,
@@ -247,6 +271,7 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
             progress.info(f"{name}: {line}")
         if result.facing is not None and result.facing.doubt is not None:
             progress.warn(f"{name}: {result.facing.doubt}; look at it, and give --yaw if it is wrong.")
+    add_not_taken(report, found.not_taken, plan, progress)
     report.outputs = [str(config.out or config.input)]
     return report
 

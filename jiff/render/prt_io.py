@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jiff.base.errors import InputError
-from jiff.base.files import atomic_folder
+from jiff.base.files import atomic_folder, write_json
 from jiff.render.sh import SH_COUNT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 BOUNCE_FOLDER = "bounce"
 _COEFFICIENTS = "bounce0.txt"
 _FACES = "face.npy"
+STAMP_FILE = "stamp.json"
 # Six decimals are a thousandth of the estimator's noise.
 _ROW = " ".join(["%.6f"] * SH_COUNT) + "\n"
 
@@ -49,13 +52,19 @@ def has_prt(folder: Path) -> bool:
     return (folder / _COEFFICIENTS).is_file() and (folder / _FACES).is_file()
 
 
-def write_prt(folder: Path, coefficients: NDArray[np.floating], faces: NDArray[np.integer]) -> None:
+def write_prt(
+    folder: Path,
+    coefficients: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    stamp: Mapping[str, Any] | None = None,
+) -> None:
     """Write both files so that either both are new or none is.
 
     Args:
         folder: the ``bounce`` folder; it is replaced.
         coefficients: [N, 9].
         faces: [F, 3].
+        stamp: with what they were made, see ``jiff.run.stage``.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -64,6 +73,8 @@ def write_prt(folder: Path, coefficients: NDArray[np.floating], faces: NDArray[n
     with atomic_folder(folder) as temporary:
         (temporary / _COEFFICIENTS).write_text(text, encoding="ascii", newline="\n")
         np.save(temporary / _FACES, np.asarray(faces, dtype=np.int64))
+        if stamp is not None:
+            write_json(temporary / STAMP_FILE, dict(stamp))
 
 
 def read_prt(folder: Path, face_count: int | None = None) -> Prt:

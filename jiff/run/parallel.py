@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import JiffError, os_sentence
-from jiff.run.batch import default_jobs
+from jiff.run.batch import default_jobs, shard_of
 from jiff.run.cluster import run_tasks
+from jiff.run.stage import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jiff.base.progress import Progress
     from jiff.run.batch import BatchPlan
@@ -61,12 +62,32 @@ def _guarded(function: Callable[..., Any], item: Any) -> Outcome:
         return None, f"{type(error).__name__}: {error}", traceback.format_exc()
 
 
-def _says_complete(is_complete: Callable[[Any], bool], item: Any) -> bool:
+def _verdict(is_complete: Callable[[Any], bool | Verdict], item: Any) -> Verdict:
     try:
-        return is_complete(item)
+        answer = is_complete(item)
     except JiffError:
         # Its files are damaged: the function does them again, or says for this item alone why it cannot.
-        return False
+        return Verdict(False)
+    return answer if isinstance(answer, Verdict) else Verdict(answer)
+
+
+def _say_what_is_redone(again: dict[str, str], title: str, progress: Progress) -> None:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in again.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        shown = names[0] if len(names) == 1 else f"{len(names)} items ({names[0]}, ...)"
+        progress.info(f"{title}: {shown} done again because {reason}")
+
+
+def add_not_taken(
+    report: BatchReport, not_taken: Mapping[str, str], plan: BatchPlan, progress: Progress
+) -> None:
+    """Count what a folder holds but no stage can take among the failures; of shards each names its own."""
+    for name, reason in not_taken.items():
+        if plan.shard is None or shard_of(name, plan.shard[1]) == plan.shard[0]:
+            report.failures[name] = reason
+            progress.warn(reason)
 
 
 def _limit_threads() -> None:
@@ -155,7 +176,7 @@ def run_batch(
     plan: BatchPlan | None = None,
     progress: Progress,
     title: str,
-    is_complete: Callable[[Any], bool] | None = None,
+    is_complete: Callable[[Any], bool | Verdict] | None = None,
 ) -> BatchReport:
     """Call ``function(item)`` for each ``(name, item)``: here, in spawned processes, or on a cluster.
 
@@ -166,7 +187,7 @@ def run_batch(
         plan: where to run and which items; those not named in it are left out.
         progress: receives one bar named ``title``, a warning per failure, and what was decided.
         title: what is being done, e.g. ``"Rendering"``.
-        is_complete: when given, items for which it is true are skipped.
+        is_complete: when given, items for which it is true are skipped; of a ``Verdict`` the reason is said.
 
     Returns:
         The report; results are in the order of ``items``.
@@ -185,12 +206,16 @@ def run_batch(
         else:
             # Of the others nothing is there yet, or the folder is the wrong one.
             progress.warn(f"{part} that are there so far, so there is nothing to do.")
-    todo = []
+    todo, again = [], {}
     for name, item in items:
-        if is_complete is not None and _says_complete(is_complete, item):
+        verdict = Verdict(False) if is_complete is None else _verdict(is_complete, item)
+        if verdict:
             report.skipped.append(name)
         else:
             todo.append((name, item))
+            if verdict.reason:
+                again[name] = verdict.reason
+    _say_what_is_redone(again, title, progress)
     outcomes: dict[str, Outcome] = {}
     if plan is not None and plan.reason and len(todo) > 1:
         started = min(processes, len(todo))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -257,6 +258,12 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     both = float(np.prod(np.maximum(inner, 0)))
     total = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - both
     return both / total if total > 0 else 0.0
+
+
+@lru_cache(maxsize=4)
+def load_detector(path: Path | None = None) -> FaceDetector:
+    """Return the detector of a file, or the best one there is (see ``make_detector``), loaded once per process."""
+    return make_detector(path)
 
 
 def make_detector(given: Path | None = None) -> FaceDetector:

@@ -307,3 +307,8 @@ def morphable(basel: BaselModel) -> MorphableModel:
         fit_weight=weight,
         core=core,
     )
+
+
+def load_bfm() -> MorphableModel:
+    """Return the Basel Face Model from the assets folder as a model in world units; see ``load_basel``."""
+    return morphable(load_basel())

@@ -57,6 +57,16 @@ class CoefficientReader:
             values = self.network(batch)[0].numpy()
         return Coefficients.split(values), scale, offset
 
+    def read_pose(
+        self,
+        model: MorphableModel,
+        image_rgb: NDArray[np.uint8],
+        five_px: NDArray[np.float64],
+        camera: Camera,
+    ) -> FacePose:
+        """Return the face of a picture before the orthographic camera; see ``PhotoReader``."""
+        return self.place(model, *self.read(image_rgb, five_px), camera)
+
     def place(
         self,
         model: MorphableModel,

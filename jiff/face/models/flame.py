@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.assets.folders import assets_dir
 from jiff.base.errors import AssetError
 from jiff.base.restricted_pickle import ArrayStandIn, PlainUnpickler
+from jiff.face.detect.detector import FaceDetector, load_detector
 from jiff.face.fit.external import model_of_face_mesh
 from jiff.face.model import MorphableModel
+from jiff.face.models.anny_face import load_anny_face
 from jiff.face.models.anny_paint import paint_face
 from jiff.face.regions import face_regions
 from jiff.geometry.mesh import Mesh
@@ -19,7 +22,6 @@ from jiff.geometry.mesh import Mesh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.face.detect.detector import FaceDetector
 
 WORLD_PER_METRE = 100.0
 IDENTITY, EXPRESSION = 100, 50
@@ -176,3 +178,12 @@ def build_flame(path: Path, detector: FaceDetector, reference: MorphableModel) -
         fit_weight=weight[kept],
         core=core[kept],
     )
+
+
+def load_flame() -> MorphableModel:
+    """Return FLAME from the assets folder (``flame/generic_model.pkl``).
+
+    Raises:
+        AssetError: missing or damaged file.
+    """
+    return build_flame(assets_dir() / "flame" / "generic_model.pkl", load_detector(), load_anny_face())

@@ -1,46 +1,43 @@
-"""Face models and detectors by name, loaded once per process."""
+"""Face models by the names of ``jiff.options.face_models``, loaded once per process and only when asked for."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from jiff.assets.folders import assets_dir
-from jiff.base.errors import UsageError
-from jiff.face.detect.detector import FaceDetector, make_detector
+from jiff.face.fit.photo_reader import PhotoReader
+from jiff.face.model import MorphableModel
+from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_entry
 
-if TYPE_CHECKING:
-    from jiff.face.model import MorphableModel
 
-MODEL_NAMES = ("anny", "bfm", "flame")
+def _resolve(place: str) -> Callable[[], Any]:
+    module, function = place.split(":")
+    found: Callable[[], Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 @lru_cache(maxsize=4)
-def load_face_model(name: str = "anny") -> MorphableModel:
+def load_face_model(name: str = DEFAULT_FACE_MODEL) -> MorphableModel:
     """Return the face model called ``name``.
 
     Raises:
         UsageError: unknown name.
         AssetError: its files are missing or damaged.
     """
-    if name == "anny":
-        from jiff.face.models.anny_face import load_anny_face
-
-        return load_anny_face()
-    if name == "bfm":
-        from jiff.face.models.bfm import load_basel, morphable
-
-        return morphable(load_basel())
-    if name == "flame":
-        from jiff.face.models.flame import build_flame
-
-        path = assets_dir() / "flame" / "generic_model.pkl"
-        return build_flame(path, load_detector(), load_face_model("anny"))
-    raise UsageError(f"--model {name}: is not a face model; choose from {', '.join(MODEL_NAMES)}.")
+    model: MorphableModel = _resolve(face_model_entry(name).loader)()
+    return model
 
 
 @lru_cache(maxsize=4)
-def load_detector(path: Path | None = None) -> FaceDetector:
-    """Return the detector of a file, or the best one there is (see ``make_detector``)."""
-    return make_detector(path)
+def load_photo_reader(name: str) -> PhotoReader | None:
+    """Return the network that reads a model's coefficients off a photo, None where there is none.
+
+    Raises:
+        UsageError: unknown name.
+        AssetError: its files are damaged.
+    """
+    entry = face_model_entry(name)
+    reader: PhotoReader | None = _resolve(entry.photo_reader)() if entry.photo_reader else None
+    return reader
