@@ -19,8 +19,10 @@ from torch.utils.data import DataLoader
 from benchmarks.row import Row
 from benchmarks.set_of_people import write_set
 from jiff.data.augment import AugmentConfig
-from jiff.data.dataset import DataConfig, TrainingSet, collate
+from jiff.data.data_config import DataConfig
+from jiff.data.dataset import TrainingSet
 from jiff.data.labels import LabelPoolConfig
+from jiff.data.sample import collate
 from jiff.data.samplers import BatchOrder
 from jiff.training.memory import children, memory_bytes, private_bytes
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from jiff.data.dataset import Batch
+from jiff.data.sample import Batch
 from jiff.geometry.camera import Camera
 from jiff.models.face_input import FaceInput
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from jiff.assets import registry as asset_registry
 from jiff.assets.fetch import fetch_asset
+from jiff.assets.folders import assets_dir, cache_dir, cached_path
 from jiff.assets.registry import ASSETS, Asset, get_asset, verify
-from jiff.base.errors import AssetError, UsageError
+from jiff.base.errors import AssetError, OutputError, UsageError
 from jiff.base.progress import NullProgress
 from jiff_cli.app import app
 
@@ -176,3 +177,43 @@ def test_commands(folder: Path) -> None:
     result = runner.invoke(app, ["assets", "fetch", "bfm2009"])
     assert (result.exit_code, "bfm2009" in result.stderr) == (1, True)
     assert runner.invoke(app, ["assets", "fetch", "nonsense"]).exit_code == 2
+
+
+def test_folders_that_cannot_be_read_or_written_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a home folder without rights was reported as a folder that the user had chosen."""
+    closed = tmp_path / "home"
+    (closed / ".cache").mkdir(parents=True)
+
+    whole = Path.stat
+
+    def stat(self: Path, **kwargs: object) -> object:
+        if closed in self.parents:
+            raise PermissionError(13, "Permission denied", str(self))
+        return whole(self, **kwargs)
+
+    for name in ("JIFF_CACHE", "JIFF_ASSETS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(closed))
+    monkeypatch.setattr(Path, "home", lambda: closed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        with pytest.raises(AssetError, match=r"jiff: the cache folder cannot be read .*; set JIFF_CACHE to"):
+            cache_dir()
+        with pytest.raises(AssetError, match="set JIFF_CACHE"):
+            assets_dir()
+    assert cache_dir() == closed / ".cache" / "jiff"
+    (closed / ".cache" / "jiff").write_text("in the way")
+    with (
+        pytest.raises(OutputError, match=r"cannot be written because .*; set JIFF_CACHE to"),
+        cached_path(cache_dir() / "x.bin") as path,
+    ):
+        path.write_bytes(b"")
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(AssetError, match="There is no home folder"):
+        cache_dir()

@@ -21,12 +21,14 @@ from jiff.base.errors import DatasetError, ImageError, OutputError, TrainingErro
 from jiff.base.files import atomic_folder
 from jiff.data.augment import AugmentConfig
 from jiff.data.color_samples import ColorPoolConfig
-from jiff.data.dataset import DataConfig, TrainingSet, collate, usable_views
+from jiff.data.data_config import DataConfig, usable_views
+from jiff.data.dataset import TrainingSet
 from jiff.data.image_store import ImageStore, decode_view
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_maps
+from jiff.data.sample import collate
 from jiff.data.samplers import BatchOrder
 
 POOL = LabelPoolConfig(near=4000, fine=500, uniform=500, volume=500, face=500)
@@ -275,6 +277,13 @@ def test_several_views_of_one_subject(dataset, random_views):
     assert len({tuple(calib.flatten().tolist()) for calib in sample.calibs}) == 3
 
 
+@pytest.mark.parametrize("random_views", [False, True])
+def test_several_views_where_only_one_is_usable(tmp_path: Path, random_views: bool) -> None:
+    dataset = make_set(tmp_path, subjects=1, yaws=(0,), held_out=0)
+    items = TrainingSet(dataset, ["s0"], _stage("shape", num_views=3, random_multiview=random_views))
+    assert items[(0, 0)].images.shape == (3, 3, 64, 64)
+
+
 @pytest.mark.parametrize("stage", ["shape", "color_fine"])
 def test_workers_get_paths_not_data(dataset, stage):
     items = TrainingSet(dataset, ["s0", "s1"], _stage(stage))
@@ -333,13 +342,13 @@ def test_two_trainings_may_make_the_same_copy_at_once(tmp_path: Path, monkeypatc
     arrays = {"a": np.arange(3), "b": np.ones(2)}
 
     def store() -> dict[str, MappedArray]:
-        return cached_maps(tmp_path, "kind", "key", ("a", "b"), lambda: arrays)
+        return cached_maps(ProcessedSet(tmp_path), "s0", "kind", "key_0", ("a", "b"), lambda: arrays)
 
     def slower() -> dict[str, np.ndarray]:
         store()
         return {name: array + 1 for name, array in arrays.items()}
 
-    maps = cached_maps(tmp_path, "kind", "key", ("a", "b"), slower)
+    maps = cached_maps(ProcessedSet(tmp_path), "s0", "kind", "key_0", ("a", "b"), slower)
     np.testing.assert_array_equal(maps["a"][...], arrays["a"])
 
     @contextmanager
@@ -348,10 +357,11 @@ def test_two_trainings_may_make_the_same_copy_at_once(tmp_path: Path, monkeypatc
             yield temporary
         raise OutputError("the folder is not empty.")
 
-    (tmp_path / "kind_key" / "a.npy").unlink()
+    folder = tmp_path / "CACHE" / "s0"
+    (folder / "kind_key_0" / "a.npy").unlink()
     monkeypatch.setattr("jiff.data.mesh_cache.atomic_folder", late)
     np.testing.assert_array_equal(store()["a"][...], arrays["a"])
-    assert [path.name for path in tmp_path.iterdir()] == ["kind_key"]
+    assert [path.name for path in folder.iterdir()] == ["kind_key_0"]
 
 
 def test_an_item_costs_little(tmp_path: Path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny_set import make_set
 
-from jiff.data.dataset import DataConfig, TrainingSet
+from jiff.data.data_config import DataConfig
+from jiff.data.dataset import TrainingSet
 from jiff.data.face_data import FaceData, no_face_data
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.prior_jitter import jittered

@@ -15,7 +15,8 @@ from render_scans import egg
 
 from jiff.base.errors import CheckpointError, FitError
 from jiff.base.progress import NullProgress
-from jiff.data.dataset import DataConfig, TrainingSet
+from jiff.data.data_config import DataConfig
+from jiff.data.dataset import TrainingSet
 from jiff.data.face_data import face_data
 from jiff.data.image_store import decode_view
 from jiff.data.labels import LabelPoolConfig

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from jiff.assets.folders import cache_dir
+from jiff.assets.folders import cache_dir, cached_path
 from jiff.base.errors import AssetError, UsageError
-from jiff.base.files import atomic_path
 from jiff.body import anny_files, phenotype
 
 FORMAT_VERSION = 3
@@ -275,7 +274,7 @@ def _load(path: Path) -> AnnyBody:
         arrays, metadata = read()
     except (FileNotFoundError, SafetensorError):
         arrays, metadata = _build()
-        with atomic_path(path) as temporary:
+        with cached_path(path) as temporary:
             save_file(arrays, temporary, metadata=metadata)
     for array in arrays.values():
         array.flags.writeable = False

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.base.errors import InputError
+from jiff.base.errors import ImageError, InputError
 from jiff.base.files import read_text
 from jiff.check.item import CheckItem
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.param_io import read_param
+from jiff.data.set_images import decode_image
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 from jiff.geometry.closest import MeshBvh
@@ -67,13 +68,10 @@ def read_pixels(path: Path, *, gray: bool = False) -> NDArray[np.uint8] | None:
     import cv2
 
     try:
-        blob = np.fromfile(path, np.uint8)
-    except OSError:
+        image = decode_image(path, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
+    except ImageError:
         return None
-    image = cv2.imdecode(blob, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR) if blob.size else None
-    if image is None:
-        return None
-    return np.asarray(image if gray else np.ascontiguousarray(image[..., ::-1]), np.uint8)
+    return image if gray else np.ascontiguousarray(image[..., ::-1])
 
 
 def _stems(folder: Path, suffix: str) -> set[str]:

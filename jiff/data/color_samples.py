@@ -11,11 +11,12 @@ import numpy as np
 
 from jiff.base.errors import DatasetError, ImageError
 from jiff.base.files import atomic_path
+from jiff.data.cache_clean import drop_superseded
 from jiff.data.face_data import face_box_corners
-from jiff.data.image_store import decode_image
 from jiff.data.labels import subject_seed
 from jiff.data.mapped import MappedArray
-from jiff.data.mesh_cache import cached_maps, fingerprint, remove_stale
+from jiff.data.mesh_cache import cached_maps, fingerprint
+from jiff.data.set_images import decode_image, read_uv_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +94,13 @@ class ColorPool:
                 except ImageError:
                     continue
             array.flush()
-        remove_stale(path.parent, "colors_", path)
+        drop_superseded(self._dataset, path)
+
+    @property
+    def cache_entries(self) -> list[Path]:
+        """Its files and folders in CACHE."""
+        maps = [array for array in (self.texels.index, self._colors) if isinstance(array, MappedArray)]
+        return [array.path if array is self._colors else array.path.parent for array in maps]
 
     def _decode_colors(self, view: str) -> NDArray[np.uint8]:
         import cv2
@@ -141,6 +148,11 @@ class ColorPool:
         return points, self.colors(view)[index].astype(np.float32) * np.float32(2 / 255) - 1
 
 
+def cached_color_bytes(views: int, config: ColorPoolConfig) -> int:
+    """Return how much disk (and page cache) the colours of that many views take at most."""
+    return views * (config.points + config.face + 1) * 3
+
+
 def _map_files(dataset: ProcessedSet, subject: str) -> list[Path]:
     return [
         dataset.uv_mask(subject),
@@ -169,17 +181,16 @@ def _texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Tex
         }
 
     names = ("index", "points", "normals", "face")
-    maps = cached_maps(dataset.cache(subject), "texels", fingerprint(files, _VERSION, config), names, read)
+    maps = cached_maps(dataset, subject, "texels", fingerprint(files, _VERSION, config), names, read)
     return Texels(maps["index"], maps["points"], maps["normals"], int(maps["face"][...]))
 
 
 def _read_texels(dataset: ProcessedSet, subject: str, config: ColorPoolConfig) -> Texels:
     import cv2
-    import pyexr
 
     mask = decode_image(dataset.uv_mask(subject), cv2.IMREAD_GRAYSCALE) > 127
     normals = decode_image(dataset.uv_normal(subject), cv2.IMREAD_COLOR)[..., ::-1]
-    positions = np.asarray(pyexr.read(str(dataset.uv_pos(subject))), dtype=np.float32)[..., :3]
+    positions = read_uv_positions(dataset.uv_pos(subject))
     if mask.shape != normals.shape[:2] or mask.shape != positions.shape[:2]:
         raise ImageError(f"{dataset.uv_mask(subject)}: UV maps differ in size; run `jiff data render` again.")
     valid = np.flatnonzero(mask)

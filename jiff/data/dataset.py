@@ -4,220 +4,33 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from jiff.base.errors import DatasetError, ImageError, InputError, JiffError, TrainingError, os_sentence
-from jiff.data.augment import AugmentConfig, draw_camera, jitter_colors, network_image, warp_image
-from jiff.data.color_samples import ColorPool, ColorPoolConfig
+from jiff.data.augment import draw_camera, jitter_colors, network_image, warp_image
+from jiff.data.color_samples import ColorPool
+from jiff.data.data_config import DataConfig, usable_views
 from jiff.data.face_data import FaceData, StoredFace, stored_face
 from jiff.data.image_store import ImageStore
-from jiff.data.labels import LabelPool, LabelPoolConfig, label_pool
+from jiff.data.labels import LabelPool, label_pool
 from jiff.data.layout import ProcessedSet, parse_view_name
+from jiff.data.mapped import MappedArray
 from jiff.data.param_io import read_param
 from jiff.data.prior_jitter import jittered
+from jiff.data.sample import Sample
 from jiff.geometry.camera import Camera
-from jiff.models.face_input import FaceInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-Stage = Literal["shape", "color_coarse", "color_fine"]
 _ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """What an item holds.
-
-    Attributes:
-        stage: which network the items are for.
-        load_size: side of the image in pixels.
-        load_size_fine: side of the high-resolution image, for ``color_fine``.
-        num_sample_inout: labelled points of the whole scan (shape).
-        num_sample_color: coloured points of the whole scan (colour).
-        num_sample_face: further points in the face box, 700 as published.
-        num_face_vertices: vertices of the face prior that a training item keeps, drawn at random; 0 keeps all.
-        prior_jitter_cm: random misplacement of the face prior of a training item, see ``jittered``.
-        sigma: offset of coloured points along their normal, world units.
-        inside_part, fine_part, volume_part: see ``LabelPool.sample``; 0.5, 0 and 0 as published.
-        num_views: images of an item, evenly spread over the usable yaws.
-        random_multiview: draw the further images at random.
-        augment: random changes.
-        labels: what the pool of labelled points holds.
-        colors: what the pool of coloured points holds.
-        cache: keep decoded images and colours on disk as memory-mapped arrays.
-        seed: of the draws.
-        face: whether items carry the face prior.
-    """
-
-    stage: Stage = "shape"
-    load_size: int = 512
-    load_size_fine: int = 1024
-    num_sample_inout: int = 5000
-    num_sample_color: int = 10_000
-    num_sample_face: int = 700
-    num_face_vertices: int = 0
-    prior_jitter_cm: float = 0.0
-    sigma: float = 0.1
-    inside_part: float = 0.5
-    fine_part: float = 0.0
-    volume_part: float = 0.0
-    num_views: int = 1
-    random_multiview: bool = False
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    labels: LabelPoolConfig = field(default_factory=LabelPoolConfig)
-    colors: ColorPoolConfig = field(default_factory=ColorPoolConfig)
-    cache: bool = True
-    seed: int = 0
-    face: bool = True
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One item.
-
-    Attributes:
-        subject, view: what it shows (the first view).
-        images: [V, 3, S, S].
-        images_hi: [V, 3, S', S'], for ``color_fine``.
-        calibs: [V, 4, 4], world to NDC.
-        points_world: [N, 3].
-        targets: [N] labels (1 inside), or [N, 3] colours in [-1, 1].
-        face: the face prior.
-        view_degrees: yaw of the first view.
-        failures: one sentence per item that had to be passed over before this one.
-    """
-
-    subject: str
-    view: str
-    images: Tensor
-    images_hi: Tensor | None
-    calibs: Tensor
-    points_world: Tensor
-    targets: Tensor
-    face: FaceData
-    view_degrees: float
-    failures: tuple[str, ...] = ()
-
-
-class Batch:
-    """Items stacked; ``face`` keeps priors of different vertex numbers apart.
-
-    A plain class, which the precision plugins of Fabric hand through untouched.
-
-    Attributes:
-        subjects, views: what each item shows.
-        images: [B, V, 3, S, S].
-        images_hi: [B, V, 3, S', S'] or None.
-        calibs: [B, V, 4, 4].
-        points_world: [B, N, 3].
-        targets: [B, N] or [B, N, 3].
-        face: priors of the items.
-        failures: one sentence per item that had to be passed over.
-    """
-
-    def __init__(
-        self,
-        subjects: list[str],
-        views: list[str],
-        images: Tensor,
-        images_hi: Tensor | None,
-        calibs: Tensor,
-        points_world: Tensor,
-        targets: Tensor,
-        face: FaceInput,
-        failures: tuple[str, ...] = (),
-    ) -> None:
-        self.subjects, self.views = subjects, views
-        self.images, self.images_hi, self.calibs = images, images_hi, calibs
-        self.points_world, self.targets = points_world, targets
-        self.face, self.failures = face, failures
-
-    def _mapped(self, function: Callable[[Tensor], Tensor], face: FaceInput) -> Batch:
-        return Batch(
-            self.subjects,
-            self.views,
-            function(self.images),
-            None if self.images_hi is None else function(self.images_hi),
-            function(self.calibs),
-            function(self.points_world),
-            function(self.targets),
-            face,
-            self.failures,
-        )
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on ``device``."""
-        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True), self.face.to(device))
-
-    def pin_memory(self) -> Batch:
-        """Return the batch in page-locked memory (called by ``DataLoader``)."""
-        return self._mapped(lambda tensor: tensor.pin_memory(), self.face)
-
-
-def face_input(faces: Sequence[FaceData], view_degrees: Sequence[float]) -> FaceInput:
-    """Return the batch of face priors as networks take it."""
-    return FaceInput(
-        [torch.from_numpy(face.vertices_world) for face in faces],
-        torch.from_numpy(np.stack([face.box_world for face in faces])),
-        torch.tensor(list(view_degrees), dtype=torch.float32),
-        [torch.from_numpy(face.colors) for face in faces],
-    )
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack items; items with fewer points (no face box) are filled up by repeating their own points."""
-    count = max(len(sample.points_world) for sample in samples)
-    points, targets = [], []
-    for sample in samples:
-        index = torch.arange(count) % len(sample.points_world)
-        points.append(sample.points_world[index])
-        targets.append(sample.targets[index])
-    hi = [sample.images_hi for sample in samples if sample.images_hi is not None]
-    return Batch(
-        [sample.subject for sample in samples],
-        [sample.view for sample in samples],
-        torch.stack([sample.images for sample in samples]),
-        torch.stack(hi) if hi else None,
-        torch.stack([sample.calibs for sample in samples]),
-        torch.stack(points),
-        torch.stack(targets),
-        face_input([sample.face for sample in samples], [sample.view_degrees for sample in samples]),
-        tuple(text for sample in samples for text in sample.failures),
-    )
-
-
-def usable_views(dataset: ProcessedSet, subject: str) -> list[str]:
-    """Return the views whose yaw FILE_NUMBER lists (all views where the set has no FILE_NUMBER at all).
-
-    Raises:
-        DatasetError: the list is missing for this subject, damaged, or none of its yaws was rendered.
-    """
-    views = dataset.views(subject)
-    path = dataset.file_number(subject)
-    if not (dataset.root / "FILE_NUMBER").is_dir():
-        return views
-    try:
-        words = path.read_text(encoding="utf-8").split()
-        yaws = {int(word) for word in words}
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise DatasetError(
-            f"{path}: is missing or damaged ({error}); run `jiff data face` for this subject."
-        ) from error
-    chosen = [view for view in views if parse_view_name(view)[0] in yaws]
-    if not chosen:
-        raise DatasetError(
-            f"{path}: lists no yaw that was rendered; run `jiff data face` again or remove the subject."
-        )
-    return chosen
 
 
 class TrainingSet(Dataset[Sample]):
@@ -282,6 +95,20 @@ class TrainingSet(Dataset[Sample]):
             self.stores_hi[subject] = ImageStore(
                 self.dataset, subject, views, config.load_size_fine, config.cache
             )
+
+    def cache_entries(self) -> list[Path]:
+        """Return the files and folders in CACHE that the items are read from."""
+        entries: list[Path] = []
+        for subject in self.subjects:
+            entries += [array.path.parent for array in list(self.faces[subject].maps.values())[:1]]
+            if subject in self.labels:
+                points = self.labels[subject].points_world
+                entries += [points.path.parent] if isinstance(points, MappedArray) else []
+            if subject in self.colors:
+                entries += self.colors[subject].cache_entries
+            stores = (self.stores.get(subject), self.stores_hi.get(subject))
+            entries += [store.cache_entry for store in stores if store is not None and store.cache_entry]
+        return entries
 
     def without_augmentation(self) -> TrainingSet:
         """Return the same items, unchanged and drawn the same in every epoch."""
@@ -385,7 +212,8 @@ class TrainingSet(Dataset[Sample]):
         views = [str(name) for name in self.views[subject]]
         start = views.index(view)
         if self.config.random_multiview:
-            others = [v for v in views if v != view]
+            # A subject with a single usable view shows it several times, as an even spread does.
+            others = [v for v in views if v != view] or [view]
             picked = rng.choice(len(others), size=count - 1, replace=len(others) < count - 1)
             return [view, *(others[i] for i in picked)]
         return [views[(start + len(views) // count * step) % len(views)] for step in range(count)]

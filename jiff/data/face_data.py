@@ -119,8 +119,9 @@ def stored_face(dataset: ProcessedSet, subject: str) -> StoredFace:
                 f"{path}: no such file, though its partner is there; run `jiff data face` again."
             )
     key = fingerprint([mesh_path, region_path], _VERSION)
-    cache = dataset.cache(subject)
-    return StoredFace(cached_maps(cache, "face", key, _ARRAYS, lambda: _read_face(dataset, subject)))
+    return StoredFace(
+        cached_maps(dataset, subject, "face", key, _ARRAYS, lambda: _read_face(dataset, subject))
+    )
 
 
 def _read_face(dataset: ProcessedSet, subject: str) -> dict[str, NDArray[Any]]:

@@ -10,8 +10,10 @@ import numpy as np
 
 from jiff.base.errors import ImageError
 from jiff.base.files import atomic_path
+from jiff.data.cache_clean import drop_superseded
 from jiff.data.mapped import MappedArray
-from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.data.mesh_cache import fingerprint
+from jiff.data.set_images import decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,19 +23,11 @@ if TYPE_CHECKING:
 _VERSION = 1
 
 
-def decode_image(path: Path, flags: int) -> NDArray[np.uint8]:
-    import cv2
-
-    try:
-        blob = np.fromfile(path, dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file; run `jiff data render` again for this subject.") from error
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); check the disk.") from error
-    image = cv2.imdecode(blob, flags) if blob.size else None
-    if image is None:
-        raise ImageError(f"{path}: is damaged; delete it and run `jiff data render` again.")
-    return image  # type: ignore[return-value]
+def view_sources(dataset: ProcessedSet, subject: str, view: str, size: int) -> tuple[Path, Path]:
+    """Return the files that image and mask of a view are read from at a size."""
+    if size > 512 and dataset.render_hi(subject, view).is_file():
+        return dataset.render_hi(subject, view), dataset.mask_hi(subject, view)
+    return dataset.render(subject, view), dataset.mask(subject, view)
 
 
 def decode_view(dataset: ProcessedSet, subject: str, view: str, size: int) -> NDArray[np.uint8]:
@@ -46,9 +40,7 @@ def decode_view(dataset: ProcessedSet, subject: str, view: str, size: int) -> ND
     """
     import cv2
 
-    image_path, mask_path = dataset.render(subject, view), dataset.mask(subject, view)
-    if size > 512 and dataset.render_hi(subject, view).is_file():
-        image_path, mask_path = dataset.render_hi(subject, view), dataset.mask_hi(subject, view)
+    image_path, mask_path = view_sources(dataset, subject, view, size)
     bgr, mask = decode_image(image_path, cv2.IMREAD_COLOR), decode_image(mask_path, cv2.IMREAD_GRAYSCALE)
     if bgr.shape[:2] != mask.shape or mask.shape[0] != mask.shape[1]:
         raise ImageError(
@@ -87,11 +79,7 @@ class ImageStore:
             self._array = MappedArray(path)
 
     def _path(self) -> Path:
-        files = [
-            p
-            for v in self.views
-            for p in (self._dataset.render(self._subject, v), self._dataset.mask(self._subject, v))
-        ]
+        files = [p for v in self.views for p in view_sources(self._dataset, self._subject, v, self._size)]
         key = fingerprint(files, _VERSION, self._size)
         return self._dataset.cache(self._subject) / f"images_{self._size}_{key}.npy"
 
@@ -106,7 +94,12 @@ class ImageStore:
                     # Left black: ``get`` decodes it again and raises when the view is asked for.
                     continue
             array.flush()
-        remove_stale(path.parent, f"images_{self._size}_", path)
+        drop_superseded(self._dataset, path)
+
+    @property
+    def cache_entry(self) -> Path | None:
+        """Its file in CACHE, None where images are decoded on demand."""
+        return None if self._array is None else self._array.path
 
     def get(self, view: str) -> NDArray[np.uint8]:
         """Return [size, size, 4] RGB and mask of a view.

@@ -15,6 +15,7 @@ import numpy as np
 
 from jiff.base.errors import ConfigError, DatasetError
 from jiff.base.files import atomic_folder, write_json
+from jiff.data.cache_clean import drop_superseded
 from jiff.data.face_data import face_box_corners
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_mesh, fingerprint
@@ -230,6 +231,7 @@ def label_pool(dataset: ProcessedSet, subject: str, config: LabelPoolConfig) -> 
         with atomic_folder(folder) as temporary:
             np.save(temporary / "points.npy", np.asarray(pool.points_world), allow_pickle=False)
             write_json(temporary / "pool.json", {"inside": list(pool.inside), "total": list(pool.total)})
+        drop_superseded(dataset, folder)
     try:
         counts = json.loads((folder / "pool.json").read_text(encoding="utf-8"))
         return LabelPool(MappedArray(folder / "points.npy"), tuple(counts["inside"]), tuple(counts["total"]))

@@ -100,9 +100,14 @@ class ProcessedSet:
         """With what the subject was rendered (.json)."""
         return self.root / "STAMPS" / subject / "render.json"
 
+    @property
+    def caches(self) -> Path:
+        """Folder of rebuildable binary data."""
+        return self.root / "CACHE"
+
     def cache(self, subject: str) -> Path:
         """Folder of rebuildable binary data of a subject."""
-        return self.root / "CACHE" / subject
+        return self.caches / subject
 
     @property
     def val_list(self) -> Path:

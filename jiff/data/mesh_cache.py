@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -12,6 +11,7 @@ import numpy as np
 
 from jiff.base.errors import DatasetError, OutputError
 from jiff.base.files import atomic_folder, atomic_path
+from jiff.data.cache_clean import drop_superseded
 from jiff.data.mapped import MappedArray
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
@@ -27,7 +27,7 @@ _VERSION = 1
 
 
 def fingerprint(files: Iterable[Path], *values: object) -> str:
-    """Return 12 hex digits that change when a file is replaced or one of ``values`` differs.
+    """Return ``<options>_<sources>``, hex digits that change when one of ``values`` differs and when a file is replaced.
 
     Files count by name, size and modification time, so that a large set is checked without reading it. A file that
     is absent counts as such.
@@ -39,35 +39,25 @@ def fingerprint(files: Iterable[Path], *values: object) -> str:
             digest.update(f"{path.name}:{stat.st_size}:{stat.st_mtime_ns};".encode())
         except FileNotFoundError:
             digest.update(f"{path.name}:absent;".encode())
-    digest.update(repr(values).encode())
-    return digest.hexdigest()
-
-
-def remove_stale(folder: Path, prefix: str, keep: Path) -> None:
-    """Delete earlier files and folders ``prefix*`` of a cache folder, all but ``keep``."""
-    for path in folder.glob(f"{prefix}*"):
-        if path.name == keep.name:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    options = hashlib.blake2b(repr(values).encode(), digest_size=4).hexdigest()
+    return f"{options}_{digest.hexdigest()}"
 
 
 def cached_arrays(
-    folder: Path, kind: str, key: str, make: Callable[[], dict[str, NDArray[Any]]]
+    dataset: ProcessedSet, subject: str, kind: str, key: str, make: Callable[[], dict[str, NDArray[Any]]]
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of ``<folder>/<kind>_<key>.npz``, made and stored when they are not there.
+    """Return the arrays of ``CACHE/<subject>/<kind>_<key>.npz``, made and stored when they are not there.
 
-    Earlier files of the kind are deleted. A damaged copy is as good as none: it is only a copy.
+    A damaged copy is as good as none: it is only a copy.
 
     Args:
-        folder: cache folder of a subject.
+        dataset: the set.
+        subject: whose arrays.
         kind: what the arrays are, e.g. "mesh".
         key: ``fingerprint`` of what they are made from.
         make: gives the arrays; its errors pass through.
     """
-    path = folder / f"{kind}_{key}.npz"
+    path = dataset.cache(subject) / f"{kind}_{key}.npz"
     if path.is_file():
         try:
             # NumPy leaves a damaged file open that it was given by name.
@@ -78,25 +68,31 @@ def cached_arrays(
     arrays = make()
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    remove_stale(folder, f"{kind}_", path)
+    drop_superseded(dataset, path)
     return arrays
 
 
 def cached_maps(
-    folder: Path, kind: str, key: str, names: Sequence[str], make: Callable[[], dict[str, NDArray[Any]]]
+    dataset: ProcessedSet,
+    subject: str,
+    kind: str,
+    key: str,
+    names: Sequence[str],
+    make: Callable[[], dict[str, NDArray[Any]]],
 ) -> dict[str, MappedArray]:
-    """Return the arrays of ``<folder>/<kind>_<key>/<name>.npy``, made and stored when one of them is not there.
+    """Return the arrays of ``CACHE/<subject>/<kind>_<key>/<name>.npy``, made and stored when one of them is not there.
 
     As ``cached_arrays``, for what every training worker needs of every subject: mapped, and passed on by path.
 
     Args:
-        folder: cache folder of a subject.
+        dataset: the set.
+        subject: whose arrays.
         kind: what the arrays are.
         key: ``fingerprint`` of what they are made from.
         names: of all arrays that ``make`` gives.
         make: its errors pass through.
     """
-    stored = folder / f"{kind}_{key}"
+    stored = dataset.cache(subject) / f"{kind}_{key}"
     paths = {name: stored / f"{name}.npy" for name in names}
     if not _can_be_mapped(paths.values()):
         arrays = make()
@@ -109,7 +105,7 @@ def cached_maps(
             except OutputError:
                 if not _can_be_mapped(paths.values()):
                     raise
-        remove_stale(folder, f"{kind}_", stored)
+        drop_superseded(dataset, stored)
     return {name: MappedArray(path) for name, path in paths.items()}
 
 
@@ -141,5 +137,5 @@ def cached_mesh(dataset: ProcessedSet, subject: str) -> Mesh:
         mesh = load_mesh(source, texture=False)
         return {"vertices": mesh.vertices, "faces": mesh.faces.astype(np.int32)}
 
-    arrays = cached_arrays(dataset.cache(subject), "mesh", fingerprint([source], _VERSION), read)
+    arrays = cached_arrays(dataset, subject, "mesh", fingerprint([source], _VERSION), read)
     return Mesh(vertices=arrays["vertices"], faces=arrays["faces"].astype(np.int64))

@@ -18,6 +18,7 @@ class CheckConfig:
         contact_sheet: PNG that receives pictures of the subjects.
         face: whether a processed set must hold face files; None means: when any subject has them.
         silhouettes: views per subject whose mask is compared with the mesh.
+        clean, clean_to: see their help.
         jobs: processes, 0 = as many as cores and memory allow.
     """
 
@@ -26,6 +27,15 @@ class CheckConfig:
     contact_sheet: Path | None = option(None, help="Write a PNG with pictures of each subject.")
     face: bool | None = option(None, help="Demand face files; by default when any subject has them.")
     silhouettes: int = option(4, help="Views per subject compared with the mesh.", min=1, max=360)
+    clean: bool = option(
+        False,
+        help="Delete caches of the set that no running training uses; they are made again where needed.",
+    )
+    clean_to: float | None = option(
+        None,
+        help="Delete the least recently used of them until the caches take no more than this many GB.",
+        min=0,
+    )
     jobs: int = option(
         0, help="Processes; 0 means one per core, fewer where memory is short.", flags=("-j",), min=0
     )

@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiff.base.errors import DatasetError
+from jiff.base.errors import DatasetError, UsageError
 from jiff.base.files import write_json
 from jiff.check.item import FIX, REJECT
 from jiff.check.processed_set import check_subject
 from jiff.check.scan import check_scan, scan_tiles
 from jiff.check.staleness import stale_stages
 from jiff.check.tiles import subject_tiles
+from jiff.data.cache_clean import cache_state, clean_caches
 from jiff.data.layout import ProcessedSet
 from jiff.data.scans import find_scans
 from jiff.geometry.io.mesh_io import save_image
@@ -93,6 +94,25 @@ def _write_sheet(path: Path, items: list[CheckItem]) -> None:
     save_image(path, contact_sheet(tiles, labels, columns=8 if len(items) > 8 else 4))
 
 
+def _look_after_caches(dataset: ProcessedSet, config: CheckConfig, progress: Progress) -> None:
+    """Tell how large the caches are, cleaned before where that is asked for."""
+    if config.clean or config.clean_to is not None:
+        state = clean_caches(dataset, int((config.clean_to or 0) * 1e9))
+        progress.info(f"{dataset.caches}: {_gb(state.freed_bytes)} deleted.")
+    else:
+        state = cache_state(dataset)
+    if state.total_bytes:
+        unused = state.total_bytes - state.in_use_bytes
+        progress.info(
+            f"{dataset.caches}: {_gb(state.total_bytes)} of caches, {_gb(unused)} of them used by no running training"
+            f"{'' if config.clean else ' (--clean deletes these)'}."
+        )
+
+
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f} GB"
+
+
 def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     """Check a folder of scans or a processed set, whichever it is.
 
@@ -103,6 +123,7 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
 
     Raises:
         DatasetError: missing or empty folder.
+        UsageError: caches of a folder of scans are to be cleaned.
         OutputError: JSON or contact sheet cannot be written.
     """
     root = Path(config.root)
@@ -116,6 +137,8 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
     step = -(-len(pairs) // _MAX_SHEET)
     pictures = config.contact_sheet is not None
     items = [(name, (name, path, pictures and k % step == 0)) for k, (name, path) in enumerate(pairs)]
+    if (config.clean or config.clean_to is not None) and not processed:
+        raise UsageError(f"{root}: holds scans, which have no caches; leave out --clean and --clean-to.")
     if processed:
         face = config.face
         if face is None:
@@ -134,6 +157,7 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
         elif item.verdict == FIX:
             progress.info(f"{item.name}: {item.sentence()}")
     if processed:
+        _look_after_caches(ProcessedSet(root), config, progress)
         fault = _check_validation(root, [name for name, _ in pairs])
         if fault is not None:
             report.failures["val.txt"] = fault

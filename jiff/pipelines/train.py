@@ -16,9 +16,10 @@ import torch
 from lightning_fabric import Fabric
 
 from jiff.base.config import save_resolved
-from jiff.base.errors import TrainingError, UsageError
+from jiff.base.errors import UsageError
 from jiff.base.files import make_folder, remove_leftovers
 from jiff.base.progress import NullProgress
+from jiff.data.cache_lease import CacheLease
 from jiff.data.layout import ProcessedSet
 from jiff.options.train import TrainConfig, parse_gpu_ids
 from jiff.training.data import open_sets
@@ -165,7 +166,8 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             f"{config.folder}: holds a run already; go on with it by --continue-train, begin anew by --overwrite, or "
             "choose another --name."
         )
-    with _torch_state(config):
+    # What this run maps stays until it ends, whatever other runs and cleanings do.
+    with _torch_state(config), CacheLease(ProcessedSet(config.dataroot)) as lease:
         if fabric is None:
             fabric = make_fabric(config)
             fabric.launch()
@@ -177,6 +179,9 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
         module = build_stage(config)
         with fabric.rank_zero_first(local=True):
             items, held_out, left_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
+        lease.hold(
+            entry for opened in (items, held_out) if opened is not None for entry in opened.cache_entries()
+        )
         if held_out is None and config.num_eval:
             named = ProcessedSet(config.dataroot).validation_subjects()
             why = "nobody whom val.txt holds out can be used" if named else "val.txt holds nobody out"
@@ -235,13 +240,3 @@ def _report(trainer: Trainer, rows: list[dict[str, Any]], progress: Progress) ->
         skipped=trainer.skipped,
         interrupted=trainer.interrupted,
     )
-
-
-def check_report(report: TrainReport) -> None:
-    """Raise when a run left nothing to use.
-
-    Raises:
-        TrainingError: no network was saved.
-    """
-    if not report.latest.is_file():
-        raise TrainingError(f"{report.folder}: no network was saved; train at least one step.")

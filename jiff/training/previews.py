@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from jiff.base.errors import ImageError, InputError, ReconstructionError
-from jiff.data.dataset import collate
 from jiff.data.layout import parse_view_name
 from jiff.data.mesh_cache import cached_mesh
+from jiff.data.sample import collate
 from jiff.geometry.camera import Camera, rotation_y
 from jiff.geometry.raycast import RayScene
 from jiff.models.shape import ShapeNetwork
@@ -22,7 +22,8 @@ from jiff.training.meshes import predicted_mesh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.data.dataset import Batch, TrainingSet
+    from jiff.data.dataset import TrainingSet
+    from jiff.data.sample import Batch
     from jiff.geometry.mesh import Mesh
     from jiff.training.stages import StageModule
 

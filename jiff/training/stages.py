@@ -16,7 +16,7 @@ from jiff.models.config import ColorConfig, ShapeConfig, color_preset, shape_pre
 from jiff.models.shape import ShapeNetwork
 
 if TYPE_CHECKING:
-    from jiff.data.dataset import Batch
+    from jiff.data.sample import Batch
     from jiff.models.checkpoint import Network
     from jiff.options.train import TrainConfig
 

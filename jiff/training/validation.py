@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jiff.data.dataset import collate
+from jiff.data.sample import collate
 
 if TYPE_CHECKING:
     from jiff.data.dataset import TrainingSet

