@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jiff.base.errors import JiffError, os_sentence
+from jiff.base.errors import JiffError, StoppedElsewhereError, os_sentence
 from jiff_cli.progress import LineProgress, RichProgress
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def sentence(error: BaseException) -> tuple[str, int]:
 def show_error(error: BaseException, console: Console) -> int:
     """Print ``error`` as one sentence (after its traceback with --debug) and return the exit status."""
     text, status = sentence(error)
+    if isinstance(error, StoppedElsewhereError) and not console.debug:
+        return status
     if console.debug:
         console.error("".join(traceback.format_exception(error)).rstrip())
     console.error(f"Error: {text}")

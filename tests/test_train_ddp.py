@@ -67,3 +67,89 @@ def test_two_processes_equal_one(tmp_path: Path):
     a, b = load_network(one.latest).state_dict(), load_network(two / "latest.safetensors").state_dict()
     differences = torch.cat([(a[key] - b[key]).abs().flatten() for key in a])
     assert differences.mean() < 1e-5
+
+
+def _two(tmp_path: Path, name: str, breaks: str, **options: object) -> list[subprocess.CompletedProcess[str]]:
+    """Train with two real processes of the command line, one of which is broken by ``breaks``."""
+    dataset = make_set(tmp_path / "set")
+    script = f"""
+import os, sys
+rank = int(os.environ["RANK"])
+{breaks}
+from jiff_cli.__main__ import main
+main()
+"""
+    arguments = [
+        "train", "shape", "--preset", "tiny", "--dataroot", str(dataset.root), "--checkpoints-path", str(tmp_path / "runs"),
+        "--results-path", str(tmp_path), "--gpu-ids", "-1", "--precision", "32", "-j", "1", "--torch-threads", "1",
+        "--no-tensorboard", "--max-steps", "6", "--batch-size", "4", "--name", name,
+    ]  # fmt: skip
+    port = str(_free_port())
+    processes = []
+    for rank in range(2):
+        launched = {
+            "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
+            "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", script, *arguments], env={**os.environ, **launched}, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )
+        )  # fmt: skip
+    ended = []
+    for process in processes:
+        out, err = process.communicate(timeout=240)
+        ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    return ended
+
+
+_BAD_LOSS = """
+from jiff.training.guard import LossGuard
+whole = LossGuard.exploded
+LossGuard.exploded = lambda self, step, loss: step == 2 and rank >= WHO or whole(self, step, loss)
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_bad_loss_of_one_process_stops_all(tmp_path: Path, who: int) -> None:
+    """One sentence and one saved batch, whether one sees it or both."""
+    ended = _two(tmp_path, "bad", _BAD_LOSS.replace("WHO", str(who)))
+    assert [process.returncode for process in ended] == [1, 1], [process.stderr for process in ended]
+    said = [process.stderr for process in ended]
+    assert said[who].count("failed_batch.pt: holds the batch at which the loss became") == 1
+    assert "Error" not in said[1 - who] and "Traceback" not in "".join(said)
+    assert [path.name for path in (tmp_path / "runs").rglob("failed_batch.pt")] == ["failed_batch.pt"]
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
+def test_unreadable_items_of_one_process_stop_all(tmp_path: Path) -> None:
+    breaks = """
+from jiff.base.errors import TrainingError
+from jiff.data.dataset import TrainingSet
+whole = TrainingSet.__getitem__
+def broken(self, pair):
+    if rank == 1 and pair[0] >= 1:
+        raise TrainingError("20 items in a row cannot be read.")
+    return whole(self, pair)
+TrainingSet.__getitem__ = broken
+"""
+    ended = _two(tmp_path, "data", breaks)
+    assert [process.returncode for process in ended] == [1, 1], [process.stderr for process in ended]
+    assert "20 items in a row" in ended[1].stderr and "Error" not in ended[0].stderr
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
+def test_a_disk_that_fills_up_stops_all(tmp_path: Path) -> None:
+    breaks = """
+from jiff.base.errors import OutputError
+import jiff.training.loop as loop
+def full(*values):
+    raise OutputError("state.ckpt: cannot be written because the disk is full; free some space.")
+loop.save_state = full
+"""
+    ended = _two(tmp_path, "disk", breaks)
+    assert [process.returncode for process in ended] == [1, 1], [process.stderr for process in ended]
+    assert ended[0].stderr.count("the disk is full") == 1 and "Error" not in ended[1].stderr

@@ -61,6 +61,10 @@ class TrainingError(JiffError):
     """Training cannot start or go on: no data, diverged loss."""
 
 
+class StoppedElsewhereError(TrainingError):
+    """Another process of this training failed and says why; the command line shows nothing."""
+
+
 def os_cause(error: OSError) -> tuple[str, str]:
     """Return cause and remedy of a failed write or read, as two phrases."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

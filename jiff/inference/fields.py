@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from jiff.base.errors import UsageError
+from jiff.base.threads import ThreadGovernor
 from jiff.geometry.camera import Camera
 from jiff.inference.views import MultiViewQuery, View, first_view
 from jiff.models.color_query import ColorQuery
@@ -117,6 +118,7 @@ class OccupancyField:
             precision: what ``dtype`` is, see ``choose_dtype``; several views are always evaluated in float32.
             memory_budget_bytes: of which such products may take a half; else they are made anew in each call.
         """
+        self._governor = ThreadGovernor(chosen=calib.device.type != "cpu")
         distance = None if face_mesh is None else _face_distance(face_mesh, calib.device)
         self.device = calib.device
         calib = calib.reshape(-1, 4, 4)
@@ -157,11 +159,13 @@ class OccupancyField:
 
     def __call__(self, points_world: Tensor) -> Tensor:
         """Return [N] occupancies at [N, 3] points, fastest when points that follow each other are near each other."""
+        self._governor.tick()
         parts = points_world.to(self.device).split(self.exact_chunk)
         return torch.cat([self.query(part) for part in parts])
 
     def draft(self, points_world: Tensor) -> Tensor:
         """Return the occupancies in ``dtype``, for the levels that only steer the refinement."""
+        self._governor.tick()
         return self.draft_query(points_world.to(self.device))
 
 

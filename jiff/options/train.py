@@ -51,7 +51,11 @@ class TrainConfig:
         min=0, panel=_DATA,
     )  # fmt: skip
     jobs: int = option(
-        0, help="Processes that prepare cached points and images; 0 is one per core.", min=0, panel=_DATA
+        0,
+        help="Processes that prepare cached points and images; 0 is one per core.",
+        flags=("-j",),
+        min=0,
+        panel=_DATA,
     )
 
     name: str = option(
@@ -111,7 +115,9 @@ class TrainConfig:
         panel=_OPTIM,
     )
     schedule: tuple[int, ...] = option(
-        (60, 80), help="Epochs after which the learning rate falls.", panel=_OPTIM
+        (60, 80),
+        help="Epochs after which the learning rate falls, counted as published: 360 items per subject.",
+        panel=_OPTIM,
     )
     gamma: float = option(0.1, help="Factor of each fall.", min=0, max=1, panel=_OPTIM)
     warmup_steps: int = option(

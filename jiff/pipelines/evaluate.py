@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jiff.base.config import to_plain
 from jiff.base.errors import CheckpointError, InputError, ReconstructionError
 from jiff.base.files import make_folder, read_json, write_json
+from jiff.base.threads import ThreadGovernor
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
@@ -87,6 +88,7 @@ class Evaluation:
         config.asset.check_formats(self.formats)
         self.folder = config.results_folder
         self.keep_features = False
+        self._governor = ThreadGovernor()
         self.views: dict[str, list[tuple[float, PersonFiles]]] = {} if sibling is None else sibling.views
         self.finish: Callable[[str, Mesh], dict[str, Any]] | None = None
         self.files: NetworkFiles
@@ -172,6 +174,7 @@ class Evaluation:
             raise InputError(
                 f"{person.image}: its record would be replaced by the run's {SUMMARY_NAME}; rename the image."
             )
+        self._governor.tick()
         stamp = self.stamp(person).taken(person.image.parent)
         pixels = read_person(person)
         prior = read_prior(person) if self.method == "jiff" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,28 @@ class RunLog:
         """Write out what is still in memory."""
         if self._writer is not None:
             self._writer.close()
+
+
+@dataclass
+class Meters:
+    """Sums since the last row of the log."""
+
+    steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    data_seconds: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, values: dict[str, float], data_seconds: float, seconds: float) -> None:
+        """Add a step: its losses, the seconds it waited for data, and all its seconds."""
+        self.steps += 1
+        self.data_seconds += data_seconds
+        self.seconds += seconds
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Return the means as a row of the log."""
+        row = {key: value / self.steps for key, value in self.sums.items()}
+        row["seconds_per_step"] = self.seconds / self.steps
+        row["data_share"] = self.data_seconds / max(self.seconds, 1e-9)
+        return row

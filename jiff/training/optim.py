@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from jiff.options.train import TrainConfig
 
+PUBLISHED_EPOCH_ITEMS = 360
+"""Items of a subject in a published epoch: every yaw, usable or not."""
 _COSINE_FLOOR = 0.01
 _WARMUP_START = 0.1
 
@@ -32,10 +34,11 @@ def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> t
     return cls(parameters, lr=config.rate, weight_decay=config.weight_decay, fused=fused)
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total_steps: int) -> float:
+def learning_rate(config: TrainConfig, step: int, steps_per_published_epoch: int, total_steps: int) -> float:
     """Return the learning rate of a step (from 0).
 
-    ``step``: multiplied by gamma after each epoch of the schedule (an epoch counts from 0, as published).
+    ``step``: multiplied by gamma after each epoch of the schedule, counted from 0 and as long as published
+    (``PUBLISHED_EPOCH_ITEMS``), so that it falls after the same number of steps on a set of any views.
     ``cosine``: half a cosine from the full rate to a hundredth of it at ``total_steps``.
     """
     rate = config.rate
@@ -45,7 +48,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total_st
         start = config.warmup_steps
         part = min(1.0, max(0.0, (step - start) / max(1, total_steps - start)))
         return rate * (_COSINE_FLOOR + (1.0 - _COSINE_FLOOR) * 0.5 * (1.0 + math.cos(math.pi * part)))
-    epoch = step // max(1, steps_per_epoch)
+    epoch = step // max(1, steps_per_published_epoch)
     return rate * config.gamma ** sum(1 for fall in config.schedule if epoch > fall)
 
 

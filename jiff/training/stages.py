@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jiff.base.errors import CheckpointError
-from jiff.models.checkpoint import build_network, load_published
+from jiff.models.checkpoint import build_network, is_safetensors, load_published
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import ColorConfig, ShapeConfig, color_preset, shape_preset
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jiff.models.checkpoint import Network
     from jiff.options.train import TrainConfig
 
+_FREE = ("color_loss_type", "num_views")
+"""Options of the network that a further training may change: its tensors mean the same with any of their values."""
 _COMMANDS = {"shape": "shape", "color_coarse": "color-coarse", "color_fine": "color-fine"}
 
 
@@ -120,19 +122,42 @@ def build_stage(config: TrainConfig) -> StageModule:
         "color_fine": config.load_netc_checkpoint_path,
     }
     shape = coarse = None
-    architecture = network_config(config)
+    start = starts[config.stage]
+    if start is None:
+        network = build_network(config.stage, network_config(config))
+    else:
+        network = _started_from(start, config)
+    architecture = network.config
     if config.stage != "shape":
         path, shape = _required(config, "shape", config.load_netg_checkpoint_path)
         _check_fit(path, shape, architecture)
     if config.stage == "color_fine":
         path, coarse = _required(config, "color_coarse", config.load_netc_coarse_checkpoint_path)
         _check_phi(path, coarse, architecture)
-    start = starts[config.stage]
-    network = load_published(start, config.stage) if start else build_network(config.stage, architecture)
-    if start is not None and network.config != architecture:
-        # A checkpoint knows its own architecture better than the defaults of the command do.
-        network = load_published(start, config.stage, architecture)
     return StageModule(network.train(), shape, coarse)  # type: ignore[arg-type]
+
+
+def _started_from(path: Path, config: TrainConfig) -> Network:
+    """Return the network of a checkpoint to go on from; what the file knows of itself wins over the command's defaults.
+
+    Raises:
+        CheckpointError: an option contradicts the file.
+    """
+    network = load_published(path, config.stage)
+    given = config.model_overrides()
+    if is_safetensors(path):
+        known = network.config.to_dict()
+        for name, value in given.items():
+            plain = list(value) if isinstance(value, tuple) else value
+            if name not in _FREE and known[name] != plain:
+                raise CheckpointError(
+                    f"{path}: was trained with {name} {known[name]}, which --{name.replace('_', '-')} {plain} contradicts; "
+                    "leave the option out, or train a network of its own."
+                )
+        given = {name: value for name, value in given.items() if name in _FREE}
+    # A published file does not hold what its tensors' shapes do not show.
+    changed = type(network.config).from_dict({**network.config.to_dict(), **given})
+    return network if changed == network.config else load_published(path, config.stage, changed)
 
 
 def _check_fit(path: Path, shape: Network, architecture: ShapeConfig | ColorConfig) -> None:

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from jiff.base.errors import JiffError
+from jiff.base.threads import prepare_waiting
 from jiff_cli.allocator import keep_freed_memory
 from jiff_cli.console import Console, console_of, show_error
 from jiff_cli.spec.config_file import Presets, values_of_file
@@ -89,7 +90,7 @@ def config_command(
         aliases: field -> further spellings, those of the published script.
         presets: named sets of values, offered as ``--preset``.
         epilog: text at the end of the help.
-        runs_networks: whether memory that was freed is kept for the next tensors.
+        runs_networks: whether memory that was freed is kept for the next tensors, and threads sleep while they wait.
     """
     blueprint = Blueprint(config_class, fixed or {}, defaults or {}, required, aliases or {})
 
@@ -102,6 +103,7 @@ def config_command(
             console.quiet = console.quiet or quiet
             if runs_networks:
                 keep_freed_memory()
+                prepare_waiting()
             function(blueprint.build(given, values_of_file(context, blueprint)), console)
 
         shared = [

@@ -1,0 +1,153 @@
+"""Batches of a run, loaded in the training process or by processes of their own, however little memory these may share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from jiff.base.errors import TrainingError
+from jiff.data.sample import Batch, Sample, collate
+from jiff.models.face_input import FaceInput
+
+if TYPE_CHECKING:
+    from jiff.base.progress import Progress
+    from jiff.data.dataset import TrainingSet
+    from jiff.data.samplers import BatchOrder
+
+_SHARED_MEMORY = Path("/dev/shm")
+_PREFETCH = 2
+_HEADROOM = 1.5
+"""Of what batches need: faces of other sizes, other processes, pages begun."""
+
+
+class PipedBatch:
+    """A batch as plain arrays, which travel between processes through a pipe instead of shared memory."""
+
+    def __init__(self, batch: Batch) -> None:
+        def plain(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.numpy()
+            return [plain(item) for item in value] if isinstance(value, list) else value
+
+        self._face = {name: plain(value) for name, value in vars(batch.face).items()}
+        self._rest = {name: plain(value) for name, value in vars(batch).items() if name != "face"}
+
+    def unpack(self) -> Batch:
+        """Return the batch again; it shares the arrays' memory."""
+
+        def tensors(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                return torch.from_numpy(value)
+            if isinstance(value, list):
+                return [tensors(item) for item in value]
+            return value
+
+        face = FaceInput(**{name: tensors(value) for name, value in self._face.items()})
+        return Batch(face=face, **{name: tensors(value) for name, value in self._rest.items()})
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory (called by ``DataLoader``)."""
+        return self.unpack().pin_memory()
+
+
+def _piped(samples: Sequence[Sample]) -> PipedBatch:
+    return PipedBatch(collate(samples))
+
+
+def _end_worker(error: Exception, item: object) -> None:
+    # What a worker cannot hand over is lost, and the training process would wait for it for ever.
+    os._exit(1)
+
+
+def _begin_worker(worker: int) -> None:
+    import multiprocessing.queues
+    import signal
+
+    import cv2
+
+    # Ctrl-C reaches every process of the terminal; the main one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
+    # A loader is one core's worth, like its torch threads.
+    cv2.setNumThreads(1)
+
+
+def batch_bytes(batch: Batch) -> int:
+    """Return the size of a batch's tensors."""
+    tensors = [value for value in vars(batch).values() if isinstance(value, Tensor)]
+    for value in vars(batch.face).values():
+        tensors += [
+            item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Tensor)
+        ]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _shared_memory_suffices(items: TrainingSet, order: BatchOrder, workers: int) -> bool:
+    if not _SHARED_MEMORY.is_dir():
+        return True
+    first = order.pairs(order.first_step)
+    size = batch_bytes(collate([items[first[0]]])) * len(first)
+    # Each worker's batches in the making, and the one that is trained on.
+    return shutil.disk_usage(_SHARED_MEMORY).free > _HEADROOM * size * (workers * _PREFETCH + 1)
+
+
+def open_batches(
+    items: TrainingSet, order: BatchOrder, workers: int, *, pin_memory: bool, progress: Progress
+) -> Iterator[Batch]:
+    """Return the batches of a run in their order.
+
+    Args:
+        items: what they are made of.
+        order: which items each holds.
+        workers: processes that load; 0 loads in this one.
+        pin_memory: into page-locked memory.
+        progress: is told where little shared memory makes loading slower.
+
+    Raises:
+        TrainingError: (from the iterator) a loading process ended.
+    """
+    if workers == 0 or not len(order):
+        return (collate([items[pair] for pair in pairs]) for pairs in order)
+    shared = _shared_memory_suffices(items, order, workers)
+    if not shared:
+        progress.info(
+            f"{_SHARED_MEMORY} is too small for the batches of {workers} loading processes, which pass them through pipes; "
+            "more of it (docker run --shm-size 2g) loads faster."
+        )
+    with warnings.catch_warnings():
+        # More loaders than cores is the user's choice.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        loader = DataLoader(
+            items,
+            batch_sampler=order,  # type: ignore[arg-type]
+            num_workers=workers,
+            prefetch_factor=_PREFETCH,
+            collate_fn=collate if shared else _piped,
+            pin_memory=pin_memory,
+            worker_init_fn=_begin_worker,
+            # Its own generator: the global one must not depend on how the data is loaded.
+            generator=torch.Generator().manual_seed(order.seed),
+        )
+    return _watched(loader)
+
+
+def _watched(loader: DataLoader[Any]) -> Iterator[Batch]:
+    try:
+        for batch in loader:
+            yield batch.unpack() if isinstance(batch, PipedBatch) else batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            "A process that loads data ended (most often memory, or /dev/shm, ran out); go on with --continue-train and fewer "
+            "--num-threads, or 0."
+        ) from error
