@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Processes that run the tests.
+JOBS ?= 2
 
 .PHONY: setup demo test lint format bench clean
 
@@ -19,12 +21,13 @@ demo: setup
 	$(BIN)/jiff demo
 
 test: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports=silent jiff/base jiff/run jiff/options jiff_cli
 
 format: setup
 	$(BIN)/ruff format .

@@ -22,7 +22,6 @@ from jiff.base.files import read_json
 from jiff.base.progress import NullProgress, Task
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
-from jiff.options.mesh_output import AssetOptions
 from jiff.options.reconstruct import ReconstructConfig
 from jiff.pipelines.reconstruct import run_reconstruct
 from jiff_cli.allocator import keep_freed_memory
@@ -58,11 +57,11 @@ def timed(folder: str, options: dict[str, Any]) -> dict[str, Any]:
     evaluate.load_networks = lambda *args, **kwargs: with_scan(load(*args, **kwargs), mesh)
     values = dict(options)
     source, out = root / values.pop("source"), root / values.pop("out")
-    asset = AssetOptions(**values.pop("asset", {}))
+    output = values.pop("output", {})
     watch = Stopwatch()
     begin = time.perf_counter()
     config = ReconstructConfig(
-        input=source, out=out, checkpoint=root / "run", device="cpu", asset=asset, **values
+        input=source, out=out, checkpoint=root / "run", device="cpu", **output, **values
     )
     report = run_reconstruct(config, watch)
     seconds = time.perf_counter() - begin
@@ -125,8 +124,8 @@ def _one_photo(folder: Path, resolution: int, quick: bool) -> list[Row]:
 
 def _texture(folder: Path, resolution: int, quick: bool) -> list[Row]:
     size = 512 if quick else 2048
-    asset = {"texture": "uv", "texture_size": size, "project_photo": True}
-    found = in_process(folder, source="photos/p0.png", out="uv", resolution=resolution, asset=asset)
+    output = {"texture": "uv", "texture_size": size, "project_photo": True}
+    found = in_process(folder, source="photos/p0.png", out="uv", resolution=resolution, output=output)
     numbers = _numbers(folder, "uv")
     rows = [
         Row(f"reconstruct, {resolution}^3, {size}-px texture, photo projected", found["seconds"], "s"),

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from jiff.base.config import option
+from jiff.options.assets import DoctorConfig
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class DoctorConfig:
-    """Options of ``jiff doctor``."""
-
-    json: bool = option(False, help="Print everything as JSON.")
 
 
 @config_command(DoctorConfig)

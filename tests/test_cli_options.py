@@ -20,15 +20,15 @@ from jiff_cli.spec.config_file import Presets
 from jiff_cli.spec.from_dataclass import Blueprint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     depth: int = option(2, help="Depth of the network.", min=1, max=5, panel="Network")
-    width: int = 7
+    width: int = 9
 
 
 @dataclass(frozen=True)
-class Job:
-    input: Path = option(help="Folder [of scans].", flags=("-i",))
+class Job(Network):
+    input: Path = option(help="Folder [of scans].", flags=("-i",), aliases=("--input-dir",))
     num_stack: int = option(4, help="Stacks.", min=1)
     rate: float = option(1e-3, help="Rate.", min=0, max=1)
     norm: Literal["group", "batch"] = option("group", help="Norm.")
@@ -45,7 +45,6 @@ class Job:
     labels: tuple[str, ...] = option((), help="Labels.", split=False)
     residual: bool | None = option(None, help="Residual.")
     stage: str = "shape"
-    network: Network = Network(width=9)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ runner = CliRunner()
 seen: list[Job | Files] = []
 
 
-@config_command(Job, published="eval", fixed={"stage": "color_fine"}, aliases={"input": ("--input-dir",)})
+@config_command(Job, published="eval", fixed={"stage": "color_fine"})
 def job(config: Job, console: Console) -> None:
     """Do the job."""
     seen.append(config)
@@ -123,7 +122,7 @@ def test_every_kind_of_option_arrives_typed() -> None:
         Path("c_d"),
         9,
         stage="color_fine",
-        network=Network(5, 9),
+        depth=5,
     )
 
 
@@ -146,7 +145,7 @@ def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> N
     file = tmp_path / "c.yaml"
     file.write_text(
         "input: from_file\nnum-stack: 3\nrate: 1e-4\nflip: true\nno_mesh: true\nschedule: [1, 2]\n"
-        "photos: [a.png, b.png]\nlimit: 5\nnetwork: {depth: 3, width: 11}\n"
+        "photos: [a.png, b.png]\nlimit: 5\ndepth: 3\nwidth: 11\n"
     )
     config = run(job, "--config", file)
     expected = Job(
@@ -159,14 +158,15 @@ def test_command_line_wins_over_file_and_file_over_defaults(tmp_path: Path) -> N
         photos=(Path("a.png"), Path("b.png")),
         limit=5,
         stage="color_fine",
-        network=Network(3, 11),
+        depth=3,
+        width=11,
     )
     assert config == expected
     config = run(
         job, "--num_stack", 8, "--no-flip", "--config", file, "--schedule", 9, "--depth", 1, "--mesh"
     )
     assert (config.num_stack, config.flip, config.schedule, config.mesh) == (8, False, (9,), True)
-    assert (config.network, config.rate, config.photos) == (Network(1, 11), 1e-4, expected.photos)
+    assert (config.depth, config.width, config.rate, config.photos) == (1, 11, 1e-4, expected.photos)
 
 
 def test_null_in_the_file_replaces_a_default_but_not_the_command_line(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_preset_is_weaker_than_file_and_command_line(tmp_path: Path, order: int)
         ("num_stack: many\n", ["num_stack", "many", "c.yaml"]),
         ("num_stack: 0\n", ["num_stack", "at least 1"]),
         ("stage: shape\n", ["stage", "color_fine"]),
-        ("network: {dept: 3}\n", ["dept", "depth"]),
+        ("dept: 3\n", ["dept", "depth"]),
         ("debug: maybe\n", ["debug", "true or false"]),
         ("[1]\n", ["mapping"]),
     ],

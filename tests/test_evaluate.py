@@ -98,7 +98,7 @@ def test_finished_people_are_skipped_until_something_changes(run: Path, people: 
     assert run_eval_pifu(replace(config, resolution=40, overwrite=True), NullProgress()).skipped == []
     folder = tmp_path / "in"
     tiny_person.write_photo(folder, "b")
-    config = replace(config, test_folder_path=folder)
+    config = replace(config, input=folder)
     assert list(run_eval_pifu(config, NullProgress()).results) == ["b"]
     Image.fromarray(np.roll(tiny_person.photo().mask, 1, axis=1)).save(folder / "b_mask.png")
     os.utime(folder / "b_mask.png", ns=(1, 1))
@@ -144,7 +144,7 @@ def test_checkpoints_that_do_not_serve(run: Path, people: Path, tmp_path: Path) 
         wrong = EvalPifuConfig(
             people,
             tmp_path,
-            load_netG_checkpoint_path=run / "color_coarse" / "latest.safetensors",
+            shape_checkpoint=run / "color_coarse" / "latest.safetensors",
             device="cpu",
         )
         run_eval_pifu(wrong, NullProgress())
@@ -152,10 +152,10 @@ def test_checkpoints_that_do_not_serve(run: Path, people: Path, tmp_path: Path) 
         run_eval_pifu(EvalPifuConfig(people / "x", tmp_path, checkpoint=run), NullProgress())
     with pytest.raises(UsageError, match="choose among obj, glb, ply"):
         run_eval_pifu(EvalPifuConfig(people, tmp_path, checkpoint=run, format=("fbx",)), NullProgress())
-    with pytest.raises(UsageError, match="none of auto, cpu"):
+    with pytest.raises(UsageError, match="must be auto, cpu"):
         pick_device("tpu")
     for name in ("cpu:x", "cuda:first", "cpu:"):
-        with pytest.raises(UsageError, match="none of auto, cpu"):
+        with pytest.raises(UsageError, match="must be auto, cpu"):
             pick_device(name)
     with pytest.raises(UsageError, match="no such device"):
         pick_device("cuda:4095")
@@ -189,9 +189,7 @@ def test_jiff_uses_the_face_and_needs_it(run: Path, people: Path, tmp_path: Path
     assert float(head.abs().mean()) < 3.5
     folder = tmp_path / "in"
     tiny_person.write_photo(folder, "a")
-    report = run_eval_jiff(
-        replace(config, test_folder_path=folder, results_path=tmp_path / "out"), NullProgress()
-    )
+    report = run_eval_jiff(replace(config, input=folder, out=tmp_path / "out"), NullProgress())
     assert "a_region.txt: no such file; run `jiff data face" in report.failures["a"]
 
 

@@ -22,8 +22,8 @@ from jiff.training.stages import build_stage, network_config
 
 STAGES = ("shape", "color_coarse", "color_fine")
 OWN = {
-    "dataroot", "checkpoints_path", "results_path", "gpu_ids", "load_netg_checkpoint_path",
-    "load_netc_coarse_checkpoint_path", "load_netc_checkpoint_path",
+    "dataroot", "checkpoints_path", "results_path", "device", "shape_checkpoint", "coarse_checkpoint",
+    "fine_checkpoint",
 }  # fmt: skip
 """What is the user's: folders, files, devices."""
 NETWORK = {"num_stack", "num_hourglass", "hg_down", "norm", "norm_color", "network"}
@@ -98,9 +98,9 @@ def test_a_checkpoint_knows_itself_better_than_the_command(tmp_path: Path) -> No
     """Regression: fine-tuning an own network took depth scale and face cube from the command's defaults."""
     path = _checkpoint(tmp_path, z_size=33.0, cube_size_world=30.0, cube_follows_face=False, load_size=96)
     for network in ("paper", "tiny", "demo"):
-        config = TrainConfig(network=network, load_netg_checkpoint_path=path)  # type: ignore[arg-type]
+        config = TrainConfig(network=network, shape_checkpoint=path)  # type: ignore[arg-type]
         assert build_stage(config).network.config == load_network(path).config
-    same = TrainConfig(load_netg_checkpoint_path=path, z_size=33.0, load_size=96, num_stack=2)
+    same = TrainConfig(shape_checkpoint=path, z_size=33.0, load_size=96, num_stack=2)
     assert build_stage(same).network.config == load_network(path).config
 
 
@@ -118,14 +118,14 @@ def test_an_option_that_contradicts_the_checkpoint_is_an_error(
 ) -> None:
     path = _checkpoint(tmp_path, z_size=33.0)
     with pytest.raises(CheckpointError, match="leave the option out") as caught:
-        build_stage(TrainConfig(load_netg_checkpoint_path=path, **change))
+        build_stage(TrainConfig(shape_checkpoint=path, **change))
     assert said in str(caught.value)
 
 
 def test_what_training_may_change_and_what_a_published_file_does_not_know(tmp_path: Path) -> None:
     path = _checkpoint(tmp_path, z_size=33.0)
-    views = build_stage(TrainConfig(load_netg_checkpoint_path=path, num_views=3)).network
+    views = build_stage(TrainConfig(shape_checkpoint=path, num_views=3)).network
     assert views.config.num_views == 3 and views.config.z_size == 33.0  # type: ignore[union-attr]
     write_pth(tmp_path / "old.pth", load_network(path).state_dict())
-    plain = build_stage(TrainConfig(load_netg_checkpoint_path=tmp_path / "old.pth", z_size=50.0)).network
+    plain = build_stage(TrainConfig(shape_checkpoint=tmp_path / "old.pth", z_size=50.0)).network
     assert plain.config.z_size == 50.0 and plain.config.hourglass_dim == 16  # type: ignore[union-attr]

@@ -30,7 +30,7 @@ def dataset(tmp_path_factory):
 def _config(dataset, folder: Path, stage: str = "shape", **changes):
     values = {
         "dataroot": dataset.root, "checkpoints_path": folder, "results_path": folder / "results", "name": "run",
-        "gpu_ids": "-1", "precision": "32", "jobs": 1, "torch_threads": 1, "freq_save_ply": 2,
+        "device": "cpu", "precision": "32", "jobs": 1, "torch_threads": 1, "freq_save_ply": 2,
     }  # fmt: skip
     return preset_config("tiny", stage, **{**values, **changes})
 

@@ -178,7 +178,7 @@ def test_real_photo_goes_through_all_steps(
     # The same step by its own command, which encodes the image itself.
     method = json.loads((tmp_path / "out" / "ryota.json").read_text())["stamp"]["settings"]["method"]
     single = {"jiff": run_eval_jiff, "pifu": run_eval_pifu}[method]
-    step = config.evaluation(results_path=tmp_path / "single")
+    step = config.evaluation(out=tmp_path / "single")
     assert list(single(step, NullProgress()).results) == ["ryota"] and encoded == [1, 1]
     written = [(tmp_path / folder / "ryota.obj").read_bytes() for folder in ("out", "single")]
     assert written[0] == written[1]

@@ -31,7 +31,7 @@ def dataset(tmp_path_factory):
 
 def config_of(dataset, folder: Path, **changes) -> TrainConfig:
     values = {
-        "dataroot": dataset.root, "checkpoints_path": folder, "results_path": folder, "name": "run", "gpu_ids": "-1", "precision": "32",
+        "dataroot": dataset.root, "checkpoints_path": folder, "results_path": folder, "name": "run", "device": "cpu", "precision": "32",
         "jobs": 1, "torch_threads": 1, "random_flip": True, "random_scale": True, "tensorboard": False, "max_steps": 8, "freq_save": 3,
         "num_eval": False, "ema": 0.9,
     }  # fmt: skip

@@ -22,7 +22,7 @@ from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
-from jiff.options.mesh_output import AssetOptions
+from jiff.options.mesh_output import MeshOutput
 from jiff.render.bake import bake_field, surface_texels
 from jiff.render.photo_projection import PhotoProjection
 from jiff.render.texture import bilinear
@@ -247,9 +247,9 @@ def test_open_and_doubled_edges_are_not_watertight() -> None:
 
 def test_options_that_contradict_are_refused() -> None:
     with pytest.raises(UsageError, match="--texture uv"):
-        AssetOptions(project_photo=True)
+        MeshOutput(project_photo=True)
     with pytest.raises(UsageError, match="PLY"):
-        AssetOptions(texture="uv").check_formats(("ply",))
-    AssetOptions(texture="uv").check_formats(("ply", "obj"))
+        MeshOutput(texture="uv").check_formats(("ply",))
+    MeshOutput(texture="uv").check_formats(("ply", "obj"))
     with pytest.raises(MeshError, match="unwrap"):
         surface_texels(tiny_person.figure(32), 64)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_set import damage, make_set
 
-from jiff.base.config import load_resolved
+from jiff.base.config import from_plain, read_config_file
 from jiff.base.errors import CheckpointError, ConfigError, DatasetError, TrainingError, UsageError
 from jiff.base.progress import NullProgress
 from jiff.geometry.io.mesh_io import load_mesh
@@ -31,7 +31,7 @@ def tiny(dataset, folder: Path, stage: str = "shape", **changes) -> TrainConfig:
         "checkpoints_path": folder / "checkpoints",
         "results_path": folder / "results",
         "name": "run",
-        "gpu_ids": "-1",
+        "device": "cpu",
         "precision": "32",
         "jobs": 1,
         "torch_threads": 1,
@@ -64,7 +64,7 @@ def test_every_stage_leaves_a_network_logs_and_its_options(three_stages, dataset
         rows = list(csv.DictReader((report.folder / "log.csv").read_text().splitlines()))
         assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
         assert all(np.isfinite(float(row["loss"])) and 0 <= float(row["data_share"]) <= 1 for row in rows)
-        resolved = load_resolved(TrainConfig, report.folder / "run.yaml")
+        resolved = from_plain(TrainConfig, read_config_file(report.folder / "run.yaml"))
         assert resolved.stage == stage and resolved.max_steps == 4 and resolved.dataroot == dataset.root
     assert list((folder / "checkpoints" / "run" / "shape" / "tb").glob("events*"))
 
@@ -89,7 +89,7 @@ def test_losses_have_body_and_face_parts(three_stages):
 def test_frozen_networks_stay_as_they_were(three_stages, dataset, tmp_path):
     _folder, reports = three_stages
     before = load_network(reports["shape"].best).state_dict()
-    config = tiny(dataset, tmp_path, "color_coarse", load_netg_checkpoint_path=str(reports["shape"].best))
+    config = tiny(dataset, tmp_path, "color_coarse", shape_checkpoint=str(reports["shape"].best))
     report = train_stage(config, NullProgress())
     after = load_network(reports["shape"].best).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
@@ -221,7 +221,7 @@ def test_colour_on_a_shape_network_of_another_size_is_refused(dataset, tmp_path)
     )
     with pytest.raises(CheckpointError, match="24 feature channels where this colour network expects 16"):
         train_stage(
-            tiny(dataset, tmp_path, "color_coarse", load_netg_checkpoint_path=str(shape.latest)),
+            tiny(dataset, tmp_path, "color_coarse", shape_checkpoint=str(shape.latest)),
             NullProgress(),
         )
 
@@ -297,8 +297,8 @@ def test_options_that_contradict_each_other():
         TrainConfig(fine_part=0.7, volume_part=0.7)
     with pytest.raises(UsageError, match="name of a folder"):
         TrainConfig(name="a/b")
-    with pytest.raises(UsageError, match="--gpu-ids 'x'"):
-        TrainConfig(gpu_ids="x")
+    with pytest.raises(UsageError, match="--device 'x'"):
+        TrainConfig(device="x")
     with pytest.raises(UsageError, match="gen-mesh"):
         TrainConfig(gen_mesh=False, gen_test_mesh=True)
 
@@ -307,7 +307,7 @@ def test_devices_that_are_not_there(dataset, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA devices")
     with pytest.raises(UsageError, match="0 CUDA devices"):
-        train_stage(tiny(dataset, tmp_path, gpu_ids="3"), NullProgress())
+        train_stage(tiny(dataset, tmp_path, device="cuda:3"), NullProgress())
     with pytest.raises(UsageError, match="16-mixed needs CUDA"):
         train_stage(tiny(dataset, tmp_path, precision="16-mixed"), NullProgress())
 

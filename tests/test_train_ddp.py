@@ -40,7 +40,7 @@ def test_two_processes_equal_one(tmp_path: Path):
     dataset = make_set(tmp_path / "set")
     common = {
         "dataroot": str(dataset.root), "checkpoints_path": str(tmp_path / "runs"), "results_path": str(tmp_path),
-        "gpu_ids": "-1", "precision": "32", "jobs": 1, "torch_threads": 1, "random_flip": True, "tensorboard": False,
+        "device": "cpu", "precision": "32", "jobs": 1, "torch_threads": 1, "random_flip": True, "tensorboard": False,
         "max_steps": 3, "batch_size": 4, "val_every": 3,
     }  # fmt: skip
     one = train_stage(preset_config("tiny", "shape", name="one", **common), NullProgress())

@@ -26,7 +26,7 @@ def dataset(tmp_path_factory):
 def _run(dataset, folder: Path, stage: str = "shape", **changes):
     values = {
         "dataroot": dataset.root, "checkpoints_path": folder, "results_path": folder / "results", "name": "run",
-        "gpu_ids": "-1", "precision": "32", "jobs": 1, "torch_threads": 1, "tensorboard": False, "freq_save_ply": 0,
+        "device": "cpu", "precision": "32", "jobs": 1, "torch_threads": 1, "tensorboard": False, "freq_save_ply": 0,
     }  # fmt: skip
     return train_stage(preset_config("tiny", stage, **{**values, **changes}), NullProgress())
 

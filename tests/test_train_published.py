@@ -13,7 +13,8 @@ from cli_parsing import parse
 
 import jiff
 from jiff.base.errors import UsageError
-from jiff.options.train import COLOR_FIELDS, MODEL_FIELDS, TrainConfig
+from jiff.options.network import COLOR_FIELDS, MODEL_FIELDS
+from jiff.options.train import TrainConfig
 
 # Published name, words given, our field, its value.
 WORKS: list[tuple[str, str, str, Any]] = [
@@ -22,8 +23,8 @@ WORKS: list[tuple[str, str, str, Any]] = [
     ("name", "n", "name", "n"),
     ("num_views", "3", "num_views", 3),
     ("random_multiview", "", "random_multiview", True),
-    ("gpu_ids", "0,1,2", "gpu_ids", "0,1,2"),
-    ("gpu_ids", "-1", "gpu_ids", "-1"),
+    ("gpu_ids", "0,1,2", "device", "0,1,2"),
+    ("gpu_ids", "-1", "device", "-1"),
     ("num_threads", "10", "num_threads", 10),
     ("serial_batches", "", "serial_batches", True),
     ("pin_memory", "", "pin_memory", True),
@@ -69,9 +70,9 @@ WORKS: list[tuple[str, str, str, Any]] = [
     ("val_train_error", "", "val_train_error", True),
     ("num_gen_mesh_test", "2", "num_gen_mesh_test", 2),
     ("checkpoints_path", "c", "checkpoints_path", Path("c")),
-    ("load_netG_checkpoint_path", "g", "load_netg_checkpoint_path", Path("g")),
-    ("load_netC_checkpoint_path", "f", "load_netc_checkpoint_path", Path("f")),
-    ("load_netC_coarse_checkpoint_path", "c", "load_netc_coarse_checkpoint_path", Path("c")),
+    ("load_netG_checkpoint_path", "g", "shape_checkpoint", Path("g")),
+    ("load_netC_checkpoint_path", "f", "fine_checkpoint", Path("f")),
+    ("load_netC_coarse_checkpoint_path", "c", "coarse_checkpoint", Path("c")),
     ("results_path", "r", "results_path", Path("r")),
     ("single", "s0", "single", "s0"),
     ("aug_alstd", "0.1", "aug_alstd", 0.1),
@@ -88,10 +89,10 @@ SHAPE_ONLY = [
 # Published name, words given, part of the reason.
 REFUSED = [
     ("dataroot_512", "elsewhere", "one --dataroot serves every image size"),
-    ("gpu_id", "1", "chooses its devices with --gpu-ids"),
+    ("gpu_id", "1", "chooses its devices with --device"),
     ("test_folder_path", "t", "reconstructed by 'jiff eval pifu'"),
     ("all_mesh", "", "never read it"),
-    ("load_checkpoint_path", "x", "give --load-netG-checkpoint-path"),
+    ("load_checkpoint_path", "x", "give --shape-checkpoint"),
     ("mask_path", "m", "use 'jiff reconstruct PHOTO'"),
     ("img_path", "i", "use 'jiff reconstruct PHOTO'"),
 ]

@@ -26,7 +26,8 @@ class OptionNote:
     Attributes:
         help: one or two sentences for ``--help``, with units.
         panel: heading under which the help lists it.
-        flags: extra spellings, e.g. ``("-i",)``.
+        flags: short spellings, e.g. ``("-i",)``.
+        aliases: further spellings that are accepted and not shown, those of the published scripts.
         minimum: smallest allowed number, inclusive.
         maximum: largest allowed number, inclusive.
         positional: whether it is an argument rather than an option.
@@ -38,6 +39,7 @@ class OptionNote:
     help: str
     panel: str | None = None
     flags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     positional: bool = False
@@ -54,41 +56,37 @@ def option(
     min: float | None = None,
     max: float | None = None,
     flags: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
     positional: bool = False,
     metavar: str | None = None,
     hidden: bool = False,
     split: bool = True,
 ) -> Any:
     """Return a dataclass field that the command line shows as an option; without ``default`` it is required."""
-    note = OptionNote(help, panel, tuple(flags), min, max, positional, metavar, hidden, split)
+    note = OptionNote(help, panel, tuple(flags), tuple(aliases), min, max, positional, metavar, hidden, split)
     return dataclasses.field(default=default, metadata={_NOTE: note})
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One configuration field, nested ones included.
+    """One configuration field.
 
     Attributes:
-        path: names from the outer configuration to the field, e.g. ``("network", "num_stack")``.
+        name: of the field.
         annotation: resolved type.
         default: its default, ``dataclasses.MISSING`` when required.
         note: the option note; None for fields that are no options.
     """
 
-    path: tuple[str, ...]
+    name: str
     annotation: Any
     default: Any
     note: OptionNote | None
 
-    @property
-    def name(self) -> str:
-        """The field's own name."""
-        return self.path[-1]
-
-
-def is_config(annotation: Any) -> bool:
-    """Return whether ``annotation`` is a dataclass, i.e. a nested configuration."""
-    return isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+    def spellings(self) -> set[str]:
+        """Return the names under which a file may hold the field, in canonical form."""
+        extra = (*self.note.flags, *self.note.aliases) if self.note else ()
+        return {canonical(text) for text in extra if text.startswith("--")} | {canonical(self.name)}
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
@@ -100,34 +98,20 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def field_specs(cls: type, path: tuple[str, ...] = (), defaults: Any = None) -> list[FieldSpec]:
-    """List the leaf fields of a configuration class in order, nested configurations flattened.
-
-    Args:
-        cls: a dataclass.
-        path: names of the outer fields, for the recursion.
-        defaults: instance that supplies the defaults of a nested configuration.
-    """
+def field_specs(cls: type) -> list[FieldSpec]:
+    """List the fields of a configuration class in order."""
     hints = typing.get_type_hints(cls)
-    specs: list[FieldSpec] = []
     # Keyword-only fields come from a common base and belong behind a class's own, as in its constructor.
-    for item in sorted(dataclasses.fields(cls), key=lambda item: item.kw_only is True):
-        if not item.init:
-            continue
-        annotation = hints[item.name]
-        if defaults is not None:
-            default = getattr(defaults, item.name)
-        elif item.default_factory is not dataclasses.MISSING:
-            default = item.default_factory()
-        else:
-            default = item.default
-        here = (*path, item.name)
-        if is_config(annotation):
-            nested = default if dataclasses.is_dataclass(default) else None
-            specs.extend(field_specs(annotation, here, nested))
-        else:
-            specs.append(FieldSpec(here, annotation, default, item.metadata.get(_NOTE)))
-    return specs
+    items = sorted(dataclasses.fields(cls), key=lambda item: item.kw_only is True)
+    return [
+        FieldSpec(item.name, hints[item.name], _default(item), item.metadata.get(_NOTE))
+        for item in items
+        if item.init
+    ]
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
 def canonical(name: str) -> str:
@@ -201,7 +185,7 @@ def convert(
 
     Args:
         value: from YAML, JSON or the command line; text that spells a number or a comma list is accepted.
-        annotation: bool, int, float, str, Path, Literal, tuples of those, ``X | None``, or a dataclass.
+        annotation: bool, int, float, str, Path, Literal, tuples of those, ``X | None``.
         name: of the field, for the message.
         where: file or part the value comes from, for the message.
         note: range to be held.
@@ -216,12 +200,6 @@ def convert(
         raise _bad(where, name, value, "given")
     origin = typing.get_origin(annotation)
     result: Any
-    if is_config(annotation):
-        if isinstance(value, annotation):
-            return value
-        if not isinstance(value, Mapping):
-            raise _bad(where, name, value, "a mapping of keys and values")
-        return from_plain(annotation, value, where=f"{where} ({name})")
     if origin is Literal:
         choices = typing.get_args(annotation)
         for choice in choices:
@@ -269,29 +247,29 @@ def _convert_tuple(value: Any, items: tuple[Any, ...], name: str, where: str, no
 def from_plain(cls: type[C], mapping: Mapping[str, Any], *, where: str = "configuration") -> C:
     """Build the configuration ``cls`` from plain values, checking names, types and ranges.
 
-    Keys may be spelled with dashes or underscores, in any case.
+    Keys may be spelled with dashes or underscores, in any case, and be aliases.
 
     Args:
-        cls: a dataclass, nested ones allowed.
+        cls: a dataclass.
         mapping: field name -> plain value.
         where: the file or part that messages name.
 
     Raises:
         ConfigError: unknown or missing key, wrong type, value out of range.
     """
-    hints = typing.get_type_hints(cls)
-    fields = {canonical(item.name): item for item in dataclasses.fields(cls) if item.init}  # type: ignore[arg-type]
+    specs = field_specs(cls)
+    known = {key: spec for spec in specs for key in spec.spellings()}
     values: dict[str, Any] = {}
     for key, value in mapping.items():
-        item = fields.get(canonical(str(key)))
-        if item is None:
-            names = [known.name for known in fields.values()]
-            raise ConfigError(f"{where}: unknown key '{key}'; {nearest(str(key), names)}")
-        values[item.name] = convert(value, hints[item.name], item.name, where, item.metadata.get(_NOTE))
-    for item in fields.values():
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and item.name not in values:
-            raise ConfigError(f"{where}: the key '{item.name}' is missing; add it.")
+        spec = known.get(canonical(str(key)))
+        if spec is None:
+            raise ConfigError(
+                f"{where}: unknown key '{key}'; {nearest(str(key), [spec.name for spec in specs])}"
+            )
+        values[spec.name] = convert(value, spec.annotation, spec.name, where, spec.note)
+    for spec in specs:
+        if spec.default is dataclasses.MISSING and spec.name not in values:
+            raise ConfigError(f"{where}: the key '{spec.name}' is missing; add it.")
     return cls(**values)
 
 
@@ -337,13 +315,3 @@ def read_config_file(path: Path | str) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: holds no mapping of options; write lines of the form 'name: value'.")
     return {str(key): value for key, value in content.items()}
-
-
-def load_resolved(cls: type[C], path: Path | str) -> C:
-    """Read the configuration that ``save_resolved`` wrote.
-
-    Raises:
-        InputError: missing file or not YAML.
-        ConfigError: its content does not fit ``cls``.
-    """
-    return from_plain(cls, read_config_file(path), where=str(path))

@@ -56,7 +56,8 @@ def _number_array(data: Any, dtype: _Dtype, shape: Any, order: str) -> NDArray[A
     if not isinstance(data, (bytes, bytearray)) or dtype.is_object or order not in ("C", "F"):
         raise pickle.UnpicklingError("an array whose data are not bytes")
     array = np.frombuffer(data, dtype=dtype.real()).reshape(shape, order="F" if order == "F" else "C")
-    return array.astype(array.dtype.newbyteorder("="))
+    native: NDArray[Any] = array.astype(array.dtype.newbyteorder("="))
+    return native
 
 
 def _reconstruct(*_: object) -> ArrayStandIn:

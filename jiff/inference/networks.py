@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import torch
 
 from jiff.base.errors import CheckpointError, UsageError
 from jiff.models.checkpoint import load_published
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.shape import ShapeNetwork
-
-if TYPE_CHECKING:
-    import torch
-
+from jiff.options.device import parse_device
 
 N = TypeVar("N")
 
@@ -84,7 +83,7 @@ def find_checkpoints(
         CheckpointError: the folder is missing or holds no shape network.
     """
     if folder is None and shape is None:
-        raise UsageError("No checkpoint is given; use --checkpoint DIR or --load-netG-checkpoint-path FILE.")
+        raise UsageError("No checkpoint is given; use --checkpoint DIR or --shape-checkpoint FILE.")
     found: dict[str, Path | None] = dict(zip(STAGES, (shape, color_coarse, color_fine)))
     if folder is not None:
         if not folder.is_dir():
@@ -122,23 +121,22 @@ class Networks:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device called ``name``: auto, cpu, cuda or mps.
+    """Return the device that ``--device`` names.
 
     Raises:
-        UsageError: unknown, or not there.
+        UsageError: unknown, not there, or several.
     """
-    import torch
-
+    choice = parse_device(name)
+    if len(choice.numbers) > 1:
+        raise UsageError(f"--device {name}: one photo runs on one device; give one of them.")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
-    kind, _, index = name.partition(":")
-    if kind not in present or (":" in name and not index.isdecimal()):
-        raise UsageError(f"--device {name}: is none of auto, cpu, cuda, mps.")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not present[kind] or int(index or 0) >= count:
+    kind = choice.kind
+    if kind == "auto":
+        kind = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
+    number = choice.numbers[0] if choice.numbers else 0
+    if not present[kind] or (kind == "cuda" and number >= torch.cuda.device_count()):
         raise UsageError(f"--device {name}: this machine has no such device; use --device auto.")
-    return torch.device(name)
+    return torch.device(kind, number) if choice.numbers else torch.device(kind)
 
 
 def load_networks(files: NetworkFiles, device: torch.device, *, fine: bool = True) -> Networks:

@@ -13,7 +13,7 @@ from jiff.base.errors import InputError, UsageError
 from jiff.base.files import read_json, write_json
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
 from jiff.geometry.io.mesh_io import save_image, save_mesh
-from jiff.options.mesh_output import AssetOptions
+from jiff.options.mesh_output import MeshOutput
 from jiff.photo.images import resize_image
 from jiff.render.preview import contact_sheet, orbit_views
 from jiff.render.turntable import write_turntable
@@ -58,10 +58,10 @@ def preview(mesh: Mesh, photo: NDArray[np.uint8] | None = None) -> NDArray[np.ui
 
 
 def result_files(
-    folder: Path, name: str, formats: tuple[str, ...], asset: AssetOptions | None = None
+    folder: Path, name: str, formats: tuple[str, ...], output: MeshOutput | None = None
 ) -> list[Path]:
     """Return the files that make a result complete: meshes, turntable, preview, and last the sidecar."""
-    turntable = None if asset is None else asset.turntable
+    turntable = None if output is None else output.turntable
     return [
         *(folder / f"{name}.{suffix}" for suffix in formats),
         *([folder / f"{name}_turntable.{turntable}"] if turntable else []),
@@ -79,14 +79,14 @@ def write_result(
     height_cm: float,
     photo: NDArray[np.uint8] | None,
     sidecar: dict[str, Any],
-    asset: AssetOptions | None = None,
+    output: MeshOutput | None = None,
 ) -> list[Path]:
     """Write one reconstruction and return its files; a textured OBJ's MTL and PNG come besides.
 
     OBJ and PLY are in world units (180 per body height) in the camera's frame, so that the alignment and metric
     steps can use them; GLB is in metres, y up, the person looking along +z.
     """
-    files = result_files(folder, name, formats, asset)
+    files = result_files(folder, name, formats, output)
     meshes, turntable = files[: len(formats)], files[len(formats) : -2]
     files[-1].unlink(missing_ok=True)
     with_normals = replace(mesh, normals=mesh.vertex_normals())
@@ -121,9 +121,9 @@ def texture_name(name: str) -> str:
     return f"{name}_texture.png"
 
 
-def has_result(folder: Path, name: str, formats: tuple[str, ...], asset: AssetOptions | None = None) -> bool:
+def has_result(folder: Path, name: str, formats: tuple[str, ...], output: MeshOutput | None = None) -> bool:
     """Tell whether all files of a result are there, those too that its sidecar names."""
-    files = result_files(folder, name, formats, asset)
+    files = result_files(folder, name, formats, output)
     if not all(path.is_file() for path in files):
         return False
     try:

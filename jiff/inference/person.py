@@ -16,7 +16,7 @@ from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with
 from jiff.geometry.simplify import decimate, is_watertight
 from jiff.inference.coloring import texture_mesh
 from jiff.inference.fields import encode_person
-from jiff.options.mesh_output import AssetOptions
+from jiff.options.mesh_output import MeshOutput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,14 +45,14 @@ class PersonOptions:
         raw: keep floating pieces instead of the body alone.
         memory_budget_bytes: what the networks' working memory may take.
         precision: of the occupancy, see ``jiff.inference.fields.OccupancyField``.
-        asset: triangles to keep, colours per vertex or as a texture.
+        output: triangles to keep, colours per vertex or as a texture.
     """
 
     resolution: int | None = None
     raw: bool = False
     memory_budget_bytes: int = 4 << 30
     precision: str = "auto"
-    asset: AssetOptions = AssetOptions()
+    output: MeshOutput = MeshOutput()
 
     def resolution_for(self, load_size: int) -> int:
         """Return the resolution for a network of that image size."""
@@ -142,17 +142,17 @@ def reconstruct_person(
         if not options.raw:
             mesh = body.mesh
         extracted = time.perf_counter()
-        asset, extra = options.asset, dict[str, Any]()
-        if asset.triangles is not None and len(mesh.faces) > asset.triangles:
+        output, extra = options.output, dict[str, Any]()
+        if output.triangles is not None and len(mesh.faces) > output.triangles:
             extra["faces_extracted"] = len(mesh.faces)
-            mesh = decimate(mesh, asset.triangles)
+            mesh = decimate(mesh, output.triangles)
             extra["decimate_seconds"] = round(time.perf_counter() - extracted, 3)
         colored = time.perf_counter()
-        if fields.color is None and asset.texture == "uv":
+        if fields.color is None and output.texture == "uv":
             notes.append("There is no colour network to bake a texture from; the mesh has no texture.")
-        elif fields.color is not None and asset.texture == "uv":
-            photo = (person, camera) if asset.project_photo else None
-            mesh, baked = texture_mesh(mesh, fields.color, asset.texture_size, photo)
+        elif fields.color is not None and output.texture == "uv":
+            photo = (person, camera) if output.project_photo else None
+            mesh, baked = texture_mesh(mesh, fields.color, output.texture_size, photo)
             extra.update(baked)
         elif fields.color is not None:
             mesh = replace(mesh, colors=fields.color(mesh.vertices))

@@ -10,20 +10,15 @@ from jiff.base.config import option
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """Options of ``run_align``.
+    """Options of ``run_align``."""
 
-    Attributes:
-        pifu: results folder of `jiff eval pifu`.
-        test: test folder with images, masks and fitted faces.
-        box_margin: border round the face in the box, as a share of the face's height.
-        overlays: write pictures of the aligned faces.
-        jobs: processes, 0 = one per core.
-        overwrite: align again what is aligned to the same reconstruction.
-        names: people of the test folder to work on; empty for all.
-    """
-
-    pifu: Path = option(help="Folder with the coarse meshes of `jiff eval pifu`.")
-    test: Path = option(help="Test folder with images, masks and the meshes of `jiff data face`.")
+    pifu: Path = option(
+        help="Folder with the coarse meshes of `jiff eval pifu`.", aliases=("-pifu", "--PIFu-path")
+    )
+    test: Path = option(
+        help="Test folder with images, masks and the meshes of `jiff data face`.",
+        aliases=("-test", "--test-path"),
+    )
     box_margin: float = option(
         0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
     )

@@ -32,13 +32,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """Options of every stage that works subject by subject.
-
-    Attributes:
-        jobs: processes, 0 = as many as cores and memory allow.
-        shard: "i/n", the part of the subjects to do; None does all.
-        scheduler: address or file of a ``dask.distributed`` scheduler; None runs on this machine.
-    """
+    """Options of every stage that works subject by subject."""
 
     jobs: int = option(
         0, help="Processes; 0 means one per core, fewer where memory is short.", flags=("-j",), min=0, panel=_PANEL

@@ -10,17 +10,7 @@ from jiff.base.config import option
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Options of ``run_check``.
-
-    Attributes:
-        root: folder of scans, or a processed set.
-        json: file that receives all findings.
-        contact_sheet: PNG that receives pictures of the subjects.
-        face: whether a processed set must hold face files; None means: when any subject has them.
-        silhouettes: views per subject whose mask is compared with the mesh.
-        clean, clean_to: see their help.
-        jobs: processes, 0 = as many as cores and memory allow.
-    """
+    """Options of ``run_check``."""
 
     root: Path = option(help="Folder of scans, or a processed set.", positional=True)
     json: Path | None = option(None, help="Write all findings to this JSON file.")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from jiff.base.config import option
 from jiff.base.errors import UsageError
+from jiff.options.device import device_option
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class DemoConfig:
     detector_model: Path | None = option(
         None, help="YuNet face detector (.onnx); OpenCV's Haar cascades find the faces without it."
     )
-    device: str = option("auto", help="auto, cpu, cuda or mps.")
+    device: str = device_option()
     seed: int = option(0, help="Seed of the people, the lights and the training.", min=0)
     jobs: int = option(0, help="Processes for data preparation; 0 is one per core.", flags=("-j",), min=0)
 

@@ -11,27 +11,26 @@ from jiff.options.inference import OUTPUT_PANEL, FineInferenceConfig, InferenceC
 
 @dataclass(frozen=True)
 class EvalPifuConfig(InferenceConfig):
-    """Options of ``run_eval_pifu`` besides the shared ones; the names are the published ones where there are any.
+    """Options of ``run_eval_pifu`` besides the shared ones; the names are the published ones where there are any."""
 
-    Attributes:
-        test_folder_path: images with masks.
-        results_path: where to write.
-        name: folder inside ``results_path``, none when empty.
-    """
-
-    test_folder_path: Path = option(
+    input: Path = option(
         help="Folder with <name>.jpg or .png and <name>_mask.png, framed as in training.",
-        flags=("-i", "--input"),
+        flags=("-i",),
+        aliases=("--test-folder-path",),
     )
-    results_path: Path = option(
-        Path("results"), help="Folder to write to.", flags=("-o", "--out"), panel=OUTPUT_PANEL
+    out: Path = option(
+        Path("results"),
+        help="Folder to write to.",
+        flags=("-o",),
+        aliases=("--results-path",),
+        panel=OUTPUT_PANEL,
     )
-    name: str = option("", help="Folder inside --results-path, none when empty.", panel=OUTPUT_PANEL)
+    name: str = option("", help="Folder inside --out, none when empty.", panel=OUTPUT_PANEL)
 
     @property
     def results_folder(self) -> Path:
         """Where the results are written."""
-        return self.results_path / self.name if self.name else self.results_path
+        return self.out / self.name if self.name else self.out
 
 
 @dataclass(frozen=True)

@@ -14,29 +14,20 @@ _FIT = "Fit"
 
 @dataclass(frozen=True)
 class FaceConfig(BatchOptions):
-    """Options of ``run_face``.
+    """Options of ``run_face``."""
 
-    Attributes:
-        input: processed set, or test folder of images and masks.
-        model: face model.
-        detector_model: YuNet file.
-        face_mesh: folder of ``<name>.obj|ply|glb`` that serve as prior instead of a model.
-        min_visible: share of the face that a yaw must show to be listed in FILE_NUMBER.
-        box_margin: border round the face in the box, as a share of the face's height.
-        detect_yaws: of the yaws that show the face, list those in whose images the detector finds it.
-        overlays: write pictures of the fits.
-        overwrite: fit again what is complete.
-        names: people of the test folder to work on; empty for all.
-    """
-
-    input: Path = option(help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.")
+    input: Path = option(
+        help="Processed set, or test folder with <name>.jpg|png and <name>_mask.png.",
+        flags=("-i",),
+        aliases=("--input-dir",),
+    )
     model: str = option(DEFAULT_FACE_MODEL, help=face_model_help(), panel=_FIT)
     detector_model: Path | None = option(
         None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
     )
     face_mesh: Path | None = option(
         None, help="Folder with <name>.obj, .ply or .glb: use these faces (DECA, FLAME, a scan) instead of a model.",
-        flags=("--face-mesh-dir",), panel=_FIT,
+        aliases=("--face-mesh-dir",), panel=_FIT,
     )  # fmt: skip
     min_visible: float = option(
         0.3, help="Share of the face that a yaw must show to be used in training.", min=0, max=1, panel=_FIT
@@ -50,3 +41,4 @@ class FaceConfig(BatchOptions):
     overlays: bool = option(True, help="Write a picture of each fit.")
     overwrite: bool = option(False, help="Fit again what is complete.")
     names: tuple[str, ...] = ()
+    """People of the test folder to work on; empty for all."""

@@ -11,15 +11,11 @@ from jiff.options.batch import BatchOptions
 
 @dataclass(frozen=True)
 class IcpConfig(BatchOptions):
-    """Options of ``run_icp``.
+    """Options of ``run_icp``."""
 
-    Attributes:
-        input: processed set with FACE_3DMM.
-        box_margin: border round the face in the box, as a share of the face's height.
-        overwrite: refine again what was refined.
-    """
-
-    input: Path = option(help="Processed set whose faces were fitted.")
+    input: Path = option(
+        help="Processed set whose faces were fitted.", flags=("-i",), aliases=("--input-dir",)
+    )
     box_margin: float = option(
         0.08, help="Border of the face box, as a share of the face's height.", min=0, max=1
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from jiff.base.config import option
-from jiff.options.mesh_output import AssetOptions
+from jiff.options.device import device_option
+from jiff.options.mesh_output import MeshOutput
 
 C = TypeVar("C")
 
@@ -15,30 +16,21 @@ NETWORKS_PANEL, OUTPUT_PANEL = "Networks", "Output"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InferenceConfig:
-    """Options of `eval pifu`, `eval jiff` and `reconstruct`; the names are the published ones where there are any.
-
-    Attributes:
-        checkpoint: a run's folder.
-        load_netG_checkpoint_path: shape network, instead of the run's.
-        load_netC_coarse_checkpoint_path: coarse colour network, instead of the run's.
-        resolution: cells along the view; None is 256 for demo networks, 512 otherwise.
-        format: of the meshes.
-        height_cm: of the person, for GLB.
-        raw: keep floating pieces.
-        memory_budget: gigabytes of working memory.
-        precision: of wide hidden layers, see ``jiff.inference.fields.choose_dtype``.
-        device: auto, cpu, cuda or mps.
-        overwrite: compute again what is complete.
-        asset: texture, triangles, turntable.
-    """
+class InferenceConfig(MeshOutput):
+    """Options of `eval pifu`, `eval jiff` and `reconstruct`; the names are the published ones where there are any."""
 
     checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=NETWORKS_PANEL)
-    load_netG_checkpoint_path: Path | None = option(
-        None, help="Shape network, own or published, instead of the run's.", panel=NETWORKS_PANEL
+    shape_checkpoint: Path | None = option(
+        None,
+        help="Shape network, own or published, instead of the run's.",
+        aliases=("--load-netG-checkpoint-path",),
+        panel=NETWORKS_PANEL,
     )
-    load_netC_coarse_checkpoint_path: Path | None = option(
-        None, help="Coarse colour network instead of the run's.", panel=NETWORKS_PANEL
+    coarse_checkpoint: Path | None = option(
+        None,
+        help="Coarse colour network instead of the run's.",
+        aliases=("--load-netC-coarse-checkpoint-path",),
+        panel=NETWORKS_PANEL,
     )
     resolution: int | None = option(
         None,
@@ -57,9 +49,8 @@ class InferenceConfig:
         help="Number type of wide hidden layers while the surface is searched: auto is a half one where the device"
         " gains by it, vertices then move by less than 0.1 of a cell; float32 moves none.",
     )
-    device: str = option("auto", help="auto, cpu, cuda or mps.")
+    device: str = device_option()
     overwrite: bool = option(False, help="Compute again what is complete.")
-    asset: AssetOptions = AssetOptions()
 
     def handed_to(self, config_class: type[C], **values: Any) -> C:
         """Return the configuration of another step with these options where it has them, and ``values``."""
@@ -70,12 +61,11 @@ class InferenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FineInferenceConfig(InferenceConfig):
-    """The same with the fine colour network.
+    """The same with the fine colour network."""
 
-    Attributes:
-        load_netC_checkpoint_path: fine colour network, instead of the run's.
-    """
-
-    load_netC_checkpoint_path: Path | None = option(
-        None, help="Fine colour network instead of the run's.", panel=NETWORKS_PANEL
+    fine_checkpoint: Path | None = option(
+        None,
+        help="Fine colour network instead of the run's.",
+        aliases=("--load-netC-checkpoint-path",),
+        panel=NETWORKS_PANEL,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from jiff.base.config import option
 from jiff.base.errors import UsageError
@@ -14,17 +14,9 @@ TEXTURED_TRIANGLES = 40_000
 """Unwrapping takes 5 s for these, and more than in proportion for more; details live in the texture."""
 
 
-@dataclass(frozen=True)
-class AssetOptions:
-    """What the finished mesh is like.
-
-    Attributes:
-        texture: colours per vertex, or an unwrapped texture.
-        texture_size: its width and height.
-        project_photo: put the photo's own colours where it shows the surface.
-        decimate: triangles to keep.
-        turntable: kind of film or strip of the turning mesh.
-    """
+@dataclass(frozen=True, kw_only=True)
+class MeshOutput:
+    """What the finished mesh is like."""
 
     texture: Literal["vertex", "uv"] = option(
         "vertex",
@@ -71,3 +63,7 @@ class AssetOptions:
         """
         if self.texture == "uv" and not set(formats) & {"glb", "obj"}:
             raise UsageError("--texture uv: PLY holds no texture; add glb or obj to --format.")
+
+    def mesh_output(self) -> dict[str, Any]:
+        """Return these options alone, by name."""
+        return {item.name: getattr(self, item.name) for item in fields(MeshOutput)}

@@ -13,21 +13,7 @@ _SAMPLING = "Sampling"
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """Options of ``run_metrics``.
-
-    Attributes:
-        pred: a mesh, or a folder of ``<name>.obj`` (or .ply, .glb).
-        gt: a mesh, a folder of meshes of the same names, or a processed set (which also knows the face boxes).
-        out: folder of the tables; beside the predictions when not given.
-        align: none, scale (height and centre) or icp (scale, then rigid).
-        face_regions: folder of ``<name>_region.txt`` where ``gt`` is no processed set.
-        samples: points per whole surface.
-        face_samples: points per surface near the face.
-        volume_spacing_cm: spacing of the volume samples.
-        all_surfaces: measure hidden surface too.
-        seed: of the samples.
-        jobs: processes, 0 = one per core.
-    """
+    """Options of ``run_metrics``."""
 
     pred: Path = option(help="Reconstructed mesh, or folder of <name>.obj, .ply or .glb.", positional=True)
     gt: Path = option(help="Scan, folder of scans of the same names, or processed set.", positional=True)

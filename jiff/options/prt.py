@@ -12,20 +12,12 @@ from jiff.options.batch import BatchOptions
 
 @dataclass(frozen=True)
 class PrtConfig(BatchOptions):
-    """Options of ``run_prt``.
-
-    Attributes:
-        input: folder of scans.
-        directions: n of the published n x n directions (``-n``); the default sampler casts n^2 / 16 rays per vertex.
-        sampling: "cosine" (better and faster) or "uniform" (as published).
-        overwrite: compute again what is there.
-        seed: of the sampling.
-    """
+    """Options of ``run_prt``."""
 
     input: Path = option(help="Folder of scans.", flags=("-i",))
     directions: int = option(
         40, help="n of the published n x n directions; the default sampler casts n^2 / 16 rays per vertex.",
-        flags=("-n",), min=2, max=512,
+        flags=("-n",), aliases=("--n-sample",), min=2, max=512,
     )  # fmt: skip
     sampling: Literal["cosine", "uniform"] = option(
         "cosine", help="cosine is better and faster; uniform is the published one."

@@ -16,19 +16,7 @@ _FACE, _MASK = "Face", "Mask"
 
 @dataclass(frozen=True)
 class ReconstructConfig(FineInferenceConfig):
-    """Options of ``run_reconstruct`` besides the shared ones.
-
-    Attributes:
-        input: a photo or a folder of photos.
-        out: folder of the results.
-        person: which one from the left, where a photo shows several; further views name theirs.
-        no_face: plain PIFu.
-        model: face model.
-        detector_model: YuNet file.
-        view: further photos of the person, as YAW:FILE, or YAW:FILE:PERSON where one shows several people.
-        matting_model: ONNX network that finds masks.
-        matting_kind: its family.
-    """
+    """Options of ``run_reconstruct`` besides the shared ones."""
 
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
     out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
@@ -61,5 +49,5 @@ class ReconstructConfig(FineInferenceConfig):
 
     def evaluation(self, **changes: Any) -> EvalJiffConfig:
         """Return the options of the evaluation steps."""
-        folders = {"test_folder_path": self.out / "crops", "results_path": self.out}
+        folders = {"input": self.out / "crops", "out": self.out}
         return self.handed_to(EvalJiffConfig, **{**folders, **changes})

@@ -13,31 +13,10 @@ _VIEWS, _LIGHT, _OUTPUT = "Views", "Light", "Output"
 
 @dataclass(frozen=True)
 class RenderConfig(BatchOptions):
-    """Options of ``run_render``.
-
-    Attributes:
-        input: folder of rescaled scans with PRT.
-        out: processed set to write.
-        size: width and height of RENDER, MASK and the UV maps, pixels.
-        high_size: width and height of the further images for fine colour, 0 for none.
-        samples: rays per pixel.
-        yaw_step: degrees between views.
-        yaws: exactly these yaws (degrees) instead of steps.
-        pitches: degrees.
-        lights: pictures under different lights per view.
-        env_sh: file of environments (N, 9, 3); generated ones without it.
-        environments: how many to generate.
-        light_rotation: turn of the environment about y in degrees; None draws it within 18 degrees.
-        uv_render: whether UV_RENDER is written.
-        egl: make the G-buffer with pyrender on a GPU.
-        val_fraction: share of the subjects held out in ``val.txt``.
-        val_subjects: hold out exactly these instead.
-        seed: of lights and held-out subjects.
-        overwrite: draw again what is complete.
-    """
+    """Options of ``run_render``."""
 
     input: Path = option(help="Folder of rescaled scans with PRT.", flags=("-i",))
-    out: Path = option(help="Processed set to write.", flags=("-o", "--out-dir"))
+    out: Path = option(help="Processed set to write.", flags=("-o",), aliases=("--out-dir",))
     size: int = option(
         512, help="Width and height of RENDER, MASK and the UV maps, pixels.", flags=("-s",), min=16, max=4096,
         panel=_VIEWS,
@@ -47,7 +26,13 @@ class RenderConfig(BatchOptions):
         panel=_VIEWS,
     )  # fmt: skip
     samples: int = option(
-        1, help="Rays per pixel (antialiasing).", flags=("-m", "--ms-rate"), min=1, max=256, panel=_VIEWS
+        1,
+        help="Rays per pixel (antialiasing).",
+        flags=("-m",),
+        aliases=("--ms-rate",),
+        min=1,
+        max=256,
+        panel=_VIEWS,
     )
     yaw_step: int = option(1, help="Degrees between views; 1 makes 360.", min=1, max=360, panel=_VIEWS)
     yaws: tuple[int, ...] | None = option(None, help="Exactly these yaws, degrees, instead.", panel=_VIEWS)
@@ -59,7 +44,7 @@ class RenderConfig(BatchOptions):
     environments: int = option(128, help="How many environments to generate.", min=1, max=4096, panel=_LIGHT)
     light_rotation: float | None = option(
         None, help="Turn of the environment, degrees, 0 for none; drawn within 18 degrees without it.",
-        flags=("--light-rotation-deg",), panel=_LIGHT,
+        aliases=("--light-rotation-deg",), panel=_LIGHT,
     )  # fmt: skip
     uv_render: bool = option(True, help="Write UV_RENDER, the colour stages' targets.", panel=_OUTPUT)
     egl: bool = option(False, help="Use pyrender on a GPU (pip install 'jiff[gl]').", flags=("-e",))

@@ -11,28 +11,24 @@ from jiff.options.batch import BatchOptions
 
 @dataclass(frozen=True)
 class RescaleConfig(BatchOptions):
-    """Options of ``run_rescale``.
-
-    Attributes:
-        input: folder of scans (THuman2.0, RenderPeople, or any OBJ, PLY and GLB).
-        out: folder for the results; None changes the scans in place.
-        overwrite: do again what is done.
-        yaw_deg: turn about the vertical axis after standing the scan upright, degrees from +z towards +x.
-        frontal: turn each scan so that it faces +z, by its face and its feet, before ``yaw_deg``.
-        detector_model: YuNet file that finds the faces; None takes the assets folder's, else OpenCV's cascades.
-    """
+    """Options of ``run_rescale``."""
 
     input: Path = option(
-        help="Folder of scans: THuman2.0, RenderPeople, or any OBJ, PLY and GLB.", flags=("-i",)
+        help="Folder of scans: THuman2.0, RenderPeople, or any OBJ, PLY and GLB.",
+        flags=("-i",),
+        aliases=("--input-dir",),
     )
     out: Path | None = option(
-        None, help="Folder for the results; without it the scans are changed in place.", flags=("-o",)
+        None,
+        help="Folder for the results; without it the scans are changed in place.",
+        flags=("-o",),
+        aliases=("--output-dir",),
     )
     overwrite: bool = option(False, help="Do again what is done.")
     yaw_deg: float = option(
         0.0,
         help="Turn about the vertical axis, degrees from +z towards +x.",
-        flags=("--yaw",),
+        aliases=("--yaw",),
         panel="Facing",
     )
     frontal: bool = option(

@@ -17,16 +17,7 @@ LEAST_TEXTURE = 256
 
 @dataclass(frozen=True)
 class SynthConfig(BatchOptions):
-    """What ``run_synth`` makes.
-
-    Attributes:
-        out: folder that receives one folder per person, ``synth_0000`` and so on.
-        count: number of people.
-        seed: decides them; person i depends on the seed and i alone.
-        triangles: about how many per scan (at least 35,000; a long skirt or long hair adds some).
-        texture_size: pixels a side, a power of two from 256 on.
-        overwrite: make complete scans again too.
-    """
+    """What ``run_synth`` makes."""
 
     out: Path = option(help="Folder that receives one folder per person.", flags=("-o",))
     count: int = option(10, help="Number of people.", flags=("-n",))

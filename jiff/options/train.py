@@ -8,28 +8,20 @@ from typing import Any, Literal
 
 from jiff.base.config import option
 from jiff.base.errors import ConfigError, UsageError
+from jiff.options.device import device_option, parse_device
+from jiff.options.network import NetworkOptions
 
 _DATA = "Data"
 _RUN = "Run"
 _SAMPLES = "Sampling"
 _AUG = "Augmentation"
 _OPTIM = "Optimisation"
-_NET = "Network"
 _SEE = "Validation and logs"
 _MACHINE = "Machine"
 
-MODEL_FIELDS = (
-    "norm", "num_stack", "num_hourglass", "skip_hourglass", "hg_down", "hourglass_dim", "mlp_dim", "mlp_dim_3d",
-    "mlp_dim_joint", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
-)  # fmt: skip
-COLOR_FIELDS = (
-    "norm_color", "mlp_dim_color", "mlp_dim_color_fine", "mlp_dim_3d_color", "mlp_dim_joint_color", "use_tanh",
-    "color_loss_type", "no_residual", "face_branch", "branch_3d", "joint_head", "single_head",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(NetworkOptions):
     """One training run of one stage; every attribute is an option of ``jiff train``."""
 
     stage: Literal["shape", "color_coarse", "color_fine"] = "shape"
@@ -70,17 +62,18 @@ class TrainConfig:
         -1, help="With --continue-train: the kept epoch to go on from; -1 is the latest.", min=-1, panel=_RUN
     )
     overwrite: bool = option(False, help="Begin anew although a run of this name exists.", panel=_RUN)
-    load_netg_checkpoint_path: Path | None = option(
+    shape_checkpoint: Path | None = option(
         None, help="Shape network to start from (shape) or to build on (colour); default: the run's own shape stage.",
-        panel=_RUN,
+        aliases=("--load-netG-checkpoint-path",), panel=_RUN,
     )  # fmt: skip
-    load_netc_coarse_checkpoint_path: Path | None = option(
+    coarse_checkpoint: Path | None = option(
         None,
         help="Coarse colour network to start from (color-coarse) or to build on (color-fine).",
+        aliases=("--load-netC-coarse-checkpoint-path",),
         panel=_RUN,
     )
-    load_netc_checkpoint_path: Path | None = option(
-        None, help="Fine colour network to start from.", panel=_RUN
+    fine_checkpoint: Path | None = option(
+        None, help="Fine colour network to start from.", aliases=("--load-netC-checkpoint-path",), panel=_RUN
     )
     seed: int = option(0, help="Seed of weights, order, points and augmentation.", min=0, panel=_RUN)
 
@@ -101,7 +94,7 @@ class TrainConfig:
     learning_rate_c: float | None = option(
         None,
         help="Learning rate of the colour stages where it differs.",
-        flags=("--learning-rateC",),
+        aliases=("--learning-rateC",),
         min=0,
         panel=_OPTIM,
     )
@@ -189,64 +182,6 @@ class TrainConfig:
         0.0, help="Standard deviation of principal-component lighting.", min=0, panel=_AUG
     )
 
-    network: Literal["paper", "demo", "tiny"] = option(
-        "paper", help="Size of the networks; the options below change single parts of it.", panel=_NET
-    )
-    face_branch: bool | None = option(
-        None, help="Learn from the face prior; without it the networks are plain PIFu.", panel=_NET
-    )
-    branch_3d: bool | None = option(
-        None,
-        help="3D branch of the face head (off: the 2D branch answers alone, ablation).",
-        flags=("--face-3d",),
-        panel=_NET,
-    )
-    joint_head: bool | None = option(
-        None,
-        help="Joint branch of the face head (off: the mean of the 2D and the 3D branch answers, ablation).",
-        panel=_NET,
-    )
-    single_head: bool | None = option(
-        None,
-        help="One MLP on the concatenated features for the three branches of the face head (ablation).",
-        panel=_NET,
-    )
-    num_stack: int | None = option(None, help="Hourglass stacks.", min=1, panel=_NET)
-    num_hourglass: int | None = option(None, help="Depth of a hourglass.", min=1, panel=_NET)
-    hourglass_dim: int | None = option(None, help="Channels of the image feature.", min=1, panel=_NET)
-    skip_hourglass: bool | None = option(None, help="Hand the stem feature to the pixel feature.", panel=_NET)
-    hg_down: Literal["ave_pool", "conv64", "conv128"] | None = option(
-        None, help="How the stem halves the image.", panel=_NET
-    )
-    norm: Literal["batch", "group", "instance"] | None = option(
-        None, help="Normalisation of the shape encoder.", panel=_NET
-    )
-    norm_color: Literal["batch", "group", "instance"] | None = option(
-        None, help="Normalisation of the colour encoders.", panel=_NET
-    )
-    mlp_dim: tuple[int, ...] | None = option(None, help="Channels of the body MLP.", panel=_NET)
-    mlp_dim_3d: tuple[int, ...] | None = option(
-        None, help="Channels of the face head's 3D branch.", panel=_NET
-    )
-    mlp_dim_joint: tuple[int, ...] | None = option(None, help="Channels of its joint branch.", panel=_NET)
-    mlp_dim_color: tuple[int, ...] | None = option(
-        None, help="Channels of the coarse colour MLP.", panel=_NET
-    )
-    mlp_dim_color_fine: tuple[int, ...] | None = option(
-        None, help="Channels of the fine colour MLP.", panel=_NET
-    )
-    mlp_dim_3d_color: tuple[int, ...] | None = option(
-        None, help="Channels of the fine face head's 3D branch.", panel=_NET
-    )
-    mlp_dim_joint_color: tuple[int, ...] | None = option(
-        None, help="Channels of its joint branch.", panel=_NET
-    )
-    use_tanh: bool | None = option(None, help="tanh after the colour encoders.", panel=_NET)
-    no_residual: bool | None = option(
-        None, help="Body MLPs do not see their input again before every layer.", panel=_NET
-    )
-    color_loss_type: Literal["l1", "mse"] | None = option(None, help="Loss of the colour stages.", panel=_NET)
-
     num_eval: bool = option(True, help="Validate (IoU, precision, recall, colour error).", panel=_SEE)
     val_every: int = option(
         0, help="Steps between validations; 0 validates after every epoch.", min=0, panel=_SEE
@@ -283,9 +218,7 @@ class TrainConfig:
     keep_last: int = option(3, help="Epochs whose checkpoints are kept.", min=1, panel=_SEE)
     tensorboard: bool = option(True, help="Write TensorBoard logs beside the CSV.", panel=_SEE)
 
-    gpu_ids: str = option(
-        "auto", help="GPUs as 0 or 0,1,2; -1 is the processor; auto takes what is there.", panel=_MACHINE
-    )
+    device: str = device_option(_MACHINE, several=True)
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = option(
         "auto", help="auto is bf16-mixed where the device computes it faster, else 32.", panel=_MACHINE
     )
@@ -325,7 +258,15 @@ class TrainConfig:
             raise UsageError(
                 "--no-gen-mesh contradicts --gen-test-mesh and --gen-train-mesh; drop one of them."
             )
-        parse_gpu_ids(self.gpu_ids)
+        parse_device(self.device)
+
+    def network_overrides(self) -> dict[str, Any]:
+        """Return the single options of the network that were given."""
+        given = self.model_overrides(self.stage)
+        for name in ("load_size", "z_size", "num_views"):
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        return given
 
     @property
     def folder(self) -> Path:
@@ -345,31 +286,3 @@ class TrainConfig:
         if self.sigma is not None:
             return self.sigma
         return 5.0 if self.stage == "shape" else 0.1
-
-    def model_overrides(self) -> dict[str, Any]:
-        """Return the single network options that were given."""
-        names = MODEL_FIELDS if self.stage == "shape" else COLOR_FIELDS
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        for name in ("load_size", "z_size", "num_views"):
-            if getattr(self, name) is not None:
-                given[name] = getattr(self, name)
-        return given
-
-
-def parse_gpu_ids(text: str) -> list[int] | None:
-    """Return the GPU numbers of ``--gpu-ids``: None for auto, an empty list for the processor.
-
-    Raises:
-        UsageError: not a list of numbers.
-    """
-    if text.strip().lower() == "auto":
-        return None
-    try:
-        numbers = [int(word) for word in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise UsageError(f"--gpu-ids {text!r} must be auto, -1, or numbers like 0,1,2.") from error
-    if numbers == [-1]:
-        return []
-    if not numbers or min(numbers) < 0 or len(set(numbers)) != len(numbers):
-        raise UsageError(f"--gpu-ids {text!r} must be auto, -1, or different numbers like 0,1,2.")
-    return numbers

@@ -10,14 +10,7 @@ from jiff.base.config import option
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """Options of ``run_view``.
-
-    Attributes:
-        mesh: mesh files, or folders of them.
-        out: page to write.
-        label: texts below the meshes, in their order.
-        open: whether the command opens the page in the browser.
-    """
+    """Options of ``run_view``."""
 
     mesh: tuple[Path, ...] = option(help="Mesh files (OBJ, PLY, GLB), or folders of them.", positional=True)
     out: Path = option(Path("jiff-view.html"), help="Page to write; it works offline.", flags=("-o",))

@@ -24,7 +24,8 @@ from jiff.geometry.io.mesh_io import load_mesh, save_image
 from jiff.options.align import AlignConfig
 from jiff.options.face_models import face_model_names
 from jiff.photo.test_folder import list_people, read_person
-from jiff.run.parallel import BatchReport, default_jobs, run_batch
+from jiff.run.batch import default_jobs
+from jiff.run.parallel import BatchReport, run_batch
 from jiff.run.stage import Stamp, Verdict, file_fingerprint
 
 if TYPE_CHECKING:

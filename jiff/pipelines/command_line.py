@@ -8,12 +8,6 @@ from typing import Any
 from jiff.base.config import field_specs
 
 
-def _value(config: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        config = getattr(config, name)
-    return config
-
-
 def command_line(command: str, config: Any) -> str:
     """Return ``jiff COMMAND ...`` with every option of ``config`` that differs from its default.
 
@@ -24,7 +18,7 @@ def command_line(command: str, config: Any) -> str:
     words = ["jiff", *command.split()]
     options: list[str] = []
     for spec in field_specs(type(config)):
-        value = _value(config, spec.path)
+        value = getattr(config, spec.name)
         if spec.note is None or value == spec.default or value is None:
             continue
         if spec.note.positional:

@@ -40,7 +40,8 @@ from jiff.pipelines.render import run_render
 from jiff.pipelines.rescale import run_rescale
 from jiff.pipelines.synth import run_synth, subject_name
 from jiff.pipelines.train import train_stage
-from jiff.run.parallel import BatchReport, default_jobs
+from jiff.run.batch import default_jobs
+from jiff.run.parallel import BatchReport
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -134,7 +135,7 @@ def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
             name=paths.run_name,
             max_steps=count,
             seed=config.seed,
-            gpu_ids="-1" if config.device == "cpu" else "auto",
+            device=config.device,
             continue_train=True,
             jobs=config.jobs,
         )
@@ -146,13 +147,13 @@ def training_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
 def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
     """Return the published four-step test procedure and the measurements."""
     shared: dict[str, Any] = {
-        "test_folder_path": paths.test,
+        "input": paths.test,
         "checkpoint": paths.run,
         "resolution": config.resolution,
         "device": config.device,
     }
     stages = [
-        Stage("eval_pifu", "Reconstruct: PIFu", "eval pifu", EvalPifuConfig(results_path=paths.pifu, **shared), run_eval_pifu),
+        Stage("eval_pifu", "Reconstruct: PIFu", "eval pifu", EvalPifuConfig(out=paths.pifu, **shared), run_eval_pifu),
         Stage(
             "test_face", "Faces of the test images", "data face",
             FaceConfig(input=paths.test, detector_model=config.detector_model, jobs=config.jobs), run_face,
@@ -162,7 +163,7 @@ def evaluation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
             "align", "Align the faces", "eval align", AlignConfig(pifu=paths.pifu, test=paths.test), run_align,
             essential=False,
         ),
-        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(results_path=paths.jiff, **shared), run_eval_jiff, essential=False),
+        Stage("eval_jiff", "Reconstruct: JIFF", "eval jiff", EvalJiffConfig(out=paths.jiff, **shared), run_eval_jiff, essential=False),
     ]  # fmt: skip
     for method, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
         settings = MetricsConfig(pred=folder, gt=paths.data, out=paths.measured(method), seed=config.seed)

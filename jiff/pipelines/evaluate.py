@@ -85,7 +85,7 @@ class Evaluation:
         """
         self.config, self.progress, self.method, self.colors = config, progress, method, colors
         self.formats = check_formats(config.format)
-        config.asset.check_formats(self.formats)
+        config.check_formats(self.formats)
         self.folder = config.results_folder
         self.keep_features = False
         self._governor = ThreadGovernor()
@@ -100,11 +100,11 @@ class Evaluation:
             self.files, self.device, self._loaded = sibling.files, sibling.device, sibling._loaded
             self._features, self._found = sibling._features, sibling._found
         else:
-            fine = config.load_netC_checkpoint_path if isinstance(config, FineInferenceConfig) else None
+            fine = config.fine_checkpoint if isinstance(config, FineInferenceConfig) else None
             self.files = find_checkpoints(
                 config.checkpoint,
-                config.load_netG_checkpoint_path,
-                config.load_netC_coarse_checkpoint_path,
+                config.shape_checkpoint,
+                config.coarse_checkpoint,
                 fine,
             )
             self.device = pick_device(config.device)
@@ -147,7 +147,7 @@ class Evaluation:
             "format": list(self.formats),
             "height_cm": self.config.height_cm,
             "raw": self.config.raw,
-            "asset": to_plain(self.config.asset),
+            "mesh_output": self.config.mesh_output(),
         }
         return Stamp("reconstruct", _FORMAT, settings, inputs)
 
@@ -155,7 +155,7 @@ class Evaluation:
         """Tell whether a person's result is there and was made with these settings."""
         if self.config.overwrite:
             return Verdict(False)
-        there = has_result(self.folder, person.name, self.formats, self.config.asset)
+        there = has_result(self.folder, person.name, self.formats, self.config)
         stored = read_stamp(self.folder / f"{person.name}.json")
         return self.stamp(person).judge(None if stored is None else dict(stored.get("stamp") or {}), there)
 
@@ -185,7 +185,7 @@ class Evaluation:
             raw=self.config.raw,
             memory_budget_bytes=int(self.config.memory_budget * 2**30),
             precision=self.config.precision,
-            asset=self.config.asset,
+            output=self.config,
         )
         try:
             result = reconstruct_person(
@@ -216,7 +216,7 @@ class Evaluation:
             height_cm=self.config.height_cm,
             photo=pixels.rgb,
             sidecar=sidecar,
-            asset=self.config.asset,
+            output=self.config,
         )
         return {"files": [path.name for path in files], **result.numbers, "notes": result.notes}
 
@@ -239,7 +239,7 @@ def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str
 
 
 def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> BatchReport:
-    people = list_people(config.test_folder_path)
+    people = list_people(config.input)
     evaluation = Evaluation(config, progress, method)
     report = run_evaluation(
         evaluation, people, "Reconstructing" if method == "pifu" else "Reconstructing with face"

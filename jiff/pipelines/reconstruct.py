@@ -12,7 +12,7 @@ from jiff.face.detect.detector import make_detector
 from jiff.geometry.io.mesh_io import save_image
 from jiff.options.align import AlignConfig
 from jiff.options.face import FaceConfig
-from jiff.options.mesh_output import AssetOptions
+from jiff.options.mesh_output import MeshOutput
 from jiff.options.reconstruct import ReconstructConfig
 from jiff.photo.onnx_matting import MattingNetwork
 from jiff.pipelines.align import run_align
@@ -114,10 +114,10 @@ def _prepare_faces(run: _Run, photos: list[Photo], where: str) -> None:
     """Fit and align the faces; those of photos without a problem can be used."""
     config, evaluation, progress = run.config, run.evaluation, run.evaluation.progress
     coarse_config = config.evaluation(
-        results_path=config.out / "coarse",
+        out=config.out / "coarse",
         resolution=_coarse_resolution(config),
         format=("obj",),
-        asset=AssetOptions(),
+        **MeshOutput().mesh_output(),
     )
     evaluation.networks()
     coarse = Evaluation(coarse_config, progress, "pifu", colors=False, sibling=evaluation)

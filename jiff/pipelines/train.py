@@ -21,7 +21,8 @@ from jiff.base.files import make_folder, remove_leftovers
 from jiff.base.progress import NullProgress
 from jiff.data.cache_lease import CacheLease
 from jiff.data.layout import ProcessedSet
-from jiff.options.train import TrainConfig, parse_gpu_ids
+from jiff.options.device import parse_device
+from jiff.options.train import TrainConfig
 from jiff.training.data import open_sets
 from jiff.training.loop import Trainer
 from jiff.training.run_state import BEST_NAME, LATEST_NAME, STATE_NAME, remove_run
@@ -83,22 +84,26 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises:
         UsageError: a device that is not there, or a batch that does not divide by the devices.
     """
-    numbers = parse_gpu_ids(config.gpu_ids)
+    choice, numbers = parse_device(config.device), list(parse_device(config.device).numbers)
     launched = _launched_processes()
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if numbers and max(numbers) >= available:
+    mps = torch.backends.mps.is_available()
+    kind = choice.kind
+    if kind == "auto":
+        kind = "cuda" if available else "mps" if mps else "cpu"
+    if (kind == "cuda" and max(numbers, default=0) >= available) or (kind == "mps" and not mps):
         raise UsageError(
-            f"--gpu-ids {config.gpu_ids}: this machine has {available} CUDA devices; use -1 for the processor."
+            f"--device {config.device}: this machine has {available} CUDA devices; use cpu for the processor."
         )
     precision: Any = config.precision
-    if numbers or (numbers is None and available):
-        accelerator, devices = "cuda", numbers or list(range(launched[0] if launched else 1))
+    devices = list(range(launched[0] if launched else 1))
+    if kind == "cuda":
+        devices = numbers or devices
         if precision == "auto":
             precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "32"
-    elif numbers is None and torch.backends.mps.is_available():
-        accelerator, devices, precision = "mps", [0], "32" if precision == "auto" else precision
+    elif kind == "mps":
+        devices, precision = [0], "32" if precision == "auto" else precision
     else:
-        accelerator, devices = "cpu", list(range(launched[0] if launched else 1))
         if precision == "auto":
             precision = "bf16-mixed" if bfloat16_is_fast() else "32"
         if precision == "16-mixed":
@@ -111,8 +116,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
         )
     with _quiet_fabric():
         return Fabric(
-            accelerator=accelerator,
-            devices=len(devices) if accelerator == "cpu" else devices,
+            accelerator=kind,
+            devices=len(devices) if kind == "cpu" else devices,
             num_nodes=nodes,
             precision=precision,
             strategy="ddp" if world > 1 else "auto",

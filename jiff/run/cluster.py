@@ -52,14 +52,16 @@ def _checked_workers(client: Any, address: str, progress: Progress) -> None:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise AssetError(
             "--scheduler needs the package distributed, which is not installed; run pip install 'jiff[cluster]'."
         ) from error
     place = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
-        client = Client(**place, timeout=CONNECT_SECONDS, set_as_default=False)
+        # Without types of its own.
+        library: Any = distributed
+        client = library.Client(**place, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         cause = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
@@ -101,8 +103,9 @@ def run_tasks(
         UsageError: workers without jiff, or with another version of it.
     """
     with _connected(address) as client:
-        from distributed import as_completed
+        import distributed
 
+        library: Any = distributed
         _checked_workers(client, address, progress)
         run = uuid.uuid4().hex[:8]
         futures = {
@@ -110,7 +113,7 @@ def run_tasks(
             for number, (name, item) in enumerate(todo)
         }
         try:
-            for future in as_completed(futures, loop=client.loop):
+            for future in library.as_completed(futures, loop=client.loop):
                 if future.status == "finished":
                     note(futures[future], future.result())
                 else:

@@ -107,7 +107,7 @@ class StageModule(nn.Module):
 def network_config(config: TrainConfig) -> ShapeConfig | ColorConfig:
     """Return the architecture that the options describe."""
     preset = shape_preset if config.stage == "shape" else color_preset
-    return preset(config.network, **config.model_overrides())
+    return preset(config.network, **config.network_overrides())
 
 
 def build_stage(config: TrainConfig) -> StageModule:
@@ -117,9 +117,9 @@ def build_stage(config: TrainConfig) -> StageModule:
         CheckpointError: an earlier stage is missing or does not fit.
     """
     starts = {
-        "shape": config.load_netg_checkpoint_path,
-        "color_coarse": config.load_netc_coarse_checkpoint_path,
-        "color_fine": config.load_netc_checkpoint_path,
+        "shape": config.shape_checkpoint,
+        "color_coarse": config.coarse_checkpoint,
+        "color_fine": config.fine_checkpoint,
     }
     shape = coarse = None
     start = starts[config.stage]
@@ -129,10 +129,10 @@ def build_stage(config: TrainConfig) -> StageModule:
         network = _started_from(start, config)
     architecture = network.config
     if config.stage != "shape":
-        path, shape = _required(config, "shape", config.load_netg_checkpoint_path)
+        path, shape = _required(config, "shape", config.shape_checkpoint)
         _check_fit(path, shape, architecture)
     if config.stage == "color_fine":
-        path, coarse = _required(config, "color_coarse", config.load_netc_coarse_checkpoint_path)
+        path, coarse = _required(config, "color_coarse", config.coarse_checkpoint)
         _check_phi(path, coarse, architecture)
     return StageModule(network.train(), shape, coarse)  # type: ignore[arg-type]
 
@@ -144,7 +144,7 @@ def _started_from(path: Path, config: TrainConfig) -> Network:
         CheckpointError: an option contradicts the file.
     """
     network = load_published(path, config.stage)
-    given = config.model_overrides()
+    given = config.network_overrides()
     if is_safetensors(path):
         known = network.config.to_dict()
         for name, value in given.items():

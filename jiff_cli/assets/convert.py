@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
-from jiff.base.config import option
 from jiff.base.errors import OutputError
+from jiff.options.assets import ConvertConfig
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class ConvertConfig:
-    """Options of ``jiff assets convert``."""
-
-    source: Path = option(
-        help="Published checkpoint (.pth), or own network file (.safetensors).", positional=True
-    )
-    target: Path = option(
-        help="File to write: .safetensors from a .pth and the other way round.", positional=True
-    )
-    kind: Literal["shape", "color_coarse", "color_fine"] | None = option(
-        None, help="Which network it is; seen from its tensors when left out."
-    )
-    overwrite: bool = option(False, help="Replace the target when it exists.")
 
 
 @config_command(ConvertConfig)

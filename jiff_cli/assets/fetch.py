@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from jiff.base.config import option
 from jiff.base.errors import JiffError
+from jiff.options.assets import FetchConfig
 from jiff.run.parallel import BatchReport
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class FetchConfig:
-    """Options of ``jiff assets fetch``."""
-
-    names: tuple[str, ...] = option(
-        (), help="Names from 'jiff assets list'; all that may be fetched when left out.", positional=True
-    )
-    overwrite: bool = option(False, help="Fetch again what is there.")
 
 
 @config_command(FetchConfig)

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
-from jiff.base.config import option
+from jiff.options.assets import ListConfig
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class ListConfig:
-    """Options of ``jiff assets list``."""
-
-    json: bool = option(False, help="Print everything as JSON.")
-    missing: bool = option(False, help="Show the missing files only.")
 
 
 @config_command(ListConfig)

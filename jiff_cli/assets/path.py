@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from jiff.base.config import option
+from jiff.options.assets import PathConfig
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class PathConfig:
-    """Options of ``jiff assets path``."""
-
-    name: str | None = option(
-        None, help="Name from 'jiff assets list'; the whole folder when left out.", positional=True
-    )
 
 
 @config_command(PathConfig)

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from jiff.base.config import option
 from jiff.base.errors import AssetError
+from jiff.options.assets import VerifyConfig
 from jiff.run.parallel import BatchReport
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
-
-
-@dataclass(frozen=True)
-class VerifyConfig:
-    """Options of ``jiff assets verify``."""
-
-    names: tuple[str, ...] = option(
-        (), help="Names from 'jiff assets list'; all that are there when left out.", positional=True
-    )
 
 
 @config_command(VerifyConfig)

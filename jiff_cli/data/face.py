@@ -9,7 +9,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(FaceConfig, published="face", aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})
+@config_command(FaceConfig, published="face")
 def command(config: FaceConfig, console: Console) -> None:
     """Find faces and fit a 3D face model, on a processed set or on a test folder of photos.
 

@@ -7,7 +7,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(IcpConfig, aliases={"input": ("-i", "--input-dir"), "jobs": ("-j",)})
+@config_command(IcpConfig)
 def command(config: IcpConfig, console: Console) -> None:
     """Refine the fitted face meshes of a processed set against the scans (point-to-plane, trimmed).
 

@@ -7,7 +7,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(PrtConfig, aliases={"input": ("-i",), "directions": ("-n", "--n-sample"), "jobs": ("-j",)})
+@config_command(PrtConfig)
 def command(config: PrtConfig, console: Console) -> None:
     """Compute how each vertex of a scan sees its surroundings (precomputed radiance transfer).
 

@@ -7,17 +7,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(
-    RenderConfig,
-    aliases={
-        "input": ("-i",),
-        "out": ("-o", "--out-dir"),
-        "egl": ("-e",),
-        "size": ("-s",),
-        "samples": ("-m", "--ms-rate"),
-        "jobs": ("-j",),
-    },
-)
+@config_command(RenderConfig)
 def command(config: RenderConfig, console: Console) -> None:
     """Render scans with PRT to images, masks, camera parameters and UV maps: the processed set.
 

@@ -7,9 +7,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(
-    RescaleConfig, aliases={"input": ("-i", "--input-dir"), "out": ("-o", "--output-dir"), "jobs": ("-j",)}
-)
+@config_command(RescaleConfig)
 def command(config: RescaleConfig, console: Console) -> None:
     """Bring scans to the frame of training: 180 units high, feet at 0, centred.
 

@@ -7,7 +7,7 @@ from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
 
-@config_command(AlignConfig, aliases={"pifu": ("-pifu", "--PIFu-path"), "test": ("-test", "--test-path")})
+@config_command(AlignConfig)
 def command(config: AlignConfig, console: Console) -> None:
     """Align the face meshes and regions of a test folder to the coarse reconstructions, in place.
 
@@ -20,5 +20,5 @@ def command(config: AlignConfig, console: Console) -> None:
         report,
         what="photos",
         wrote=[config.test],
-        next_command=["jiff", "eval", "jiff", "--test-folder-path", config.test, "--checkpoint", "DIR"],
+        next_command=["jiff", "eval", "jiff", "-i", config.test, "--checkpoint", "DIR"],
     )

@@ -16,6 +16,4 @@ def command(config: EvalPifuConfig, console: Console) -> None:
     from jiff.pipelines.evaluate import run_eval_pifu
 
     report = run_eval_pifu(config, console.progress)
-    console.finish(
-        report, what="photos", next_command=["jiff", "data", "face", "-i", config.test_folder_path]
-    )
+    console.finish(report, what="photos", next_command=["jiff", "data", "face", "-i", config.input])

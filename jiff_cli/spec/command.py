@@ -72,9 +72,6 @@ def config_command(
     *,
     published: str | None = None,
     fixed: Mapping[str, Any] | None = None,
-    defaults: Mapping[str, Any] | None = None,
-    required: tuple[str, ...] = (),
-    aliases: Mapping[str, tuple[str, ...]] | None = None,
     presets: Presets | None = None,
     epilog: str | None = None,
     runs_networks: bool = False,
@@ -85,14 +82,11 @@ def config_command(
         config_class: frozen dataclass whose ``option`` fields become options.
         published: key of ``RETIRED``: the published script this command replaces.
         fixed: fields that the command itself sets.
-        defaults: defaults of this command that differ from the dataclass's.
-        required: options that must be given here.
-        aliases: field -> further spellings, those of the published script.
         presets: named sets of values, offered as ``--preset``.
         epilog: text at the end of the help.
         runs_networks: whether memory that was freed is kept for the next tensors, and threads sleep while they wait.
     """
-    blueprint = Blueprint(config_class, fixed or {}, defaults or {}, required, aliases or {})
+    blueprint = Blueprint(config_class, fixed or {})
 
     def decorate(function: Callable[[C, Console], None]) -> JiffCommand:
         def run(context: typer.Context, debug: bool, quiet: bool, config: Path | None, **given: Any) -> None:

@@ -58,7 +58,7 @@ def _fill(context: typer.Context) -> None:
         if flag is not None:
             defaults[name] = flag
     chosen = context.meta.get(_PRESET)
-    checked: dict[tuple[str, ...], Any] = {}
+    checked: dict[str, Any] = {}
     if presets is not None:
         in_file = _take_flag(mapping, "preset", str, str(path), "one of " + ", ".join(presets.names))
         chosen = chosen or in_file
@@ -95,12 +95,12 @@ def apply_preset(context: typer.Context, value: str | None) -> str | None:
     return value
 
 
-def values_of_file(context: typer.Context, blueprint: Blueprint) -> dict[tuple[str, ...], Any]:
+def values_of_file(context: typer.Context, blueprint: Blueprint) -> dict[str, Any]:
     """Return the checked values of preset and file, without those that the command line replaces."""
-    options = {spec.path: spec.name for spec in blueprint.options}
+    options = {spec.name for spec in blueprint.options}
     kept = {}
-    for path, value in context.meta.get(_CHECKED, {}).items():
-        source = context.get_parameter_source(options[path]) if path in options else None
+    for name, value in context.meta.get(_CHECKED, {}).items():
+        source = context.get_parameter_source(name) if name in options else None
         if source is None or source.name != "COMMANDLINE":
-            kept[path] = value
+            kept[name] = value
     return kept

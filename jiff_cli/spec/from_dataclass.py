@@ -60,7 +60,7 @@ def _spoken(value: Any, annotation: Any) -> Any:
 
 def _declarations(spec: FieldSpec) -> list[str]:
     name = spec.name.replace("_", "-")
-    flags = list(spec.note.flags) if spec.note else []
+    flags = [*spec.note.flags, *spec.note.aliases] if spec.note else []
     inner, _ = without_none(spec.annotation)
     if inner is bool:
         positive = name[3:] if name.startswith("no-") else name
@@ -103,7 +103,7 @@ def _shown_type(spec: FieldSpec) -> tuple[Any, dict[str, Any]]:
     return inner, extra
 
 
-def _parameter(spec: FieldSpec, default: Any, required: bool) -> inspect.Parameter:
+def _parameter(spec: FieldSpec) -> inspect.Parameter:
     note = spec.note
     if note is None:
         raise TypeError(f"field {spec.name} is no option")
@@ -114,10 +114,10 @@ def _parameter(spec: FieldSpec, default: Any, required: bool) -> inspect.Paramet
         shown = typer.Argument(**settings)
     else:
         shown = typer.Option(*_declarations(spec), **settings)
-    if required:
+    if spec.default is MISSING:
         value: Any = inspect.Parameter.empty
     else:
-        value = _spoken(default, spec.annotation)
+        value = _spoken(spec.default, spec.annotation)
         if value is None or (value == "" and is_number_list(spec.annotation)) or value == []:
             annotation, value = annotation | None, None
     return inspect.Parameter(
@@ -135,43 +135,26 @@ class Blueprint:
     Attributes:
         config_class: the frozen dataclass.
         fixed: values that the command itself sets; such fields are no options.
-        defaults: defaults of this command that differ from the dataclass's.
-        required: fields without a default in this command although the dataclass has one.
-        aliases: field -> spellings besides its own and its note's, those of the published script.
     """
 
     config_class: type
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    required: tuple[str, ...] = ()
-    aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.specs = [
-            self._with_aliases(spec) for spec in field_specs(self.config_class) if spec.name not in self.fixed
-        ]
+        self.specs = [spec for spec in field_specs(self.config_class) if spec.name not in self.fixed]
         self.options = [spec for spec in self.specs if spec.note is not None]
-        names = [canonical(spec.name) for spec in self.options]
-        twice = {name for name in names if names.count(name) > 1}
+        keys = [key for spec in self.options for key in spec.spellings()]
+        twice = {key for key in keys if keys.count(key) > 1}
         if twice:
             raise TypeError(f"{self.config_class.__name__}: options named twice: {', '.join(sorted(twice))}")
 
-    def _with_aliases(self, spec: FieldSpec) -> FieldSpec:
-        extra = self.aliases.get(spec.name, ())
-        if spec.note is None or not extra:
-            return spec
-        flags = tuple(dict.fromkeys([*spec.note.flags, *extra]))
-        return dataclasses.replace(spec, note=dataclasses.replace(spec.note, flags=flags))
-
     def parameters(self) -> list[inspect.Parameter]:
         """Return one keyword-only Typer parameter per option: arguments, what must be given, the rest."""
-        found: list[tuple[FieldSpec, bool, inspect.Parameter]] = []
-        for spec in self.options:
-            default = self.defaults.get(spec.name, spec.default)
-            required = default is MISSING or spec.name in self.required
-            found.append((spec, required, _parameter(spec, default, required)))
-        found.sort(key=lambda item: (not (item[0].note and item[0].note.positional), not item[1]))
-        return [parameter for _, _, parameter in found]
+        ordered = sorted(
+            self.options,
+            key=lambda spec: (not (spec.note and spec.note.positional), spec.default is not MISSING),
+        )
+        return [_parameter(spec) for spec in ordered]
 
     def known(self) -> list[Known]:
         """Return the spellings of the options, for the speller."""
@@ -184,59 +167,35 @@ class Blueprint:
             known.append(Known(tuple(spellings), inner is not bool, is_number_list(inner)))
         return known
 
-    def read_values(
-        self, mapping: Mapping[str, Any], where: str
-    ) -> tuple[dict[str, Any], dict[tuple[str, ...], Any]]:
+    def read_values(self, mapping: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Check the keys and values of a configuration file.
 
         Returns:
             ``(spoken, checked)``: option name -> value as the command line would give it, and
-            path of field -> checked value, fields that are no options included.
+            field -> checked value, fields that are no options included.
 
         Raises:
             ConfigError: unknown key, wrong value, or a value that this command sets otherwise.
         """
         spoken: dict[str, Any] = {}
-        checked: dict[tuple[str, ...], Any] = {}
-        self._read(mapping, where, (), spoken, checked)
-        return spoken, checked
-
-    def _read(
-        self,
-        mapping: Mapping[str, Any],
-        where: str,
-        path: tuple[str, ...],
-        spoken: dict[str, Any],
-        checked: dict[tuple[str, ...], Any],
-    ) -> None:
+        checked: dict[str, Any] = {}
+        known = {key: spec for spec in self.specs for key in spec.spellings()}
         for key, value in mapping.items():
             wanted = canonical(str(key))
-            if isinstance(value, Mapping) and self._nested(wanted, path):
-                self._read(value, where, (*path, self._nested(wanted, path) or ""), spoken, checked)
-                continue
-            inside = [s for s in self.specs if s.path[: len(path)] == path]
-            specs = [s for s in inside if wanted in self._keys(s)]
-            if not specs and isinstance(value, bool) and wanted.startswith("no"):
-                specs = [s for s in inside if wanted[2:] in self._keys(s) and s.annotation is bool]
+            spec = known.get(wanted)
+            if spec is None and isinstance(value, bool) and wanted.startswith("no"):
+                # A switch by its other name.
+                spec = known.get(wanted[2:])
+                spec = spec if spec is not None and spec.annotation is bool else None
                 value = not value
-            if not specs:
+            if spec is None:
                 self._refuse(str(key), value, where)
                 continue
-            spec = specs[0]
             result = convert(value, spec.annotation, spec.name, where, spec.note)
-            checked[spec.path] = result
+            checked[spec.name] = result
             if spec.note is not None and result is not None:
                 spoken[spec.name] = _spoken(result, spec.annotation)
-
-    def _nested(self, wanted: str, path: tuple[str, ...]) -> str | None:
-        depth = len(path)
-        names = {s.path[depth] for s in self.specs if len(s.path) > depth + 1 and s.path[:depth] == path}
-        return next((name for name in names if canonical(name) == wanted), None)
-
-    @staticmethod
-    def _keys(spec: FieldSpec) -> set[str]:
-        flags = spec.note.flags if spec.note else ()
-        return {canonical(flag) for flag in flags if len(flag.lstrip("-")) > 1} | {canonical(spec.name)}
+        return spoken, checked
 
     def _refuse(self, key: str, value: Any, where: str) -> None:
         for name, set_value in self.fixed.items():
@@ -249,33 +208,19 @@ class Blueprint:
         names = [spec.name for spec in self.options]
         raise ConfigError(f"{where}: unknown key '{key}'; {nearest(key, names)}")
 
-    def build(self, given: Mapping[str, Any], checked: Mapping[tuple[str, ...], Any]) -> Any:
+    def build(self, given: Mapping[str, Any], checked: Mapping[str, Any]) -> Any:
         """Return the configuration.
 
         Args:
             given: option name -> value from Typer (command line, file or default).
-            checked: path -> value from a configuration file, which the command line does not replace.
+            checked: field -> value from a configuration file, which the command line does not replace.
         """
         plain: dict[str, Any] = {}
-
-        def put(path: tuple[str, ...], value: Any) -> None:
-            level = plain
-            for name in path[:-1]:
-                level = level.setdefault(name, {})
-            level[path[-1]] = value
-
-        for spec in self.specs:
-            if len(spec.path) > 1 and spec.default is not MISSING:
-                put(spec.path, spec.default)
         for spec in self.options:
             value = given.get(spec.name)
             if isinstance(value, list):
                 item = _tuple_item(spec.annotation)
                 value = [part for text in value for part in items_of(text, item, spec.note) or ()]
             if value is not None:
-                put(spec.path, value)
-        for path, value in checked.items():
-            put(path, value)
-        for name, value in self.fixed.items():
-            plain[name] = value
-        return from_plain(self.config_class, plain, where="command line")
+                plain[spec.name] = value
+        return from_plain(self.config_class, {**plain, **checked, **self.fixed}, where="command line")

@@ -24,7 +24,7 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Return the real command of the module's ``command``."""
-        real = importlib.import_module(self.entry.module).command
+        real: TyperCommand = importlib.import_module(self.entry.module).command
         real.name = self.entry.name
         return real
 

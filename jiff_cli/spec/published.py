@@ -55,7 +55,7 @@ _BASE: dict[str, Retired] = {
     "all_mesh": Retired(_UNREAD, takes_value=False),
     "aug_alstd": Retired(_UNREAD, ("0", "0.0")),
     "load_checkpoint_path": Retired(
-        "the published scripts never read it; give --load-netG-checkpoint-path and its companions instead."
+        "the published scripts never read it; give --shape-checkpoint and its companions instead."
     ),
     "mask_path": Retired("to reconstruct one photo use 'jiff reconstruct PHOTO', which finds its mask."),
     "img_path": Retired("to reconstruct one photo use 'jiff reconstruct PHOTO'."),
@@ -64,7 +64,7 @@ _BASE: dict[str, Retired] = {
 
 TRAIN: dict[str, Retired] = {
     **_BASE,
-    "gpu_id": Retired("training chooses its devices with --gpu-ids; use that.", ("0",)),
+    "gpu_id": Retired("training chooses its devices with --device (published: --gpu_ids); use that.", ("0",)),
     "test_folder_path": Retired(
         "photos are reconstructed by 'jiff eval pifu' and 'jiff eval jiff' after training."
     ),
@@ -73,7 +73,6 @@ TRAIN: dict[str, Retired] = {
 EVAL: dict[str, Retired] = {
     **_BASE,
     "gpu_id": Retired("choose the device with --device auto, cpu, cuda or mps.", ("0",)),
-    "gpu_ids": Retired("one photo runs on one device; choose it with --device.", ("0",)),
     "dataroot": Retired("evaluation reads --test-folder-path; leave it out.", ("./data",)),
     "batch_size": Retired("photos are reconstructed one after the other; only 1 makes sense.", ("1",)),
     "loadSize": Retired(_ARCHITECTURE, ("512",)),

@@ -18,7 +18,7 @@ from jiff_cli.train.show import stage_presets
 def command(config: TrainConfig, console: Console) -> None:
     """Train the coarse colour network; it reads the features of a trained shape network.
 
-    Without --load-netG-checkpoint-path that of the run's own shape stage. Ctrl-C saves; --continue-train goes on.
+    Without --shape-checkpoint that of the run's own shape stage. Ctrl-C saves; --continue-train goes on.
     """
     from jiff.pipelines.train import train_stage
     from jiff_cli.train.show import show_training

@@ -18,7 +18,7 @@ from jiff_cli.train.show import stage_presets
 def command(config: TrainConfig, console: Console) -> None:
     """Train the fine colour network; it reads the features of the shape and the coarse colour network.
 
-    Without --load-netG-checkpoint-path and --load-netC-coarse-checkpoint-path those of the run's own stages.
+    Without --shape-checkpoint and --coarse-checkpoint those of the run's own stages.
     Ctrl-C saves; --continue-train goes on.
     """
     from jiff.pipelines.train import train_stage

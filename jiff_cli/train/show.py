@@ -26,7 +26,7 @@ def next_command(config: TrainConfig) -> list[object]:
     following = _FOLLOWING.get(config.stage)
     run = config.checkpoints_path / config.name
     if following is None:
-        return ["jiff", "eval", "pifu", "--test-folder-path", "TEST", "--checkpoint", run]
+        return ["jiff", "eval", "pifu", "-i", "TEST", "--checkpoint", run]
     words: list[object] = ["jiff", "train", following, "--dataroot", config.dataroot]
     words += ["--checkpoints-path", config.checkpoints_path, "--name", config.name]
     return [*words, "--network", config.network]

@@ -151,7 +151,8 @@ class HaarDetector:
                     evidence = "haar+eyes"
                 score = float(np.clip(weight / 10, 0.05, 0.99))
                 found.append(Detection(np.array([x, y, x + w, y + h]), points, score, evidence))
-        found.sort(key=lambda d: (d.evidence != "haar+eyes", -d.score))
+        # OpenCV's threads give boxes in any order: among equals the place decides.
+        found.sort(key=lambda d: (d.evidence != "haar+eyes", -d.score, *d.box_px.tolist()))
         return _without_doubles(found)
 
     def _eyes_in(
@@ -173,6 +174,7 @@ class HaarDetector:
             self._eyes.detectMultiScale(part, 1.05, 3, minSize=(size, size), maxSize=(3 * size, 3 * size)),
             (-1, 4),
         )
+        boxes = boxes[np.lexsort(boxes.T[::-1])]
         centers = (boxes[:, :2] + boxes[:, 2:] / 2) / scale + [left, top]
         target = np.array([x, y]) + _HAAR_FIVE[:2] * [w, h]
         pair = []
@@ -232,7 +234,7 @@ class SecondOpinion:
     @staticmethod
     def _boxes(cascade: Any, gray: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
         boxes = np.reshape(cascade.detectMultiScale(gray, 1.08, 4, minSize=(128, 128)), (-1, 4))
-        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
+        return sorted((float(x), float(y), float(w), float(h)) for x, y, w, h in boxes)
 
 
 def _follow_eyes(points: NDArray[np.float64], eyes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,6 @@ from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.simplify import is_watertight
 from jiff.inference.outputs import texture_name
 from jiff.options.evaluate import EvalJiffConfig
-from jiff.options.mesh_output import AssetOptions
 from jiff.pipelines.evaluate import run_eval_jiff
 
 NAME = "ein Bild ü"
@@ -40,8 +39,14 @@ def config(run: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalJiffConfi
 
 
 def test_textured_result_with_photo_turntable_and_sidecar(config: EvalJiffConfig) -> None:
-    asset = AssetOptions(texture="uv", texture_size=256, project_photo=True, decimate=1500, turntable="png")
-    chosen = replace(config, asset=asset, height_cm=170.0)
+    output = {
+        "texture": "uv",
+        "texture_size": 256,
+        "project_photo": True,
+        "decimate": 1500,
+        "turntable": "png",
+    }
+    chosen = replace(config, **output, height_cm=170.0)
     assert run_eval_jiff(chosen, NullProgress()).ok
     out = chosen.results_folder
     texture = texture_name(NAME)
@@ -66,7 +71,7 @@ def test_textured_result_with_photo_turntable_and_sidecar(config: EvalJiffConfig
     made = stored["provenance"]
     assert set(made["checkpoints"]) == {"shape", "color_coarse", "color_fine"}
     assert all(Path(entry["file"]).is_file() and entry["blake2b"] for entry in made["checkpoints"].values())
-    assert made["options"]["asset"]["texture"] == "uv" and made["versions"]["torch"]
+    assert made["options"]["texture"] == "uv" and made["versions"]["torch"]
     assert any("terms of the photo" in note for note in made["licence_notes"])
     assert stored["quality"]["watertight"] is True and stored["quality"]["face_prior"] is True
     assert stored["numbers"]["photo_share"] > 0.05 and stored["numbers"]["faces"] == len(mesh.faces)
@@ -76,13 +81,12 @@ def test_textured_result_with_photo_turntable_and_sidecar(config: EvalJiffConfig
     assert run_eval_jiff(chosen, NullProgress()).skipped == [NAME]
     (out / texture).unlink()
     assert list(run_eval_jiff(chosen, NullProgress()).results) == [NAME]
-    other = replace(chosen, asset=replace(asset, project_photo=False))
+    other = replace(chosen, project_photo=False)
     assert list(run_eval_jiff(other, NullProgress()).results) == [NAME]
 
 
 def test_decimated_vertex_colours_are_asked_anew_and_video_opens(config: EvalJiffConfig) -> None:
-    asset = AssetOptions(decimate=800, turntable="mp4")
-    chosen = replace(config, results_path=config.test_folder_path / "few", format=("obj",), asset=asset)
+    chosen = replace(config, out=config.input / "few", format=("obj",), decimate=800, turntable="mp4")
     assert run_eval_jiff(chosen, NullProgress()).ok
     mesh = load_mesh(chosen.results_folder / f"{NAME}.obj")
     assert is_watertight(mesh) and len(mesh.faces) <= 800 and mesh.colors is not None
@@ -95,17 +99,18 @@ def test_decimated_vertex_colours_are_asked_anew_and_video_opens(config: EvalJif
 
 def test_ply_alone_cannot_hold_a_texture(config: EvalJiffConfig) -> None:
     with pytest.raises(UsageError, match="PLY holds no texture"):
-        run_eval_jiff(replace(config, format=("ply",), asset=AssetOptions(texture="uv")), NullProgress())
+        run_eval_jiff(replace(config, format=("ply",), texture="uv"), NullProgress())
 
 
 def test_without_colour_networks_there_is_a_mesh_and_a_note(config: EvalJiffConfig, run: Path) -> None:
     chosen = replace(
         config,
-        results_path=config.test_folder_path / "bare",
+        out=config.input / "bare",
         checkpoint=None,
-        load_netG_checkpoint_path=run / "shape" / "latest.safetensors",
+        shape_checkpoint=run / "shape" / "latest.safetensors",
         format=("glb",),
-        asset=AssetOptions(texture="uv", decimate=500),
+        texture="uv",
+        decimate=500,
     )
     assert run_eval_jiff(chosen, NullProgress()).ok
     stored = json.loads((chosen.results_folder / f"{NAME}.json").read_text(encoding="utf-8"))
