@@ -23,7 +23,7 @@ from jiff.geometry.isosurface import SurfaceOptions, extract_surface_with_stats
 from jiff.geometry.lattice import Lattice, sorted_unique
 from jiff.geometry.marching import CORNERS
 from jiff.inference.fields import OccupancyField
-from jiff.models.config import shape_preset
+from jiff.models.presets import shape_preset
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
 
 _BOUNDS = np.array([[-102.4, -12.4, -102.4], [102.4, 192.4, 102.4]])

@@ -15,7 +15,7 @@ import torch
 from benchmarks.people import item_of, random_batch
 from benchmarks.row import Row
 from jiff.data.sample import Batch
-from jiff.models.config import shape_preset
+from jiff.models.presets import shape_preset
 from jiff.models.shape import ShapeNetwork
 from jiff.pipelines.train import bfloat16_is_fast
 from jiff.training.stages import StageModule

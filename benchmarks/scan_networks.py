@@ -19,8 +19,8 @@ from jiff.inference.networks import Networks
 from jiff.models.checkpoint import save_network
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import color_preset, shape_preset
 from jiff.models.face_input import FaceInput
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview

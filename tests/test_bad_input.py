@@ -16,7 +16,7 @@ from walk import HELD_OUT, PEOPLE, Walk
 
 from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.models.checkpoint import build_network, save_network
-from jiff.models.config import color_preset, shape_preset
+from jiff.models.presets import color_preset, shape_preset
 
 GOOD, BAD = PEOPLE[0], PEOPLE[1]
 SMALL = ("--resolution", "32", "--device", "cpu")

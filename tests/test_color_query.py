@@ -13,7 +13,7 @@ from jiff.inference.fields import ColorField
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.color_query import ColorQuery
-from jiff.models.config import color_preset, shape_preset
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 
 

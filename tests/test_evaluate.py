@@ -173,7 +173,7 @@ def test_best_checkpoint_is_preferred_and_single_files_win(run: Path, tmp_path: 
 def test_networks_of_different_sizes_are_refused(run: Path, tmp_path: Path) -> None:
     from jiff.models.checkpoint import save_network
     from jiff.models.color_coarse import ColorCoarseNetwork
-    from jiff.models.config import color_preset
+    from jiff.models.presets import color_preset
 
     save_network(tmp_path / "c.safetensors", ColorCoarseNetwork(color_preset("tiny", shape_feature_dim=24)))
     files = NetworkFiles(run / "shape" / "latest.safetensors", tmp_path / "c.safetensors")

@@ -25,7 +25,7 @@ from jiff.geometry.lattice import Lattice, NodeValues, contains, sorted_unique
 from jiff.geometry.marching import CORNERS, case_table, marching_cubes
 from jiff.geometry.mesh import Mesh
 from jiff.inference.fields import OccupancyField
-from jiff.models.config import shape_preset
+from jiff.models.presets import shape_preset
 from jiff.models.shape import ShapeNetwork
 
 BOUNDS = np.array([[-102.4, -12.4, -102.4], [102.4, 192.4, 102.4]])

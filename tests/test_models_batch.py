@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from jiff.base.errors import ConfigError
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import ColorConfig, ShapeConfig, color_preset, shape_preset
+from jiff.models.config import ColorConfig, ShapeConfig
 from jiff.models.face_input import FaceInput, no_face
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 
 Run = Callable[[nn.Module, Subjects], tuple[dict[str, Tensor], Tensor]]

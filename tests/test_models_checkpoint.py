@@ -23,7 +23,8 @@ from jiff.models.checkpoint import (
     save_network,
     write_pth,
 )
-from jiff.models.config import ColorConfig, FaceBranchConfig, ShapeConfig, color_preset, shape_preset
+from jiff.models.config import ColorConfig, FaceBranchConfig, ShapeConfig
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.published import infer_kind
 from jiff.models.shape import ShapeNetwork
 from jiff.pipelines.convert import convert_checkpoint

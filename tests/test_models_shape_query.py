@@ -10,9 +10,10 @@ from networks import canonical_calib, random_subjects
 from torch import Tensor
 
 from jiff.inference.fields import OccupancyField
-from jiff.models.config import ShapeConfig, shape_preset
+from jiff.models.config import ShapeConfig
 from jiff.models.pixel_layers import neighbourhoods
 from jiff.models.pixel_products import PixelProducts, weighted_rows
+from jiff.models.presets import shape_preset
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
 from jiff.models.shape_query import ShapeQuery
 

@@ -14,7 +14,7 @@ from test_cli_published import README_LINES
 
 from jiff.base.errors import CheckpointError
 from jiff.models.checkpoint import build_network, load_network, save_network, write_pth
-from jiff.models.config import shape_preset
+from jiff.models.presets import shape_preset
 from jiff.options.presets import preset_config, preset_names
 from jiff.options.train import TrainConfig
 from jiff.training.optim import PUBLISHED_EPOCH_ITEMS, learning_rate

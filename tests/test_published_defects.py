@@ -30,7 +30,7 @@ from jiff.inference.fields import ColorField
 from jiff.inference.networks import Networks
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import color_preset, shape_preset
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 from jiff.options.rescale import RescaleConfig
 from jiff.photo.test_folder import list_people

@@ -20,7 +20,7 @@ from jiff.inference.fields import FacePrior, encode_person
 from jiff.inference.networks import Networks
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import color_preset, shape_preset
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 from jiff.options.mesh_output import MeshOutput
 from jiff.render.bake import bake_field, surface_texels

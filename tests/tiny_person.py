@@ -18,8 +18,8 @@ from jiff.inference.person import canonical_bounds
 from jiff.models.checkpoint import save_network
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import color_preset, shape_preset
 from jiff.models.face_input import FaceInput
+from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeFeatures, ShapeNetwork
 from jiff.photo.test_folder import PersonImage
 from jiff.render.gbuffer import render_gbuffer

@@ -22,17 +22,11 @@ from torch import Tensor, nn
 from jiff import __version__
 from jiff.base.errors import CheckpointError, ConfigError
 from jiff.base.files import write_bytes
-from jiff.models.color_coarse import ColorCoarseNetwork
-from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import ColorConfig, ShapeConfig
 from jiff.models.published import infer_color_config, infer_kind, infer_shape_config, normalize_keys
-from jiff.models.shape import ShapeNetwork
+from jiff.models.registry import KINDS, NETWORKS, Network, NetworkConfig, network_kind
 
-KINDS = ("shape", "color_coarse", "color_fine")
 METADATA_KEY = "jiff"
 
-Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork
-NetworkConfig = ShapeConfig | ColorConfig
 _NAMED_KEYS = 4
 # Whatever PyTorch's restricted unpickler raises on bytes that are no checkpoint.
 _UNREADABLE = (
@@ -54,13 +48,13 @@ def build_network(kind: str, config: NetworkConfig) -> Network:
     Raises:
         ConfigError: unknown kind, or a configuration of another kind.
     """
-    if kind == "shape" and isinstance(config, ShapeConfig):
-        return ShapeNetwork(config)
-    if kind == "color_coarse" and isinstance(config, ColorConfig):
-        return ColorCoarseNetwork(config)
-    if kind == "color_fine" and isinstance(config, ColorConfig):
-        return ColorFineNetwork(config)
-    raise ConfigError(f"no network {kind} takes a {type(config).__name__}; kinds are {', '.join(KINDS)}.")
+    found = network_kind(kind)
+    if not isinstance(config, found.config):
+        raise ConfigError(
+            f"a {kind} network takes a {found.config.__name__}, not a {type(config).__name__}; kinds are {', '.join(KINDS)}."
+        )
+    network: Network = found.network(config)
+    return network
 
 
 def kind_of(network: nn.Module) -> str:
@@ -69,9 +63,9 @@ def kind_of(network: nn.Module) -> str:
     Raises:
         TypeError: it is none of the three.
     """
-    for kind, cls in zip(KINDS, (ShapeNetwork, ColorCoarseNetwork, ColorFineNetwork)):
-        if isinstance(network, cls):
-            return kind
+    for kind in NETWORKS:
+        if isinstance(network, kind.network):
+            return kind.name
     raise TypeError(f"network must be one of {', '.join(KINDS)}; got {type(network).__name__}.")
 
 
@@ -191,12 +185,12 @@ def read_own(path: Path | str) -> tuple[str, NetworkConfig, dict[str, Tensor]]:
     try:
         header: dict[str, Any] = json.loads(metadata[METADATA_KEY])
         kind = str(header["kind"])
-        config = (ShapeConfig if kind == "shape" else ColorConfig).from_dict(header["config"])
+        config = network_kind(kind).config.from_dict(header["config"]) if kind in KINDS else None
     except (KeyError, TypeError, json.JSONDecodeError, ConfigError) as error:
         raise CheckpointError(
             f"{path}: its metadata name no network of jiff ({error}); give another file."
         ) from error
-    if kind not in KINDS:
+    if config is None:
         raise CheckpointError(f"{path}: holds an unknown kind of network, {kind}; it may need a newer jiff.")
     return kind, config, state
 

@@ -103,10 +103,4 @@ class ColorQuery:
         ndc = project(chosen[None], self.calib[None, None])
         depth = ndc[..., 2:] * self.fine_network.config.depth_scale_fine
         pixel = torch.cat((sample_image(self.fine.images, ndc), phi[None, None, index], depth), dim=-1)
-        feature_3d = None
-        if encoded.grid is not None:
-            unit = encoded.cube.to_unit(
-                chosen, torch.zeros(len(index), dtype=torch.int64, device=chosen.device)
-            )
-            feature_3d = encoded.grid.sample(unit, [len(index)])
-        rgb[index] = torch.tanh(head(pixel[0], feature_3d)[-1])
+        rgb[index] = torch.tanh(head(pixel[0], encoded.sample_single(chosen))[-1])

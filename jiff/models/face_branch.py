@@ -24,6 +24,32 @@ class FaceFeatures:
     cube: UnitCube
     face: FaceInput
 
+    def sample(self, points_world: Tensor, batch_index: Tensor, counts: list[int]) -> Tensor | None:
+        """Return the grids' features at points [F, 3] listed item after item: [F, C]; None where there is no grid.
+
+        Args:
+            points_world: the points.
+            batch_index: item of each, [F].
+            counts: points of each item.
+        """
+        if self.grid is None:
+            return None
+        return self.grid.sample(self.cube.to_unit(points_world, batch_index), counts)
+
+    def sample_single(self, points_world: Tensor) -> Tensor | None:
+        """Return the features of the only item at points [F, 3]."""
+        item = torch.zeros(len(points_world), dtype=torch.int64, device=points_world.device)
+        return self.sample(points_world, item, [len(points_world)])
+
+
+def fuse(face: Tensor, body: Tensor, face_distance_world: Tensor) -> Tensor:
+    """Blend the face's answers into the body's by the distance to the 3DMM's surface, all [F].
+
+    The weight of the face is exp(-0.03 d^2) with d the distance over sqrt(3), as published.
+    """
+    weight = torch.exp(-FUSION_RATE * face_distance_world.to(face.dtype) ** 2 / 3.0)
+    return weight * face + (1.0 - weight) * body
+
 
 @dataclass(frozen=True)
 class FacePoints:
@@ -71,10 +97,7 @@ class FacePoints:
 
     def grid_features(self, features: FaceFeatures, points_world: Tensor) -> Tensor | None:
         """Sample the grids at the face points: [F, C], or None where the head has no 3D branch."""
-        if features.grid is None:
-            return None
-        unit = features.cube.to_unit(self.gather(points_world), self.batch_index)
-        return features.grid.sample(unit, self.counts)
+        return features.sample(self.gather(points_world), self.batch_index, self.counts)
 
 
 def flatten_vertices(face: FaceInput) -> tuple[Tensor, Tensor]:

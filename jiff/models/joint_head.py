@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -82,21 +82,41 @@ class JointHead(nn.Module):
             Values [F, C_out] of the branches there are in training (2D, 3D, joint); in evaluation of the joint or
             the only branch, or the mean of the 2D and the 3D branch where there is no joint one.
         """
-        if not self.branch_3d or feature_3d is None:
-            layers = self.layers("2d")
-            return [run_layers(layers, input_products(layers, feature_2d), pool_after=(len(layers)) // 2)[-1]]
-        if not self.joint:
-            both = [self._branch("2d", feature_2d)[-1], self._branch("3d", feature_3d)[-1]]
-            return both if self.training else [(both[0] + both[1]) / 2]
-        skip = torch.cat((feature_2d.mean(dim=0), feature_3d), dim=-1)
-        joint = self.layers("joint")
+        grid = feature_3d if feature_3d is not None else feature_2d.new_zeros(feature_2d.shape[1], 0)
+
+        def joint(hidden: Tensor | None) -> Tensor:
+            layers = self.layers("joint")
+            skip = torch.cat((feature_2d.mean(dim=0), grid), dim=-1)
+            return run_layers(layers, input_products(layers, skip), initial=hidden)[-1]
+
+        return self.combine(lambda: self._branch("2d", feature_2d), lambda: self._branch("3d", grid), joint)
+
+    def combine(
+        self,
+        branch_2d: Callable[[], list[Tensor]],
+        branch_3d: Callable[[], list[Tensor]],
+        joint: Callable[[Tensor | None], Tensor],
+    ) -> list[Tensor]:
+        """Put the branches' answers together; the one place for training and for every way of evaluating.
+
+        Args:
+            branch_2d: gives the hidden activation under a joint branch and, in training or without one, the own values.
+            branch_3d: the same of the 3D branch.
+            joint: takes the two hidden activations [F, C], or None where there is a joint branch only.
+
+        Returns:
+            As ``forward``.
+        """
         if self.single:
-            return [run_layers(joint, input_products(joint, skip))[-1]]
-        hidden_2d = self._branch("2d", feature_2d)
-        hidden_3d = self._branch("3d", feature_3d)
-        fused = torch.cat((hidden_2d[0], hidden_3d[0]), dim=-1)
-        value = run_layers(joint, input_products(joint, skip), initial=fused)[-1]
-        return [*hidden_2d[1:], *hidden_3d[1:], value]
+            return [joint(None)]
+        two = branch_2d()
+        if not self.branch_3d:
+            return two[-1:]
+        three = branch_3d()
+        if not self.joint:
+            both = [two[-1], three[-1]]
+            return both if self.training else [(both[0] + both[1]) / 2]
+        return [*two[1:], *three[1:], joint(torch.cat((two[0], three[0]), dim=-1))]
 
     def _branch(self, name: str, feature: Tensor) -> list[Tensor]:
         # Under a joint branch the own prediction is a training signal only; evaluation skips its last layer.

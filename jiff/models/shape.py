@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jiff.models.config import ShapeConfig
-from jiff.models.face_branch import FUSION_RATE, FaceFeatures, FacePoints, flatten_vertices, mean_loss
+from jiff.models.face_branch import FaceFeatures, FacePoints, flatten_vertices, fuse, mean_loss
 from jiff.models.face_input import FaceInput
 from jiff.models.hourglass import HourglassFilter
 from jiff.models.joint_head import JointHead
@@ -66,8 +66,6 @@ class ShapePrediction:
     def fused(self, face_distance_world: Tensor | None = None) -> Tensor:
         """Blend the last face prediction into the last body prediction.
 
-        The weight of the face is exp(-0.03 d^2) with d the distance over sqrt(3), as published.
-
         Args:
             face_distance_world: distance of every point to the 3DMM's surface in world units, [B, N]; only face
                 points are read. None gives the face prediction its full weight.
@@ -80,9 +78,7 @@ class ShapePrediction:
             return body
         face = self.face_values[-1]
         if face_distance_world is not None:
-            distance = self.points.gather(face_distance_world.to(body.dtype))
-            weight = torch.exp(-FUSION_RATE * distance**2 / 3.0)
-            face = weight * face + (1.0 - weight) * self.points.gather(body)
+            face = fuse(face, self.points.gather(body), self.points.gather(face_distance_world))
         return self.points.scatter(face, like=body)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jiff.models.face_branch import FUSION_RATE
+from jiff.models.face_branch import fuse
 from jiff.models.mlp import LEAKY_SLOPE, Layer
 from jiff.models.pixel_layers import PixelLayers, neighbourhoods
 from jiff.models.sampling import sample_image
@@ -69,7 +69,6 @@ class ShapeQuery:
         self.branch_layers: PixelLayers | None = None
         self.joint_layers: PixelLayers | None = None
         self.branch_3d: Sequence[Layer] = ()
-        self.mean_of_branches = False
         head = network.surface_classifier_multiLoss
         self.has_face = head is not None and feats.face is not None
         if head is not None and self.has_face:
@@ -82,7 +81,6 @@ class ShapeQuery:
                 )
                 if head.branch_3d:
                     self.branch_3d = head.layers("3d")[:end]
-                    self.mean_of_branches = not head.joint
             if head.joint:
                 self.joint_layers = PixelLayers(head.layers("joint"), image, dtype, max_kept_bytes=0)
 
@@ -106,9 +104,7 @@ class ShapeQuery:
             if len(index) > 0:
                 face = torch.sigmoid(self.face_values(points_world[index], ndc[index], depth[index]))
                 if self.face_distance is not None:
-                    distance = self.face_distance(points_world[index]).to(face.dtype)
-                    weight = torch.exp(-FUSION_RATE * distance**2 / 3.0)
-                    face = weight * face + (1.0 - weight) * occupancy[index]
+                    face = fuse(face, occupancy[index], self.face_distance(points_world[index]))
                 occupancy[index] = face
         return occupancy
 
@@ -126,31 +122,31 @@ class ShapeQuery:
             ndc: the same in NDC.
             depth: depth feature of each point, [F].
         """
+        head, encoded = self.network.surface_classifier_multiLoss, self.feats.face
+        if head is None or encoded is None:
+            raise ValueError("the network has no face head, or feats no face.")
         stem = self._stem(ndc[:, :2])
-        hidden = None
-        if self.branch_layers is not None:
-            lookups = self.branch_layers.products.lookups(ndc[:, :2], depth)
-            hidden = self.branch_layers.evaluate(lookups, stem)[-1]
-        if self.joint_layers is None and not self.mean_of_branches:
-            if hidden is None:
-                raise ValueError("the network has no face head.")
-            return hidden[:, 0]
-        encoded = self.feats.face
-        if encoded is None or encoded.grid is None:
-            raise ValueError("feats must hold a face grid; got none.")
-        item = torch.zeros(points_world.shape[0], dtype=torch.int64, device=points_world.device)
-        unit = encoded.cube.to_unit(points_world, item)
-        feature_3d = encoded.grid.sample(unit, [points_world.shape[0]])
-        if hidden is not None:
-            hidden_3d = self._hidden_3d(feature_3d, activate_last=not self.mean_of_branches)
-            if self.joint_layers is None:
-                return (hidden[:, 0] + hidden_3d[:, 0]) / 2
-            hidden = torch.cat((hidden, hidden_3d), dim=1)
-        if self.joint_layers is None:
-            raise ValueError("the network has no face head.")
-        lookups = self.joint_layers.products.lookups(ndc[:, :2], depth)
-        features = feature_3d if stem is None else torch.cat((stem, feature_3d), dim=1)
-        return self.joint_layers.evaluate(lookups, features, hidden)[-1][:, 0]
+        feature_3d = encoded.sample_single(points_world)
+
+        def evaluate(layers: PixelLayers | None, features: Tensor | None, hidden: Tensor | None) -> Tensor:
+            if layers is None:
+                raise ValueError("the face head has no such branch.")
+            lookups = layers.products.lookups(ndc[:, :2], depth)
+            return layers.evaluate(lookups, features, hidden)[-1]
+
+        def joint(hidden: Tensor | None) -> Tensor:
+            features = (
+                feature_3d if stem is None or feature_3d is None else torch.cat((stem, feature_3d), dim=1)
+            )
+            return evaluate(self.joint_layers, features, hidden)
+
+        def branch_3d() -> list[Tensor]:
+            if feature_3d is None:
+                raise ValueError("feats must hold a face grid; got none.")
+            return [self._hidden_3d(feature_3d, activate_last=head.joint)]
+
+        values = head.combine(lambda: [evaluate(self.branch_layers, stem, None)], branch_3d, joint)
+        return values[-1][:, 0]
 
     def _hidden_3d(self, feature_3d: Tensor, activate_last: bool) -> Tensor:
         y = feature_3d

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from jiff.base.progress import Progress
-    from jiff.models.checkpoint import Network
+    from jiff.models.registry import Network
     from jiff.options.train import TrainConfig
     from jiff.training.stages import StageModule
 

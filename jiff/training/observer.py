@@ -19,7 +19,7 @@ from jiff.training.validation import validate
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
-    from jiff.models.checkpoint import Network
+    from jiff.models.registry import Network
     from jiff.options.train import TrainConfig
     from jiff.training.logs import RunLog
     from jiff.training.stages import StageModule

@@ -14,7 +14,7 @@ from jiff.base.files import write_bytes
 from jiff.models.checkpoint import save_network
 
 if TYPE_CHECKING:
-    from jiff.models.checkpoint import Network
+    from jiff.models.registry import Network
 
 STATE_NAME = "state.ckpt"
 LATEST_NAME = "latest.safetensors"

@@ -12,12 +12,13 @@ from jiff.base.errors import CheckpointError
 from jiff.models.checkpoint import build_network, is_safetensors, load_published
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
-from jiff.models.config import ColorConfig, ShapeConfig, color_preset, shape_preset
+from jiff.models.config import ColorConfig, ShapeConfig
+from jiff.models.registry import network_kind
 from jiff.models.shape import ShapeNetwork
 
 if TYPE_CHECKING:
     from jiff.data.sample import Batch
-    from jiff.models.checkpoint import Network
+    from jiff.models.registry import Network
     from jiff.options.train import TrainConfig
 
 _FREE = ("color_loss_type", "num_views")
@@ -106,8 +107,10 @@ class StageModule(nn.Module):
 
 def network_config(config: TrainConfig) -> ShapeConfig | ColorConfig:
     """Return the architecture that the options describe."""
-    preset = shape_preset if config.stage == "shape" else color_preset
-    return preset(config.network, **config.network_overrides())
+    found: ShapeConfig | ColorConfig = network_kind(config.stage).preset(
+        config.network, **config.network_overrides()
+    )
+    return found
 
 
 def build_stage(config: TrainConfig) -> StageModule:
