@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.bench_surface import craft_body, feature_map
+from benchmarks.bench_surface import craft_body, craft_joint, feature_map
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
@@ -64,20 +64,7 @@ def write_networks(folder: Path) -> None:
     torch.manual_seed(0)
     shape = ShapeNetwork(shape_preset("paper"))
     craft_body(shape, _STEEPNESS)
-    head = shape.surface_classifier_multiLoss
-    if head is None:
-        raise ValueError("the published shape network has a face branch.")
-    last = head.layers("joint")[-1]
-    depth = shape.config.hourglass_dim
-    unit = shape.config.depth_scale / 102.4
-    with torch.no_grad():
-        # The face branch says what lies behind the front surface.
-        if last.hidden_weight is not None:
-            last.hidden_weight.zero_()
-        last.input_weight.zero_()
-        last.input_weight[0, [0, 1]] = _STEEPNESS / unit
-        last.input_weight[0, depth] = -_STEEPNESS / unit
-        last.bias.fill_(-8.0 * _STEEPNESS)
+    craft_joint(shape, _STEEPNESS)
     colors = [ColorCoarseNetwork(color_preset("paper")), ColorFineNetwork(color_preset("paper"))]
     for stage, network in zip(STAGES, (shape, *colors)):
         if network is not shape:

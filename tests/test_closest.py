@@ -58,3 +58,43 @@ def test_equals_looking_at_every_triangle(kind: str, rng: np.random.Generator) -
 def test_no_faces_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one triangle"):
         MeshBvh(np.zeros((3, 3)), np.zeros((0, 3), int))
+
+
+def test_trees_are_built_once_per_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: a face's tree was built for every chunk of points, both trees of an ICP in every round."""
+    import igl
+    import tiny_person
+    import torch
+
+    from jiff.inference.fields import OccupancyField
+    from jiff.metrics.alignment import icp_aligned
+    from jiff.models.presets import shape_preset
+    from jiff.models.shape import ShapeNetwork
+
+    built = []
+    whole = igl.AABB
+
+    class Counted:
+        def __init__(self) -> None:
+            built.append(self)
+            self._tree = whole()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._tree, name)
+
+    monkeypatch.setattr(igl, "AABB", Counted)
+    face = tiny_person.face_mesh()
+    network = ShapeNetwork(shape_preset("tiny")).eval()
+    with torch.inference_mode():
+        features = network.encode(torch.zeros(1, 1, 3, 64, 64), tiny_person.face_input())
+        field = OccupancyField(network, features, torch.eye(4) / 100, face_mesh=face)
+        field.exact_chunk = 100
+        points = torch.from_numpy(np.tile(face.vertices[:50], (20, 1)).astype(np.float32))
+        for _ in range(3):
+            field(points)
+            field.draft(points)
+    assert len(built) == 1
+    built.clear()
+    mesh = tiny_person.figure(48)
+    icp_aligned(mesh.transformed(np.eye(3), np.array([1.0, 0.5, 0.0])), mesh)
+    assert len(built) == 2
