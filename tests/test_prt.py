@@ -140,9 +140,7 @@ def test_threads_and_seed(shared: Path) -> None:
     )
     mesh = Mesh(vertices, mesh.faces, normals=np.tile([0.0, 1.0, 0.0], (len(vertices), 1)))
     scene = RayScene(mesh.vertices, mesh.faces)
-    done: list[float] = []
-    one = compute_prt(mesh, scene, PrtSampling(seed=3), on_progress=done.append)
-    assert len(done) > 1 and sum(done) == len(vertices)
+    one = compute_prt(mesh, scene, PrtSampling(seed=3))
     np.testing.assert_array_equal(one, compute_prt(mesh, scene, PrtSampling(seed=3), threads=3))
     assert np.abs(one - compute_prt(mesh, scene, PrtSampling(seed=4))).max() > 1e-4
 

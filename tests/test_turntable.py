@@ -23,8 +23,11 @@ def test_frames_turn_once() -> None:
 
 
 def test_video(tmp_path: Path) -> None:
-    write_turntable(egg(), tmp_path / "turn é.mp4", seconds=1, rate=6, size=64, samples=1)
-    video = cv2.VideoCapture(str(tmp_path / "turn é.mp4"))
+    write_turntable(egg(), tmp_path / "turn é.webm", seconds=1, rate=6, size=64, samples=1)
+    # Matroska with a VP8 track: what every browser plays.
+    blob = (tmp_path / "turn é.webm").read_bytes()
+    assert blob[:4] == b"\x1a\x45\xdf\xa3" and b"webm" in blob[:64] and b"V_VP8" in blob[:1024]
+    video = cv2.VideoCapture(str(tmp_path / "turn é.webm"))
     frames = [video.read()[1] for _ in range(6)]
     assert not video.read()[0]
     video.release()
@@ -43,7 +46,7 @@ def test_gif_and_strip(tmp_path: Path) -> None:
 
 
 def test_bad_requests(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.mp4"):
+    with pytest.raises(UsageError, match=r"\.webm"):
         write_turntable(egg(), tmp_path / "a.avi")
     with pytest.raises(UsageError, match="no frames"):
         write_frames([], tmp_path / "a.gif")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaceBox:
-    """An axis-aligned box in world units, in the camera's frame turned to yaw 0 (DESIGN 3).
+    """An axis-aligned box in world units, in the camera's frame turned to yaw 0.
 
     Points count as face points by x and y alone; z is kept for display and for metrics.
     """

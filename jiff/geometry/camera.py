@@ -1,6 +1,6 @@
 """The orthographic camera: the one owner of world <-> NDC <-> pixel, crop, flip, scale and image size.
 
-Conventions (DESIGN 3). World: y up, right-handed, 1 unit = 1/180 of the body height. The camera looks down -z
+Conventions. World: y up, right-handed, 1 unit = 1/180 of the body height. The camera looks down -z
 of its own frame; a yaw turns the subject by Ry(yaw) about ``center_world``. NDC is in [-1, 1] with y down and z
 scaled like x (larger z is nearer to the camera). Pixel centres lie at +0.5: NDC -1 is the left edge of the image.
 """

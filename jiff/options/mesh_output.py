@@ -35,8 +35,8 @@ class MeshOutput:
         min=100,
         panel=_PANEL,
     )
-    turntable: Literal["mp4", "gif", "png"] | None = option(
-        None, help="Film (mp4, gif) or strip (png) of the turning mesh as well.", panel=_PANEL
+    turntable: Literal["webm", "gif", "png"] | None = option(
+        None, help="Film (webm, gif) or strip (png) of the turning mesh as well.", panel=_PANEL
     )
 
     def __post_init__(self) -> None:

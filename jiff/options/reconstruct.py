@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jiff.base.config import option
+from jiff.base.errors import UsageError
 from jiff.options.evaluate import EvalJiffConfig
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_help
 from jiff.options.inference import FineInferenceConfig
@@ -43,9 +44,23 @@ class ReconstructConfig(FineInferenceConfig):
         help="U2-Net or ISNet file (.onnx) that finds the person where no mask is given; GrabCut does without it.",
         panel=_MASK,
     )
-    matting_kind: Literal["auto", "u2net", "isnet"] = option(
-        "auto", help="Family of --matting-model; told by its input size by default.", panel=_MASK
+    matting_kind: Literal["u2net", "isnet"] | None = option(
+        None,
+        help="Family of --matting-model, which its pictures are made for: u2net (320 pixels) or isnet (1024).",
+        panel=_MASK,
     )
+
+    def __post_init__(self) -> None:
+        """Refuse a network of unknown family.
+
+        Raises:
+            UsageError: --matting-model without --matting-kind.
+        """
+        super().__post_init__()
+        if self.matting_model is not None and self.matting_kind is None:
+            raise UsageError(
+                "--matting-model needs --matting-kind u2net (320 pixels) or isnet (1024 pixels); add it."
+            )
 
     def evaluation(self, **changes: Any) -> EvalJiffConfig:
         """Return the options of the evaluation steps."""

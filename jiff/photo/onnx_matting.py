@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.base.errors import AssetError, ImageError, UsageError
+from jiff.base.errors import AssetError, ImageError
 from jiff.photo.images import resize_image
-from jiff.photo.onnx_header import read_onnx_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,26 +50,6 @@ def network_picture(rgb: NDArray[np.uint8], kind: MattingKind) -> NDArray[np.flo
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], dtype=np.float32)
 
 
-def _kind_of(path: Path, shape: tuple[int | None, ...], wanted: str) -> MattingKind:
-    """Return the family of a network: the wanted one, else the one whose size it takes."""
-    sizes = {size for size in shape[2:4] if size is not None}
-    if wanted != "auto":
-        kind = KINDS[wanted]
-        if sizes - {kind.size}:
-            raise UsageError(
-                f"{path}: takes {shape[2]} x {shape[3]} pixels, which is not --matting-kind {wanted}"
-                f" ({kind.size}); use --matting-kind auto."
-            )
-        return kind
-    fitting = [kind for kind in KINDS.values() if sizes == {kind.size}]
-    if not fitting:
-        known = ", ".join(f"{name} ({kind.size} pixels)" for name, kind in KINDS.items())
-        raise UsageError(
-            f"{path}: does not say by its input size ({list(shape)}) what kind it is; choose --matting-kind: {known}."
-        )
-    return fitting[0]
-
-
 class MattingNetwork:
     """A network that tells the salient object of a picture from its background.
 
@@ -80,16 +59,15 @@ class MattingNetwork:
         settings: what decides its masks, as plain values.
     """
 
-    def __init__(self, path: Path, kind: str = "auto") -> None:
+    def __init__(self, path: Path, kind: str) -> None:
         """Load ``path``.
 
         Args:
             path: ONNX file.
-            kind: "u2net", "isnet", or "auto" to tell by the size of its input.
+            kind: of ``KINDS``.
 
         Raises:
             AssetError: no such file, or not a network that OpenCV runs.
-            UsageError: it is of another kind, or does not tell which.
         """
         import cv2
 
@@ -98,25 +76,16 @@ class MattingNetwork:
             blob = path.read_bytes()
         except OSError as error:
             raise AssetError(f"{path}: cannot be read ({error.strerror}); check --matting-model.") from error
-        try:
-            header = read_onnx_header(blob)
-        except ValueError as error:
-            raise AssetError(
-                f"{path}: is not an ONNX network ({error}); fetch the file again or leave --matting-model out."
-            ) from error
-        if len(header.input_shape) != 4 or header.input_shape[1] not in (3, None):
-            raise AssetError(
-                f"{path}: takes {list(header.input_shape)} where a picture [1, 3, height, width] is needed;"
-                " give a U2-Net or ISNet file."
-            )
-        self.kind = _kind_of(path, header.input_shape, kind)
+        self.kind = KINDS[kind]
         digest = hashlib.blake2b(blob, digest_size=8).hexdigest()
         self.settings = {"file": path.name, "blake2b": digest, "size": self.kind.size}
-        self._output = header.outputs[0]
         try:
             self._network: Any = cv2.dnn.readNetFromONNX(np.frombuffer(blob, np.uint8))
-            self._names = list(self._network.getUnconnectedOutLayersNames())
-        except cv2.error as error:
+            # U2-Net's other outputs are those of its stages. OpenCV numbers outputs as the file lists them, and lists them
+            # as it likes.
+            first = min(int(number) for number in self._network.getUnconnectedOutLayers())
+            self._output = self._network.getLayer(first).name
+        except (cv2.error, ValueError) as error:
             raise AssetError(_refused(path, error)) from error
 
     def probability(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -127,10 +96,9 @@ class MattingNetwork:
         """
         import cv2
 
-        name = self._output if self._output in self._names else self._names[0]
         try:
             self._network.setInput(network_picture(rgb, self.kind))
-            found = np.asarray(self._network.forward(name), dtype=np.float32)
+            found = np.asarray(self._network.forward(self._output), dtype=np.float32)
         except cv2.error as error:
             raise AssetError(_refused(self.path, error)) from error
         if found.shape != (1, 1, self.kind.size, self.kind.size) or not np.isfinite(found).all():

@@ -42,7 +42,7 @@ _TOGETHER = 8
 
 def _tools(config: ReconstructConfig) -> FramingTools:
     matting = None
-    if config.matting_model is not None:
+    if config.matting_model is not None and config.matting_kind is not None:
         matting = MattingNetwork(config.matting_model, config.matting_kind)
     return FramingTools(make_detector(config.detector_model), matting)
 

@@ -21,8 +21,6 @@ from jiff.base.errors import UsageError
 from jiff.render.sh import Y0, Y1, Y2_XX, Y2_XY, Y2_ZZ, clamped_cosine_sh, sh_basis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from jiff.geometry.mesh import Mesh
@@ -213,16 +211,14 @@ def compute_prt(
     sampling: PrtSampling | None = None,
     *,
     threads: int = 1,
-    on_progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.float64]:
     """Compute the PRT of every vertex.
 
     Args:
         mesh: triangles facing outward, any unit; vertex normals are the given ones or area-weighted means.
-        scene: the ray-tracing tree of the same mesh.
+        scene: Embree's BVH of the same mesh.
         sampling: directions; the default sampler when None.
         threads: threads that cast rays (Embree releases the GIL); the answer does not depend on their number.
-        on_progress: called with the number of vertices done since the last call.
 
     Returns:
         [V, 9]; zero where a vertex has no normal (belongs to no triangle).
@@ -240,14 +236,11 @@ def compute_prt(
     sampler = (_UniformSampler if sampling.method == "uniform" else _CosineSampler)(scene, sampling)
     prt = np.empty((len(origins), 9))
 
-    def run(start: int) -> int:
+    def run(start: int) -> None:
         stop = min(start + sampler.batch, len(origins))
         prt[start:stop] = sampler(start, origins[start:stop], normals[start:stop])
-        return stop - start
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for done in pool.map(run, range(0, len(origins), sampler.batch)):
-            if on_progress is not None:
-                on_progress(done)
+        list(pool.map(run, range(0, len(origins), sampler.batch)))
     prt[~valid] = 0.0
     return prt

@@ -1,7 +1,10 @@
-"""A mesh turning once round: MP4, GIF, or a strip of pictures as PNG."""
+"""A mesh turning once round: WebM (VP8, which browsers play), GIF, or a strip of pictures as PNG."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +18,13 @@ from jiff.render.preview import fit_camera, render_preview
 from jiff.render.texture import texture_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from jiff.geometry.mesh import Mesh
 
-SUFFIXES = (".mp4", ".gif", ".png")
+SUFFIXES = (".webm", ".gif", ".png")
 
 
 def turntable_frames(
@@ -63,13 +66,28 @@ def turntable_frames(
         )
 
 
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what a C library writes to standard error from the terminal."""
+    kept = os.dup(2)
+    with open(os.devnull, "w", encoding="ascii") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _write_video(frames: Iterator[NDArray[np.uint8]], path: Path, size: int, rate: float) -> None:
     import cv2
 
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (size, size))
+    with _silent_stderr():
+        # FFmpeg grumbles about the tag, which WebM does not have.
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), rate, (size, size))
     if not writer.isOpened():
         raise OutputError(
-            f"{path.name}: this OpenCV cannot write MP4 video; choose a name that ends in .gif or .png."
+            f"{path.name}: this OpenCV cannot write WebM video; choose a name that ends in .gif or .png."
         )
     try:
         for frame in frames:
@@ -89,7 +107,7 @@ def _write_gif(frames: Iterator[NDArray[np.uint8]], path: Path, rate: float) -> 
 def write_frames(
     frames: Sequence[NDArray[np.uint8]] | Iterator[NDArray[np.uint8]], path: Path | str, rate: float = 24.0
 ) -> None:
-    """Write pictures of one even size as .mp4, .gif, or one .png with all of them side by side, atomically.
+    """Write pictures of one even size as .webm, .gif, or one .png with all of them side by side, atomically.
 
     Args:
         frames: [H, H, 3] uint8 RGB each.
@@ -119,7 +137,7 @@ def write_frames(
         save_image(path, np.concatenate(list(all_frames()), axis=1))
         return
     with atomic_path(path) as temporary:
-        if suffix == ".mp4":
+        if suffix == ".webm":
             _write_video(all_frames(), temporary, first.shape[0], rate)
         else:
             _write_gif(all_frames(), temporary, rate)
