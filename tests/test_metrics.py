@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,10 +31,10 @@ def _box(half: tuple[float, float, float]) -> Mesh:
 
 def test_concentric_spheres() -> None:
     found = measure(_sphere(11.0), _sphere(10.0), options=OPTIONS)["body"]
-    assert found.chamfer_cm == pytest.approx(1.0, abs=0.015)
-    assert found.p2s_cm == pytest.approx(1.0, abs=0.015)
-    assert found.normal_deg < 2.0
-    assert found.iou == pytest.approx((10 / 11) ** 3, abs=0.01)
+    assert found["chamfer_cm"] == pytest.approx(1.0, abs=0.015)
+    assert found["p2s_cm"] == pytest.approx(1.0, abs=0.015)
+    assert found["normal_deg"] < 2.0
+    assert found["iou"] == pytest.approx((10 / 11) ** 3, abs=0.01)
 
 
 def test_shifted_spheres() -> None:
@@ -58,10 +59,10 @@ def test_shifted_spheres() -> None:
     )
     lens = math.pi * (4 * radius + shift) * (2 * radius - shift) ** 2 / 12
     ball = 4 / 3 * math.pi * radius**3
-    assert found.chamfer_cm == pytest.approx(expected, rel=0.02)
-    assert found.p2s_cm == pytest.approx(expected, rel=0.02)
-    assert found.normal_deg == pytest.approx(angle, rel=0.05)
-    assert found.iou == pytest.approx(lens / (2 * ball - lens), abs=0.01)
+    assert found["chamfer_cm"] == pytest.approx(expected, rel=0.02)
+    assert found["p2s_cm"] == pytest.approx(expected, rel=0.02)
+    assert found["normal_deg"] == pytest.approx(angle, rel=0.05)
+    assert found["iou"] == pytest.approx(lens / (2 * ball - lens), abs=0.01)
 
 
 def test_turned_boxes() -> None:
@@ -69,11 +70,11 @@ def test_turned_boxes() -> None:
     long = _box((20.0, 2.0, 2.0))
     quarter = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     found = measure(long.transformed(quarter), long, options=OPTIONS)["body"]
-    assert found.iou == pytest.approx(64 / (2 * 640 - 64), abs=0.01)
+    assert found["iou"] == pytest.approx(64 / (2 * 640 - 64), abs=0.01)
     identical = measure(long, long, options=OPTIONS)["body"]
-    assert identical.chamfer_cm < 1e-9
-    assert identical.normal_deg < 1e-3
-    assert identical.iou == 1.0
+    assert identical["chamfer_cm"] < 1e-9
+    assert identical["normal_deg"] < 1e-3
+    assert identical["iou"] == 1.0
 
 
 def test_numbers_repeat_exactly_and_depend_on_the_seed() -> None:
@@ -91,9 +92,9 @@ def test_direction_of_p2s() -> None:
         np.concatenate([_sphere(10.0).faces, _sphere(10.0).faces + len(_sphere(10.0).vertices)]),
     )
     found = measure(_sphere(10.0), truth, options=OPTIONS)["body"]
-    assert found.p2s_cm < 1e-9
-    assert found.chamfer_cm > 20
-    assert found.iou == pytest.approx(0.5, abs=0.01)
+    assert found["p2s_cm"] < 1e-9
+    assert found["chamfer_cm"] > 20
+    assert found["iou"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_face_region_is_measured_where_the_scan_has_it() -> None:
@@ -104,15 +105,15 @@ def test_face_region_is_measured_where_the_scan_has_it() -> None:
     vertices[front] *= 53.0 / 50.0
     box = [[-15, -15, 44], [15, 15, 51]]
     found = measure(Mesh(vertices, truth.faces), truth, box, OPTIONS)
-    assert found["face"].p2s_cm == pytest.approx(3.0, abs=0.1)
-    assert found["face"].chamfer_cm == pytest.approx(3.0, abs=0.1)
-    assert found["body"].p2s_cm < 0.5
+    assert found["face"]["p2s_cm"] == pytest.approx(3.0, abs=0.1)
+    assert found["face"]["chamfer_cm"] == pytest.approx(3.0, abs=0.1)
+    assert found["body"]["p2s_cm"] < 0.5
     x, y = np.meshgrid(np.linspace(-15, 15, 301), np.linspace(-15, 15, 301))
     scan, pushed = (np.clip(np.sqrt(r**2 - x**2 - y**2), 44, 51) - 44 for r in (50.0, 53.0))
-    assert found["face"].iou == pytest.approx(scan.sum() / pushed.sum(), abs=0.02)
+    assert found["face"]["iou"] == pytest.approx(scan.sum() / pushed.sum(), abs=0.02)
     coarse = MetricOptions(samples=100, face_samples=500, volume_spacing_cm=2.0)
     far = measure(_sphere(50.0, (0, 150, 0)), truth, box, coarse)["face"]
-    assert math.isnan(far.chamfer_cm) and far.iou == 0.0
+    assert math.isnan(far["chamfer_cm"]) and far["iou"] == 0.0
 
 
 def test_hidden_surface_is_left_out(rng: np.random.Generator) -> None:
@@ -126,9 +127,9 @@ def test_hidden_surface_is_left_out(rng: np.random.Generator) -> None:
     radius = np.linalg.norm(samples.points, axis=1)
     assert seen[radius > 9].all()
     assert not seen[radius < 9].any()
-    assert measure(outer, both, options=OPTIONS)["body"].chamfer_cm < 1e-6
+    assert measure(outer, both, options=OPTIONS)["body"]["chamfer_cm"] < 1e-6
     everything = MetricOptions(samples=4000, volume_spacing_cm=1.0, outer_only=False)
-    assert measure(outer, both, options=everything)["body"].chamfer_cm > 0.3
+    assert measure(outer, both, options=everything)["body"]["chamfer_cm"] > 0.3
 
 
 def test_samples_are_uniform_by_area(rng: np.random.Generator) -> None:
@@ -157,7 +158,7 @@ def test_alignment_recovers_motion(rng: np.random.Generator) -> None:
         [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
     )
     moved = truth.transformed(turn, (2.0, -3.0, 1.0))
-    assert measure(aligned(moved, truth, "none"), truth, options=OPTIONS)["body"].chamfer_cm > 1
+    assert measure(aligned(moved, truth, "none"), truth, options=OPTIONS)["body"]["chamfer_cm"] > 1
     from jiff.metrics.alignment import icp_aligned
 
     fitted = icp_aligned(moved, truth, samples=1500)
@@ -168,3 +169,35 @@ def test_alignment_recovers_motion(rng: np.random.Generator) -> None:
     rotation, offset = rigid_fit(source, source @ turn.T + [1, 2, 3])
     np.testing.assert_allclose(rotation, turn, atol=1e-12)
     np.testing.assert_allclose(offset, [1, 2, 3], atol=1e-12)
+
+
+def test_a_metric_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurement, tables, protocol and the demo's report follow the list."""
+    from jiff.metrics import registry, tables
+    from jiff.metrics.registry import METRICS, Metric
+    from jiff.options.metrics import MetricsConfig
+    from jiff.pipelines import demo_report
+    from jiff.pipelines import metrics as pipeline
+
+    furthest = Metric(
+        "furthest_cm", "Furthest (cm)", "lower", "furthest is the largest distance of a sample",
+        lambda region: float(region.forward.distance.max()),
+    )  # fmt: skip
+    assert len({metric.key for metric in METRICS}) == len(METRICS)
+    for module in (registry, tables, pipeline, demo_report):
+        monkeypatch.setattr(module, "METRICS", (*METRICS, furthest))
+    found = measure(_sphere(11.0), _sphere(10.0), options=OPTIONS)
+    assert found["body"]["furthest_cm"] == pytest.approx(1.0, abs=0.1)
+    summary = tables.summarise({"a": found, "b": found})
+    text = pipeline.protocol(MetricsConfig(tmp_path, tmp_path))
+    assert "furthest is the largest distance" in text
+    tables.write_tables(tmp_path, summary, text, {})
+    for suffix, words in {
+        "json": "furthest_cm",
+        "csv": "furthest_cm",
+        "md": "Furthest (cm)",
+        "tex": "Furthest",
+    }.items():
+        assert words in (tmp_path / f"metrics.{suffix}").read_text(encoding="utf-8"), suffix
+    html = demo_report._metric_table({"pifu": found, "jiff": found})
+    assert "body: Furthest (cm)" in str(html)

@@ -67,7 +67,7 @@ def test_box_limits_the_pixels() -> None:
     face = measure(pred, truth, box, MetricOptions(samples=500, face_samples=500, volume_spacing_cm=2.0))[
         "face"
     ]
-    assert face.normal_map_deg < 0.01
+    assert face["normal_map_deg"] < 0.01
 
 
 def _independent(source: Mesh, target: Mesh, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,11 +94,11 @@ def test_surface_numbers_equal_another_library() -> None:
     there, back = _independent(pred, truth, count, 1), _independent(truth, pred, count, 2)
     found = measure(pred, truth, options=MetricOptions(samples=20_000, volume_spacing_cm=2.0))["body"]
     error = [values.std() / math.sqrt(count) for values in (*there, *back)]
-    assert found.p2s_cm == pytest.approx(there[0].mean(), abs=3 * error[0])
+    assert found["p2s_cm"] == pytest.approx(there[0].mean(), abs=3 * error[0])
     chamfer = (there[0].mean() + back[0].mean()) / 2
-    assert found.chamfer_cm == pytest.approx(chamfer, abs=3 * math.hypot(error[0], error[2]) / 2)
+    assert found["chamfer_cm"] == pytest.approx(chamfer, abs=3 * math.hypot(error[0], error[2]) / 2)
     angle = (there[1].mean() + back[1].mean()) / 2
-    assert found.normal_deg == pytest.approx(angle, abs=3 * math.hypot(error[1], error[3]) / 2)
+    assert found["normal_deg"] == pytest.approx(angle, abs=3 * math.hypot(error[1], error[3]) / 2)
     inside = [
         np.square((points - m.vertices.mean(0)) @ t / (30, 60, 20)).sum(1) < 1
         for points in [np.random.default_rng(0).uniform([-60, 20, -30], [60, 160, 30], (200_000, 3))]
@@ -106,4 +106,4 @@ def test_surface_numbers_equal_another_library() -> None:
     ]
     share = (inside[0] & inside[1]).sum() / (inside[0] | inside[1]).sum()
     # The ellipsoids are polyhedra of 320 triangles: a little smaller, both alike.
-    assert found.iou == pytest.approx(share, abs=0.01)
+    assert found["iou"] == pytest.approx(share, abs=0.01)

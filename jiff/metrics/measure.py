@@ -6,7 +6,7 @@ which are centimetres for a person of 180 cm. The same inputs and seed give bit-
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,8 @@ from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
 from jiff.geometry.surface_points import points_on_surface
-from jiff.render.normal_maps import NormalMapError, normal_map_error, normal_maps
+from jiff.metrics.registry import Directed, Region, compute_all
+from jiff.render.normal_maps import normal_map_error, normal_maps
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -47,31 +48,6 @@ class MetricOptions:
     face_volume_spacing_cm: float = 0.5
     outer_only: bool = True
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class RegionMetrics:
-    """Numbers of one region.
-
-    Attributes:
-        chamfer_cm: mean of both directed mean distances.
-        p2s_cm: mean distance from the reconstruction to the scan.
-        normal_deg: mean angle between normals at a sample and at its closest point, both directions.
-        iou: volume of the intersection over that of the union.
-        normal_map_deg: mean angle between rendered normals, see ``jiff.render.normal_maps``.
-        normal_map_l2: squared distance of the coded normal maps, summed over four views.
-    """
-
-    chamfer_cm: float
-    p2s_cm: float
-    normal_deg: float
-    iou: float
-    normal_map_deg: float
-    normal_map_l2: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the numbers by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -157,22 +133,11 @@ class _Surface:
         return drawn.where(reached_from_outside(self.scene, drawn, rng)) if outer_only else drawn
 
 
-@dataclass(frozen=True)
-class _Directed:
-    """Distances and angles from samples of one surface to the other, and the closest points."""
-
-    distance: NDArray[np.float64]
-    angle_deg: NDArray[np.float64]
-    closest: NDArray[np.float64]
-
-    @classmethod
-    def measure(cls, samples: SurfaceSamples, target: _Surface) -> _Directed:
-        found = target.bvh.closest(samples.points)
-        cosine = np.einsum("ij,ij->i", samples.normals, target.normals[found.face])
-        return cls(found.distance, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), found.point)
-
-    def where(self, chosen: NDArray[np.bool_]) -> _Directed:
-        return _Directed(self.distance[chosen], self.angle_deg[chosen], self.closest[chosen])
+def _directed(samples: SurfaceSamples, target: _Surface) -> Directed:
+    """Measure samples of one surface against the other."""
+    found = target.bvh.closest(samples.points)
+    cosine = np.einsum("ij,ij->i", samples.normals, target.normals[found.face])
+    return Directed(found.distance, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))), found.point)
 
 
 def volume_iou(
@@ -208,21 +173,13 @@ def volume_iou(
     return together / either if either else float("nan")
 
 
-def _region(forward: _Directed, backward: _Directed, iou: float, maps: NormalMapError) -> RegionMetrics:
-    if len(forward.distance) == 0 or len(backward.distance) == 0:
-        return RegionMetrics(float("nan"), float("nan"), float("nan"), iou, maps.angle_deg, maps.l2)
-    p2s, s2p = float(forward.distance.mean()), float(backward.distance.mean())
-    angle = (float(forward.angle_deg.mean()) + float(backward.angle_deg.mean())) / 2
-    return RegionMetrics((p2s + s2p) / 2, p2s, angle, iou, maps.angle_deg, maps.l2)
-
-
 def _in_box(points: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(((points >= box[0]) & (points <= box[1])).all(axis=1))
 
 
 def measure(
     pred: Mesh, truth: Mesh, face_box: ArrayLike | None = None, options: MetricOptions | None = None
-) -> dict[str, RegionMetrics]:
+) -> dict[str, dict[str, float]]:
     """Measure a reconstruction against its scan.
 
     The face is the scan's surface inside the box; a sample of the reconstruction belongs to the face when its closest
@@ -235,8 +192,8 @@ def measure(
         options: counts and seed.
 
     Returns:
-        ``{"body": ..., "face": ...}``, the face only with a box; its distances are nan when nothing predicted lies
-        near it.
+        Region ("body", "face") -> key of ``METRICS`` -> number; the face only with a box. Distances are nan when nothing
+        predicted lies near it.
 
     Raises:
         MeshError: a surface has no area.
@@ -244,23 +201,24 @@ def measure(
     options = options or MetricOptions()
     rng = np.random.default_rng(options.seed)
     first, second = _Surface.of(pred), _Surface.of(truth)
-    forward = _Directed.measure(first.samples(options.samples, rng, options.outer_only), second)
-    backward = _Directed.measure(second.samples(options.samples, rng, options.outer_only), first)
+    forward = _directed(first.samples(options.samples, rng, options.outer_only), second)
+    backward = _directed(second.samples(options.samples, rng, options.outer_only), first)
     joint = np.stack(
         [np.minimum(pred.bounds[0], truth.bounds[0]), np.maximum(pred.bounds[1], truth.bounds[1])]
     )
     iou = volume_iou(first.scene, second.scene, joint, options.volume_spacing_cm, rng)
     maps = normal_maps(pred, scene=first.scene), normal_maps(truth, scene=second.scene)
-    result = {"body": _region(forward, backward, iou, normal_map_error(*maps))}
+    body = Region(pred, truth, None, forward, backward, iou, normal_map_error(*maps))
+    result = {"body": compute_all(body)}
     if face_box is None:
         return result
     box = np.asarray(face_box, dtype=np.float64)
     reach = box + [[-_FACE_REACH], [_FACE_REACH]]
-    forward = _Directed.measure(first.samples(options.face_samples, rng, options.outer_only, reach), second)
+    forward = _directed(first.samples(options.face_samples, rng, options.outer_only, reach), second)
     forward = forward.where(_in_box(forward.closest, box))
     samples = second.samples(options.face_samples, rng, options.outer_only, box)
     samples = samples.where(_in_box(samples.points, box))
     iou = volume_iou(first.scene, second.scene, box, options.face_volume_spacing_cm, rng)
-    face_maps = normal_map_error(*maps, box)
-    result["face"] = _region(forward, _Directed.measure(samples, first), iou, face_maps)
+    face = Region(pred, truth, box, forward, _directed(samples, first), iou, normal_map_error(*maps, box))
+    result["face"] = compute_all(face)
     return result

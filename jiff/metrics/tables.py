@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 
 from jiff.base.files import write_json, write_text
+from jiff.metrics.registry import METRICS
 
 REGIONS = ("body", "face")
-MEASURES = {
-    "chamfer_cm": "Chamfer (cm)",
-    "p2s_cm": "P2S (cm)",
-    "normal_deg": "Normals (deg)",
-    "iou": "IoU",
-    "normal_map_deg": "Normal maps (deg)",
-    "normal_map_l2": "Normal maps (L2)",
-}
+
+
+def keys() -> list[str]:
+    """Return the keys of all metrics."""
+    return [metric.key for metric in METRICS]
+
+
+def labels() -> list[str]:
+    """Return the labels of all metrics."""
+    return [metric.label for metric in METRICS]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Summary:
         """Return one line per region for the terminal."""
         return [
             f"{region} ({self.counts[region]} people): "
-            + ", ".join(f"{label} {self.cell(region, key)}" for key, label in MEASURES.items())
+            + ", ".join(f"{metric.label} {self.cell(region, metric.key)}" for metric in METRICS)
             for region in self.mean
         ]
 
@@ -69,7 +72,7 @@ def summarise(subjects: dict[str, dict[str, Any]]) -> Summary:
             continue
         counts[region] = len(rows)
         mean[region], ci95[region] = {}, {}
-        for key in MEASURES:
+        for key in keys():
             values = np.array([row[key] for row in rows if key in row])
             if len(values) == 0:
                 continue
@@ -88,18 +91,18 @@ def _rows(summary: Summary) -> list[list[str]]:
             if region in numbers:
                 values = numbers[region]
                 rows.append(
-                    [name, region, *(f"{values[key]:.6g}" if key in values else "" for key in MEASURES)]
+                    [name, region, *(f"{values[key]:.6g}" if key in values else "" for key in keys())]
                 )
     return rows
 
 
 def _markdown(summary: Summary, protocol: str) -> str:
     lines = [
-        "| person | region | " + " | ".join(MEASURES.values()) + " |",
-        "|---|---|" + "---|" * len(MEASURES),
+        "| person | region | " + " | ".join(labels()) + " |",
+        "|---|---|" + "---|" * len(METRICS),
     ]
     for region in summary.mean:
-        cells = [summary.cell(region, key) for key in MEASURES]
+        cells = [summary.cell(region, key) for key in keys()]
         lines.append(f"| **mean of {summary.counts[region]}** | {region} | " + " | ".join(cells) + " |")
     lines += [
         "| " + " | ".join([*row[:2], *(f"{float(v):.3f}" if v else "-" for v in row[2:])]) + " |"
@@ -109,12 +112,12 @@ def _markdown(summary: Summary, protocol: str) -> str:
 
 
 def _latex(summary: Summary) -> str:
-    header = " & ".join(["Region", *(label.replace("%", r"\%") for label in MEASURES.values())])
+    header = " & ".join(["Region", *(label.replace("%", r"\%") for label in labels())])
     rows = [
-        " & ".join([region, *(summary.cell(region, key).replace("±", r"$\pm$") for key in MEASURES)]) + r" \\"
+        " & ".join([region, *(summary.cell(region, key).replace("±", r"$\pm$") for key in keys())]) + r" \\"
         for region in summary.mean
     ]
-    columns = "l" + "r" * len(MEASURES)
+    columns = "l" + "r" * len(METRICS)
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{columns}}}",
@@ -141,7 +144,7 @@ def write_tables(folder: Path, summary: Summary, protocol: str, options: dict[st
     write_json(folder / "metrics.json", record)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["person", "region", *MEASURES])
+    writer.writerow(["person", "region", *keys()])
     writer.writerows(_rows(summary))
     write_text(folder / "metrics.csv", buffer.getvalue())
     write_text(folder / "metrics.md", _markdown(summary, protocol))

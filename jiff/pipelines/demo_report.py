@@ -15,6 +15,7 @@ from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
+from jiff.metrics.registry import METRICS
 from jiff.options.view import ViewConfig
 from jiff.photo.images import read_image
 from jiff.pipelines.view import run_view
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from jiff.pipelines.demo_config import DemoPaths
 
 METHODS = {"pifu": "PIFu", "jiff": "JIFF"}
-_MEASURES = (
-    ("chamfer_cm", "Chamfer, cm", True),
-    ("p2s_cm", "P2S, cm", True),
-    ("normal_deg", "normals, degrees", True),
-    ("iou", "IoU", False),
-)
 _TRAIN_TITLES = {"shape": "Shape", "color_coarse": "Coarse colour", "color_fine": "Fine colour"}
 _HELD_OUT = {
     "val_iou": "IoU",
@@ -181,14 +176,15 @@ def _metric_table(means: dict[str, Any]) -> str:
     rows: list[list[str]] = []
     best: list[tuple[int, int]] = []
     for region in ("body", "face"):
-        for key, label, lower in _MEASURES:
+        for metric in METRICS:
+            key = metric.key
             values = [float(means[m][region][key]) for m in means if key in means[m].get(region, {})]
-            if len(values) < len(means) or not values:
+            if len(values) < len(means) or not values or not metric.headline:
                 continue
-            winner = int(np.argmin(values) if lower else np.argmax(values))
+            winner = int(np.argmin(values) if metric.better == "lower" else np.argmax(values))
             if len(set(values)) > 1:
                 best.append((len(rows), winner + 1))
-            rows.append([f"{region}: {label}", *(f"{v:.3f}" for v in values)])
+            rows.append([f"{region}: {metric.label}", *(f"{v:.3f}" for v in values)])
     return table(["held-out people, mean", *(METHODS[m] for m in means)], rows, best)
 
 

@@ -18,6 +18,7 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.metrics.alignment import aligned
 from jiff.metrics.measure import MetricOptions, measure
+from jiff.metrics.registry import METRICS
 from jiff.metrics.tables import summarise, write_tables
 from jiff.options.metrics import MetricsConfig
 from jiff.render.normal_maps import NORMAL_MAP_SIZE
@@ -115,15 +116,19 @@ def _measure_pair(pair: _Pair) -> dict[str, Any]:
     )
     result: dict[str, Any] = {"notes": []}
     for region, numbers in found.items():
-        if math.isnan(numbers.chamfer_cm) or math.isnan(numbers.iou):
+        if math.isnan(numbers["chamfer_cm"]) or math.isnan(numbers["iou"]):
             result["notes"].append(f"no reconstructed surface near the {region}")
         else:
-            result[region] = {key: value for key, value in numbers.to_dict().items() if not math.isnan(value)}
-            if math.isnan(numbers.normal_map_deg):
+            result[region] = {key: value for key, value in numbers.items() if not math.isnan(value)}
+            if math.isnan(numbers["normal_map_deg"]):
                 result["notes"].append(f"no normal maps of the {region}: no camera sees it on both meshes")
     if pair.face_box is None:
         result["notes"].append("no face box, so no face numbers")
     return result
+
+
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def protocol(config: MetricsConfig) -> str:
@@ -131,17 +136,13 @@ def protocol(config: MetricsConfig) -> str:
     visible = (
         "hidden surface included" if config.all_surfaces else "surface that can be seen from outside only"
     )
+    clauses = "; ".join(metric.text for metric in METRICS)
     return (
         f"Units: centimetres for a person of 180 cm (the scans are scaled to 180 units). Alignment: {config.align}."
         f" Distances are exact point-to-triangle distances of {config.samples} area-uniform samples per surface"
-        f" ({config.face_samples} around the face), {visible}, seed {config.seed}. Chamfer is the mean of the two"
-        " directed mean distances; P2S is the mean distance from the reconstruction to the scan; the normal error is"
-        " the mean angle between triangle normals at a sample and at its closest point, over both directions; IoU is"
-        f" that of the enclosed volumes on one random point per cell of {config.volume_spacing_cm:g} cm (0.5 cm in the"
-        " face box). Normal maps are ray-cast from front, back, left and right"
-        f" ({NORMAL_MAP_SIZE} x {NORMAL_MAP_SIZE} pixels over 204.8 cm, interpolated vertex normals): the angle is the"
-        " mean over pixels where both meshes are seen; L2 is the squared distance of normals coded n/2 + 1/2 on black,"
-        " averaged over each view's pixels and summed over the four views."
+        f" ({config.face_samples} around the face), {visible}, seed {config.seed}. Volumes are compared on one random point per"
+        f" cell of {config.volume_spacing_cm:g} cm (0.5 cm in the face box). Normal maps are ray-cast from front, back, left and"
+        f" right ({NORMAL_MAP_SIZE} x {NORMAL_MAP_SIZE} pixels over 204.8 cm, interpolated vertex normals). {_first_upper(clauses)}."
         " Face: scan surface inside the face box, reconstructed surface whose closest scan point lies"
         " there, and pixels that show a point of the box. Intervals are 95 % of Student's t over people."
     )
