@@ -25,7 +25,7 @@ from jiff.pipelines.prt import prepare_prt
 from jiff.render.prt import PrtSampling, compute_prt
 from jiff.render.prt_io import bounce_folder, read_prt
 from jiff.render.sh import sh_basis
-from jiff.run.batch import default_jobs
+from jiff.run.plan import default_jobs
 
 _SIDE = 40
 

@@ -23,7 +23,7 @@ from jiff.options.prt import PrtConfig
 from jiff.options.render import RenderConfig
 from jiff.pipelines.prt import prepare_prt
 from jiff.pipelines.render import run_render
-from jiff.run.batch import default_jobs
+from jiff.run.plan import default_jobs
 
 _PUBLISHED_VIEW, _PUBLISHED_LOAD = 0.23, 9.5
 

@@ -17,7 +17,7 @@ from jiff_cli.progress import LineProgress, RichProgress
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
-    from jiff.run.parallel import BatchReport
+    from jiff.run.parallel import WorkReport
 
 _MAX_FAILURES = 50
 
@@ -75,7 +75,7 @@ class Console:
 
     def finish(
         self,
-        report: BatchReport | None = None,
+        report: WorkReport | None = None,
         *,
         wrote: Iterable[object] = (),
         next_command: Sequence[object] | None = None,
@@ -84,7 +84,7 @@ class Console:
         """Close a command: counts, failures, what was written, the next command.
 
         Args:
-            report: of the batch, if there was one.
+            report: of the items, if there were any.
             wrote: paths to name.
             next_command: words of the command that usually follows.
             what: noun for the items.
@@ -113,7 +113,7 @@ class Console:
         if next_command:
             self.say(f"Next: {shlex.join(str(word) for word in next_command)}")
 
-    def _failures(self, report: BatchReport) -> None:
+    def _failures(self, report: WorkReport) -> None:
         self.error(f"Failed ({len(report.failures)}):")
         for name, reason in list(report.failures.items())[:_MAX_FAILURES]:
             self.error(f"  {name}: {reason}")

@@ -18,7 +18,7 @@ from typing import Any
 from jiff import __version__
 from jiff.assets.folders import assets_dir, cache_dir
 from jiff.assets.registry import ASSETS
-from jiff.run.batch import default_jobs
+from jiff.run.plan import default_jobs
 
 _PACKAGES = (
     "torch",

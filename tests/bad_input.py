@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_person
 from PIL import Image
 from typer.testing import CliRunner
 
 from jiff_cli.app import app
 
 _PROGRAMMER = re.compile(r"\w+(Error|Exception)\b|object at 0x|\bErrno\b|Traceback|unexpected|\.part\b")
+
+Damage = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -143,3 +146,10 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def photos(folder: Path, *, face: bool = False) -> Path:
+    """Write a test folder of two people."""
+    for name in ("good", "bad"):
+        tiny_person.write_photo(folder, name, face=face)
+    return folder

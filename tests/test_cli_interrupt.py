@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jiff.base.progress import NullProgress, Task
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import run_items
 
 
 def slow(path: Path) -> None:
@@ -42,7 +42,7 @@ class InterruptedProgress(NullProgress):
 def test_items_not_begun_are_dropped(tmp_path: Path) -> None:
     items = [(f"{index}", tmp_path / f"{index}.txt") for index in range(300)]
     with pytest.raises(KeyboardInterrupt):
-        run_batch(slow, items, jobs=2, progress=InterruptedProgress(), title="Slow")
+        run_items(slow, items, jobs=2, progress=InterruptedProgress(), title="Slow")
     for worker in multiprocessing.active_children():
         worker.join(timeout=60)
     assert 1 <= len(list(tmp_path.iterdir())) < 200

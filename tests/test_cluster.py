@@ -15,9 +15,9 @@ from render_scans import write_scan
 
 from jiff.base.errors import AssetError, InputError
 from jiff.base.progress import NullProgress
-from jiff.options.batch import BatchOptions
 from jiff.options.prt import PrtConfig
 from jiff.options.render import RenderConfig
+from jiff.options.work import WorkOptions
 from jiff.pipelines.prt import run_prt
 from jiff.pipelines.render import run_render
 from jiff.run import cluster
@@ -106,7 +106,7 @@ def test_paths_are_absolute_for_workers_only() -> None:
     near, far = PrtConfig(Path("scans")), PrtConfig(Path("scans"), scheduler="tcp://host:8786")
     assert near.located() is near
     assert far.located().input == Path.cwd() / "scans"
-    assert BatchOptions(scheduler="x").located() == BatchOptions(scheduler="x")
+    assert WorkOptions(scheduler="x").located() == WorkOptions(scheduler="x")
 
 
 def test_a_worker_that_ends_meanwhile_is_one_sentence() -> None:

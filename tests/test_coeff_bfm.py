@@ -123,7 +123,8 @@ def full_size(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real helper files with random bases of the real size."""
     folder = tmp_path_factory.mktemp("bfm")
     for path in (shared / "assets" / "bfm").iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
     rng = np.random.default_rng(7)
     n = 3 * 53490
 

@@ -11,7 +11,7 @@ from jiff.base.progress import NullProgress
 from jiff.options.synth import SynthConfig
 from jiff.pipelines.demo import Stage, _Clock, _run_stage
 from jiff.pipelines.demo_config import DemoPaths
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
 
 
 def test_a_training_that_was_interrupted_is_not_done_and_ends_the_demo(tmp_path: Path) -> None:
@@ -19,13 +19,13 @@ def test_a_training_that_was_interrupted_is_not_done_and_ends_the_demo(tmp_path:
     stage = Stage(
         "shape", "Train", "data synth", SynthConfig(tmp_path), lambda config, progress: outcomes.pop(0)
     )
-    total = BatchReport()
+    total = WorkReport()
     with pytest.raises(KeyboardInterrupt):
         _run_stage(stage, _Clock(DemoPaths(tmp_path), 1), NullProgress(), total, ())
     assert not total.results and not _Clock(DemoPaths(tmp_path), 1).is_done(stage)
     # The next run goes on with it, and the one after that skips it.
     _run_stage(stage, _Clock(DemoPaths(tmp_path), 1), NullProgress(), total, ())
     assert list(total.results) == ["shape"] and _Clock(DemoPaths(tmp_path), 1).is_done(stage)
-    again = BatchReport()
+    again = WorkReport()
     _run_stage(stage, _Clock(DemoPaths(tmp_path), 1), NullProgress(), again, ())
     assert again.skipped == ["shape"] and not outcomes

@@ -17,7 +17,7 @@ from jiff.base.files import (
     write_yaml,
 )
 from jiff.base.progress import NullProgress
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import run_items
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def _work(item: int) -> int:
 def test_one_bad_item_never_stops_the_batch(jobs: int) -> None:
     progress = NullProgress()
     items = [(str(k), k) for k in range(6)]
-    report = run_batch(
+    report = run_items(
         _work, items, jobs=jobs, progress=progress, title="Working", is_complete=lambda item: item == 5
     )
     assert report.results == {"0": 0, "1": 1, "4": 16}

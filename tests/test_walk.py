@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
-from cli_parsing import only_names, parse
+from cli_parsing import only_names
 from PIL import Image
 from safetensors.torch import load_file
 from walk import HELD_OUT, PEOPLE, Walk, digests
@@ -316,65 +315,7 @@ def test_nothing_temporary_is_left(walk: Walk) -> None:
     assert [path for path in walk.root.rglob("*") if ".part" in path.name] == []
 
 
-def demo_lines(walk: Walk) -> list[str]:
-    _ = walk.demo
-    return [line[2:] for line in walk.said["demo"].stderr.splitlines() if line.startswith("$ jiff ")]
-
-
-def test_demo_numbers_and_meshes(walk: Walk) -> None:
-    folder = walk.demo
-    numbers = json.loads((folder / "metrics.json").read_text())
-    assert set(numbers) == {"pifu", "jiff"}
-    for method in numbers.values():
-        assert set(method) == {"body", "face"}
-        for measured in method.values():
-            assert set(measured) >= {"chamfer_cm", "p2s_cm", "normal_deg"}
-            assert all(np.isfinite(value) and value > 0 for value in measured.values())
-    assert [path.name for path in folder.glob("*.glb")] == [f"{HELD_OUT}.glb"]
-    check_person(folder / f"{HELD_OUT}.glb", 1.3, 2.1)
-
-
-def test_demo_report_is_self_contained(walk: Walk) -> None:
-    page = (walk.demo / "report.html").read_text(encoding="utf-8")
-    assert outside_references(page) == []
-    assert page.count("data:image/jpeg;base64,") >= 4
-    assert HELD_OUT in page
-    assert "<svg" in page
-    for line in demo_lines(walk):
-        assert line.split(" --")[0].split(" -i")[0] in page
-    for link in re.findall(r'href="([^"]+)"', page):
-        assert (walk.demo / link).is_file()
-
-
-def test_every_line_of_the_demo_is_the_configuration_it_ran(
-    walk: Walk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from jiff.pipelines.demo import evaluation_stages, preparation_stages, training_stages
-    from jiff.pipelines.demo_config import DemoPaths
-
-    lines = demo_lines(walk)
-    monkeypatch.chdir(walk.root)
-    config = parse(walk.words["demo"])
-    paths = DemoPaths(Path(config.out))
-    stages = preparation_stages(config, paths) + training_stages(config, paths) + evaluation_stages(config, paths)  # fmt: skip
-    assert len(lines) == len(stages) == 16
-    for line, stage in zip(lines, stages):
-        assert parse(shlex.split(line)[1:]) == stage.config, line
-
-
-def test_demo_again_keeps_everything(walk: Walk) -> None:
-    before = digests(walk.demo)
-    began = time.monotonic()
-    done = walk.jiff(*walk.words["demo"])
-    seconds = time.monotonic() - began
-    assert "0 stages done, 16 complete before." in done.stdout
-    assert seconds < 60
-    after = digests(walk.demo)
-    assert {name for name in after if after[name] != before.get(name)} <= {"report.html", "stages.json"}
-    assert set(after) == set(before)
-
-
 def test_every_command_was_walked() -> None:
-    text = Path(__file__).read_text() + Path(__file__).with_name("walk.py").read_text()
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("*walk*.py"))
     for words, _ in all_commands():
         assert ", ".join(f'"{word}"' for word in words) in text, words

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jiff.base.config import option
-from jiff.options.batch import BatchOptions
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_help
+from jiff.options.work import WorkOptions
 
 _FIT = "Fit"
 
 
 @dataclass(frozen=True)
-class FaceConfig(BatchOptions):
+class FaceConfig(WorkOptions):
     """Options of ``run_face``."""
 
     input: Path = option(

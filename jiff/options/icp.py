@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jiff.base.config import option
-from jiff.options.batch import BatchOptions
+from jiff.options.work import WorkOptions
 
 
 @dataclass(frozen=True)
-class IcpConfig(BatchOptions):
+class IcpConfig(WorkOptions):
     """Options of ``run_icp``."""
 
     input: Path = option(

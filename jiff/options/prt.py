@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from jiff.base.config import option
-from jiff.options.batch import BatchOptions
+from jiff.options.work import WorkOptions
 
 
 @dataclass(frozen=True)
-class PrtConfig(BatchOptions):
+class PrtConfig(WorkOptions):
     """Options of ``run_prt``."""
 
     input: Path = option(help="Folder of scans.", flags=("-i",))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jiff.base.config import option
-from jiff.options.batch import BatchOptions
+from jiff.options.work import WorkOptions
 
 _VIEWS, _LIGHT, _OUTPUT = "Views", "Light", "Output"
 
 
 @dataclass(frozen=True)
-class RenderConfig(BatchOptions):
+class RenderConfig(WorkOptions):
     """Options of ``run_render``."""
 
     input: Path = option(help="Folder of rescaled scans with PRT.", flags=("-i",))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jiff.base.config import option
 from jiff.base.errors import UsageError
-from jiff.options.batch import BatchOptions
+from jiff.options.work import WorkOptions
 
 LEAST_TRIANGLES = 35_000
 
@@ -16,7 +16,7 @@ LEAST_TEXTURE = 256
 
 
 @dataclass(frozen=True)
-class SynthConfig(BatchOptions):
+class SynthConfig(WorkOptions):
     """What ``run_synth`` makes."""
 
     out: Path = option(help="Folder that receives one folder per person.", flags=("-o",))

@@ -24,8 +24,8 @@ from jiff.geometry.io.mesh_io import load_mesh, save_image
 from jiff.options.align import AlignConfig
 from jiff.options.face_models import face_model_names
 from jiff.photo.test_folder import list_people, read_person
-from jiff.run.batch import default_jobs
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import default_jobs
 from jiff.run.stage import Stamp, Verdict, file_fingerprint
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 
 
-def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
+def run_align(config: AlignConfig, progress: Progress) -> WorkReport:
     """Align ``<name>_mesh.obj`` and ``<name>_region.txt`` to ``PIFU/<name>.obj`` (or ``result_<name>.obj``), in place.
 
     The first unaligned mesh is kept as ``<name>_mesh_unaligned.obj``; every run starts from it.
@@ -52,7 +52,7 @@ def run_align(config: AlignConfig, progress: Progress) -> BatchReport:
         raise InputError(
             f"{config.test}: nobody has a fitted face; run `jiff data face -i {config.test}` first."
         )
-    report = run_batch(
+    report = run_items(
         _align_person,
         [(person.name, (person, config)) for person in people],
         jobs=config.jobs or default_jobs(),

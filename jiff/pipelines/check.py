@@ -17,16 +17,16 @@ from jiff.data.cache_clean import cache_state, clean_caches
 from jiff.data.layout import ProcessedSet
 from jiff.data.scans import find_scans
 from jiff.geometry.io.mesh_io import save_image
-from jiff.options.batch import BatchOptions
 from jiff.options.check import CheckConfig
+from jiff.options.work import WorkOptions
 from jiff.render.preview import contact_sheet
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.parallel import add_not_taken, run_items
+from jiff.run.plan import plan_work
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.check.item import CheckItem
-    from jiff.run.parallel import BatchReport
+    from jiff.run.parallel import WorkReport
 
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
@@ -113,7 +113,7 @@ def _gb(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.2f} GB"
 
 
-def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
+def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
     """Check a folder of scans or a processed set, whichever it is.
 
     Returns:
@@ -146,8 +146,8 @@ def run_check(config: CheckConfig, progress: Progress) -> BatchReport:
         work: Any = partial(_check_subject, silhouettes=config.silhouettes, face=face)
     else:
         work = _check_scan
-    plan = plan_batch(BatchOptions(jobs=config.jobs), [name for name, _ in items], worker_gib=WORKER_GIB)
-    report = run_batch(work, items, plan=plan, progress=progress, title="Checking")
+    plan = plan_work(WorkOptions(jobs=config.jobs), [name for name, _ in items], worker_gib=WORKER_GIB)
+    report = run_items(work, items, plan=plan, progress=progress, title="Checking")
     checked: list[CheckItem] = list(report.results.values())
     add_not_taken(report, not_taken, plan, progress)
     for item in checked:

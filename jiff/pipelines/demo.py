@@ -40,8 +40,8 @@ from jiff.pipelines.render import run_render
 from jiff.pipelines.rescale import run_rescale
 from jiff.pipelines.synth import run_synth, subject_name
 from jiff.pipelines.train import train_stage
-from jiff.run.batch import default_jobs
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
+from jiff.run.plan import default_jobs
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -245,7 +245,7 @@ def _failures_of(outcome: Any) -> dict[str, str]:
 
 
 def _run_stage(
-    stage: Stage, clock: _Clock, progress: Progress, total: BatchReport, held_out: tuple[str, ...]
+    stage: Stage, clock: _Clock, progress: Progress, total: WorkReport, held_out: tuple[str, ...]
 ) -> None:
     progress.info(f"$ {stage.line}")
     # What an earlier stage made anew, the later ones must see; they skip for themselves what is unchanged.
@@ -269,7 +269,7 @@ def _run_stage(
         clock.note(stage, time.perf_counter() - started, done, failures)
     if getattr(outcome, "interrupted", False):
         raise KeyboardInterrupt
-    nothing = isinstance(outcome, BatchReport) and not outcome.results and not outcome.skipped
+    nothing = isinstance(outcome, WorkReport) and not outcome.results and not outcome.skipped
     if stage.essential and failures and nothing:
         name, reason = next(iter(failures.items()))
         raise JiffError(f"`{stage.line}`: nothing came through ({name}: {reason}).")
@@ -280,7 +280,7 @@ def _run_stage(
             total.failures[f"{stage.key} {name}"] = reason
 
 
-def run_demo(config: DemoConfig, progress: Progress) -> BatchReport:
+def run_demo(config: DemoConfig, progress: Progress) -> WorkReport:
     """Run the whole job, keeping what an earlier run completed.
 
     Returns:
@@ -293,7 +293,7 @@ def run_demo(config: DemoConfig, progress: Progress) -> BatchReport:
     paths = DemoPaths(Path(config.out))
     make_folder(paths.root)
     clock = _Clock(paths, config.jobs or default_jobs())
-    total = BatchReport()
+    total = WorkReport()
     stages = preparation_stages(config, paths)
     for stage in stages:
         _run_stage(stage, clock, progress, total, held_out_names(config))

@@ -22,7 +22,7 @@ from jiff.inference.views import View
 from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
 from jiff.options.inference import FineInferenceConfig
 from jiff.photo.test_folder import PersonFiles, list_people, read_person
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
@@ -225,10 +225,10 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str) -> BatchReport:
+def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str) -> WorkReport:
     """Reconstruct the people that are not complete yet, one after the other."""
     evaluation.prepare(people)
-    return run_batch(
+    return run_items(
         evaluation.reconstruct,
         [(person.name, person) for person in people],
         jobs=1,
@@ -238,7 +238,7 @@ def run_evaluation(evaluation: Evaluation, people: list[PersonFiles], title: str
     )
 
 
-def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> BatchReport:
+def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "jiff"]) -> WorkReport:
     people = list_people(config.input)
     evaluation = Evaluation(config, progress, method)
     report = run_evaluation(
@@ -249,7 +249,7 @@ def _run(config: EvalPifuConfig, progress: Progress, method: Literal["pifu", "ji
     return report
 
 
-def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], report: BatchReport) -> None:
+def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], report: WorkReport) -> None:
     """Write ``summary.json``: options, networks, and what became of each person."""
     people: dict[str, Any] = {}
     for name in report.skipped:
@@ -271,7 +271,7 @@ def write_summary(folder: Path, config: Any, fingerprints: dict[str, str], repor
     )
 
 
-def run_eval_pifu(config: EvalPifuConfig, progress: Progress) -> BatchReport:
+def run_eval_pifu(config: EvalPifuConfig, progress: Progress) -> WorkReport:
     """Reconstruct every person of a test folder without face prior (published ``eval_pifu``).
 
     Writes ``<name>.obj`` (world units, vertex colours), ``<name>.glb`` (metres), ``<name>.png`` (preview),
@@ -284,7 +284,7 @@ def run_eval_pifu(config: EvalPifuConfig, progress: Progress) -> BatchReport:
     return _run(config, progress, "pifu")
 
 
-def run_eval_jiff(config: EvalJiffConfig, progress: Progress) -> BatchReport:
+def run_eval_jiff(config: EvalJiffConfig, progress: Progress) -> WorkReport:
     """Reconstruct every person of a test folder with the aligned face as prior (published ``eval_jiff``).
 
     Reads ``<name>_region.txt`` and ``<name>_mesh.obj`` besides; writes like ``run_eval_pifu``.

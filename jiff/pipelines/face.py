@@ -32,8 +32,8 @@ from jiff.photo.images import read_image, read_mask
 from jiff.pipelines.face_fitter import face_stamp, fit_limits, fitter_for, judge_fit
 from jiff.pipelines.face_photos import run_test_folder
 from jiff.render.gbuffer import render_gbuffer
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ WORKER_GIB = 0.5
 """Most memory of a process, measured on a scan of 470,000 triangles with images of 1024 pixels."""
 
 
-def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
+def run_face(config: FaceConfig, progress: Progress) -> WorkReport:
     """Find and fit the faces of a processed set (it has GEO) or of a test folder.
 
     A processed set gets, per subject, FACE_REGION, FACE_3DMM (mesh, fit.json, overlay.png) and FILE_NUMBER; a test folder
@@ -68,11 +68,11 @@ def run_face(config: FaceConfig, progress: Progress) -> BatchReport:
     return run_test_folder(config, progress)
 
 
-def _run_processed_set(config: FaceConfig, progress: Progress) -> BatchReport:
+def _run_processed_set(config: FaceConfig, progress: Progress) -> WorkReport:
     dataset = ProcessedSet(config.input)
     names = dataset.subjects(may_lack=config.shard is not None)
-    plan = plan_batch(config, names, worker_gib=WORKER_GIB)
-    report = run_batch(
+    plan = plan_work(config, names, worker_gib=WORKER_GIB)
+    report = run_items(
         _fit_subject,
         [(name, (name, config)) for name in names],
         plan=plan,

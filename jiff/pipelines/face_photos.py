@@ -22,8 +22,8 @@ from jiff.geometry.mesh import Mesh
 from jiff.options.face import FaceConfig
 from jiff.photo.test_folder import PersonFiles, list_people, read_person
 from jiff.pipelines.face_fitter import face_stamp, fitter_for, judge_fit
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ WORKER_GIB = 0.5
 """Most memory of a process."""
 
 
-def run_test_folder(config: FaceConfig, progress: Progress) -> BatchReport:
+def run_test_folder(config: FaceConfig, progress: Progress) -> WorkReport:
     """Find and fit the faces of a folder of photos; see ``jiff.pipelines.face.run_face``."""
     people = list_people(config.input, config.names)
-    report = run_batch(
+    report = run_items(
         _fit_person,
         [(person.name, (person, config)) for person in people],
-        plan=plan_batch(config, [person.name for person in people], worker_gib=WORKER_GIB),
+        plan=plan_work(config, [person.name for person in people], worker_gib=WORKER_GIB),
         progress=progress,
         title="Fitting faces",
         is_complete=person_complete,

@@ -33,8 +33,8 @@ from jiff.face.surface import FaceScene
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.face_models import face_model_names
 from jiff.options.icp import IcpConfig
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ WORKER_GIB = 0.4
 """Most memory of a process, measured on a scan of 470,000 triangles."""
 
 
-def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
+def run_icp(config: IcpConfig, progress: Progress) -> WorkReport:
     """Refine FACE_3DMM against GEO/OBJ: trimmed point-to-plane, similarity and coefficients; colours are kept.
 
     Meshes without a fit of jiff's own beside them (published data, external faces) are moved, turned and scaled only.
@@ -61,10 +61,10 @@ def run_icp(config: IcpConfig, progress: Progress) -> BatchReport:
         raise DatasetError(
             f"{config.input}: no subject has a face mesh; run `jiff data face -i {config.input}` first."
         )
-    plan = plan_batch(config, names, worker_gib=WORKER_GIB)
+    plan = plan_work(config, names, worker_gib=WORKER_GIB)
     for name in plan.names:
         remove_leftovers(dataset.face_report(name).parent)
-    report = run_batch(
+    report = run_items(
         _refine_subject,
         [(name, (name, config)) for name in names],
         plan=plan,

@@ -22,7 +22,7 @@ from jiff.metrics.registry import METRICS
 from jiff.metrics.tables import summarise, write_tables
 from jiff.options.metrics import MetricsConfig
 from jiff.render.normal_maps import NORMAL_MAP_SIZE
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -158,7 +158,7 @@ def _metric_options(config: MetricsConfig) -> MetricOptions:
     )
 
 
-def run_metrics(config: MetricsConfig, progress: Progress) -> BatchReport:
+def run_metrics(config: MetricsConfig, progress: Progress) -> WorkReport:
     """Measure every prediction and write ``metrics.json``, ``.csv``, ``.md`` and ``.tex``.
 
     ``metrics.json`` holds ``mean``, ``ci95`` (half widths) and ``subjects``, each ``{"body": {...}, "face": {...}}``.
@@ -180,7 +180,7 @@ def run_metrics(config: MetricsConfig, progress: Progress) -> BatchReport:
             progress.warn(f"{name}: {error}")
             continue
         items.append((name, _Pair(name, path, truth, box, config.align, _metric_options(config))))
-    report = run_batch(_measure_pair, items, jobs=config.jobs, progress=progress, title="Measuring")
+    report = run_items(_measure_pair, items, jobs=config.jobs, progress=progress, title="Measuring")
     report.failures.update(missing)
     if report.results:
         for name, result in report.results.items():

@@ -16,13 +16,13 @@ from jiff.geometry.raycast import RayScene
 from jiff.options.prt import PrtConfig
 from jiff.render.prt import PrtSampling, compute_prt
 from jiff.render.prt_io import BOUNCE_FOLDER, STAMP_FILE, bounce_folder, has_prt, write_prt
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.parallel import add_not_taken, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
-    from jiff.run.parallel import BatchReport
+    from jiff.run.parallel import WorkReport
 
 _FORMAT = 1
 WORKER_GIB = 0.5
@@ -72,7 +72,7 @@ def _is_complete(mesh_path: Path, *, config: PrtConfig) -> Verdict:
     return _stamp(mesh_path, config).judge(read_stamp(folder / STAMP_FILE), has_prt(folder))
 
 
-def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
+def run_prt(config: PrtConfig, progress: Progress) -> WorkReport:
     """Write ``bounce/bounce0.txt`` and ``bounce/face.npy`` beside every scan of a folder.
 
     Returns:
@@ -93,8 +93,8 @@ def run_prt(config: PrtConfig, progress: Progress) -> BatchReport:
                 f"{path}: shares its folder with other scans, but PRT needs one folder per scan; "
                 f"run `jiff data rescale -i {config.input} -o OUT` first and give OUT."
             )
-    plan = plan_batch(config, scans, worker_gib=WORKER_GIB)
-    report = run_batch(
+    plan = plan_work(config, scans, worker_gib=WORKER_GIB)
+    report = run_items(
         partial(prepare_prt, config=config, threads=plan.threads),
         list(scans.items()),
         plan=plan,

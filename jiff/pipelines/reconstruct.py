@@ -28,7 +28,7 @@ from jiff.pipelines.frame_photos import (
     mesh_in_photo,
 )
 from jiff.pipelines.photo_views import PhotoView, check_views, parse_views
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -53,7 +53,7 @@ def _frame(
     photos: list[Photo],
     views: list[PhotoView],
     progress: Progress,
-) -> BatchReport:
+) -> WorkReport:
     """Frame the photos and the further views of the only one; its failure tells those of its views too."""
 
     def one(photo: Photo) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _frame(
 
     named = [(photo.name, photo) for photo in photos]
     named += [(f"{photos[0].name} at {view.yaw_deg:g} degrees", view.photo) for view in views]
-    report = run_batch(
+    report = run_items(
         one,
         named,
         jobs=1,
@@ -91,14 +91,14 @@ class _Run:
 
     config: ReconstructConfig
     evaluation: Evaluation
-    report: BatchReport
+    report: WorkReport
     problems: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add_problem(self, name: str, step: str, reason: str, instead: str = "nothing was written") -> None:
         """Record what went wrong with a photo; the first reason stays."""
         self.problems.setdefault(name, {"step": step, "reason": reason, "instead": instead})
 
-    def merge(self, other: BatchReport, step: str) -> None:
+    def merge(self, other: WorkReport, step: str) -> None:
         """Add what became of photos in a step that makes or refuses results."""
         self.report.results.update(other.results)
         self.report.skipped += other.skipped
@@ -150,7 +150,7 @@ def _coarse_resolution(config: ReconstructConfig) -> int:
     return min(_COARSE_RESOLUTION, config.resolution or _COARSE_RESOLUTION)
 
 
-def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchReport:
+def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport:
     """Reconstruct one photo or a folder of photos.
 
     Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
@@ -184,11 +184,9 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> BatchRepor
         for note in check_views(evaluation.networks(), evaluation.files, 1 + len(views)):
             progress.warn(note)
     framing = _frame(config, tools, photos, views, progress)
-    run = _Run(config, evaluation, BatchReport(details=dict(framing.details)))
+    run = _Run(config, evaluation, WorkReport(details=dict(framing.details)))
     run.merge(
-        BatchReport(
-            failures={p.name: framing.failures[p.name] for p in photos if p.name in framing.failures}
-        ),
+        WorkReport(failures={p.name: framing.failures[p.name] for p in photos if p.name in framing.failures}),
         "framing",
     )
     framed = [photo for photo in photos if photo.name not in framing.failures]

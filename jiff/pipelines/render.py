@@ -16,14 +16,14 @@ from jiff.options.render import RenderConfig
 from jiff.pipelines.render_subject import RenderTask, is_complete, render_subject
 from jiff.render.environments import generate_environments, load_environments
 from jiff.render.gl import require_gl
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.parallel import add_not_taken, run_items
+from jiff.run.plan import plan_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from jiff.base.progress import Progress
-    from jiff.run.parallel import BatchReport
+    from jiff.run.parallel import WorkReport
 
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
@@ -96,7 +96,7 @@ def _with_gl(config: RenderConfig, progress: Progress) -> RenderConfig:
     return config
 
 
-def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
+def run_render(config: RenderConfig, progress: Progress) -> WorkReport:
     """Draw every scan of a folder into a processed set.
 
     Views are complete when all their files are, drawn with the same settings of the same scan; a run that was killed
@@ -132,7 +132,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
     digest = hashlib.blake2b(environments.astype("<f8").tobytes(), digest_size=8).hexdigest()
     settings = _settings(config, digest)
     recorded = _recorded(dataset)
-    plan = plan_batch(config, scans, worker_gib=WORKER_GIB)
+    plan = plan_work(config, scans, worker_gib=WORKER_GIB)
     shared = plan.shard is not None
     if not shared:
         remove_leftovers(dataset.root)
@@ -147,7 +147,7 @@ def run_render(config: RenderConfig, progress: Progress) -> BatchReport:
         )
         for name, path in scans.items()
     ]
-    report = run_batch(
+    report = run_items(
         render_subject,
         items,
         plan=plan,

@@ -24,8 +24,8 @@ from jiff.geometry.mesh import Mesh
 from jiff.geometry.orientation import up_axis
 from jiff.options.rescale import RescaleConfig
 from jiff.render.prt_io import STAMP_FILE, bounce_folder
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import add_not_taken, run_batch
+from jiff.run.parallel import add_not_taken, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, begin, finish, read_stamp, settings_change
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.face.detect.facing import Facing
     from jiff.geometry.io.obj_surface import Surface
-    from jiff.run.parallel import BatchReport
+    from jiff.run.parallel import WorkReport
 
 _VERSION = 1
 WORKER_GIB = 1.25
@@ -232,7 +232,7 @@ def _tasks(config: RescaleConfig, scans: dict[str, Path]) -> list[tuple[str, Res
     return tasks
 
 
-def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
+def run_rescale(config: RescaleConfig, progress: Progress) -> WorkReport:
     """Bring every scan of a folder to the frame of training (``scan_frame``), colours included.
 
     Writes ``<subject>/<subject>.obj``, ``material0.mtl`` and the texture; a single texture is copied byte for byte,
@@ -257,8 +257,8 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> BatchReport:
     if config.shard is not None and config.out is not None:
         # The stages that follow in the same job must find the folder, though this shard may have nothing to put in.
         make_folder(config.out)
-    plan = plan_batch(config, [name for name, _ in tasks], worker_gib=WORKER_GIB)
-    report = run_batch(
+    plan = plan_work(config, [name for name, _ in tasks], worker_gib=WORKER_GIB)
+    report = run_items(
         rescale_scan,
         tasks,
         plan=plan,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from jiff.base.files import make_folder, remove_leftovers
 from jiff.options.synth import SynthConfig
-from jiff.run.batch import plan_batch
-from jiff.run.parallel import BatchReport, run_batch
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
 from jiff.synthetic.scan_files import ScanJob, is_complete, warm_up, write_scan
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def subject_name(index: int) -> str:
     return f"synth_{index:04d}"
 
 
-def run_synth(config: SynthConfig, progress: Progress) -> BatchReport:
+def run_synth(config: SynthConfig, progress: Progress) -> WorkReport:
     """Write ``config.count`` synthetic scans, skipping those that are complete.
 
     Args:
@@ -44,7 +44,7 @@ def run_synth(config: SynthConfig, progress: Progress) -> BatchReport:
         ScanJob(config.out / subject_name(i), config.seed, i, config.triangles, config.texture_size)
         for i in range(config.count)
     ]
-    plan = plan_batch(config, [job.folder.name for job in jobs], worker_gib=worker_gib(config.triangles))
+    plan = plan_work(config, [job.folder.name for job in jobs], worker_gib=worker_gib(config.triangles))
     own = set(plan.names)
     pending = [job for job in jobs if job.folder.name in own and (config.overwrite or not is_complete(job))]
     for job in pending:
@@ -52,7 +52,7 @@ def run_synth(config: SynthConfig, progress: Progress) -> BatchReport:
     if pending:
         # Once, before workers start, so that they do not all build the same cache.
         warm_up(config.triangles, config.texture_size)
-    report = run_batch(
+    report = run_items(
         write_scan,
         [(job.folder.name, job) for job in jobs],
         plan=plan,

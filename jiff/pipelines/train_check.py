@@ -18,7 +18,7 @@ from jiff.geometry.io.mesh_io import save_image
 from jiff.options.train_check import TrainCheckConfig
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import contact_sheet
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
 from jiff.training.data import split_subjects
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _overlay(
     return picture, overlap
 
 
-def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport:
+def run_train_check(config: TrainCheckConfig, progress: Progress) -> WorkReport:
     """Draw training items as the loader makes them; an item fails when mesh and mask disagree.
 
     A subject or image that cannot be read fails alone.
@@ -103,7 +103,7 @@ def run_train_check(config: TrainCheckConfig, progress: Progress) -> BatchReport
         augment=augment,
         labels=LabelPoolConfig(near=20_000, fine=2_000, uniform=2_000, volume=2_000, face=2_000),
     )
-    report = BatchReport(outputs=[str(config.out)])
+    report = WorkReport(outputs=[str(config.out)])
     pictures, labels = [], []
     with progress.task("Drawing training items", config.items) as bar:
         sets: dict[str, TrainingSet] = {}

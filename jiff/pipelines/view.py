@@ -10,7 +10,7 @@ from jiff.base.files import write_text
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.view import ViewConfig
 from jiff.report.viewer.page import ViewItem, viewer_page
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -41,7 +41,7 @@ def _files(config: ViewConfig) -> list[Path]:
     return files
 
 
-def run_view(config: ViewConfig, progress: Progress) -> BatchReport:
+def run_view(config: ViewConfig, progress: Progress) -> WorkReport:
     """Write the page.
 
     Returns:
@@ -64,4 +64,4 @@ def run_view(config: ViewConfig, progress: Progress) -> BatchReport:
             items.append(ViewItem(mesh, label, note))
             bar.advance()
     write_text(config.out, viewer_page(items, " | ".join(item.label for item in items)))
-    return BatchReport(results={str(path): None for path in files}, outputs=[str(config.out)])
+    return WorkReport(results={str(path): None for path in files}, outputs=[str(config.out)])

@@ -1,4 +1,4 @@
-"""The tasks of a batch on a running ``dask.distributed`` cluster (extra ``cluster``)."""
+"""The tasks of a stage on a running ``dask.distributed`` cluster (extra ``cluster``)."""
 
 from __future__ import annotations
 

@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import JiffError, os_sentence
-from jiff.run.batch import default_jobs, shard_of
 from jiff.run.cluster import run_tasks
+from jiff.run.plan import default_jobs, shard_of
 from jiff.run.stage import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from jiff.base.progress import Progress
-    from jiff.run.batch import BatchPlan
+    from jiff.run.plan import WorkPlan
 
 Outcome = tuple[Any, "str | None", "str | None"]
 """Result, failure as one sentence, traceback of an unforeseen failure."""
 
 
 @dataclass
-class BatchReport:
-    """What became of each item of a batch.
+class WorkReport:
+    """What became of each item.
 
     Attributes:
         results: item name -> what its function returned.
@@ -58,7 +58,7 @@ def _guarded(function: Callable[..., Any], item: Any) -> Outcome:
         return None, os_sentence(error), traceback.format_exc()
     except MemoryError:
         return None, "memory ran out; run again with fewer -j.", traceback.format_exc()
-    except Exception as error:  # noqa: BLE001 - one bad item must never stop a batch
+    except Exception as error:  # noqa: BLE001 - one bad item must never stop the others
         return None, f"{type(error).__name__}: {error}", traceback.format_exc()
 
 
@@ -81,7 +81,7 @@ def _say_what_is_redone(again: dict[str, str], title: str, progress: Progress) -
 
 
 def add_not_taken(
-    report: BatchReport, not_taken: Mapping[str, str], plan: BatchPlan, progress: Progress
+    report: WorkReport, not_taken: Mapping[str, str], plan: WorkPlan, progress: Progress
 ) -> None:
     """Count what a folder holds but no stage can take among the failures; of shards each names its own."""
     for name, reason in not_taken.items():
@@ -168,16 +168,16 @@ def _in_pools(
             progress.warn(f"Going on with {processes} process{'es' if processes > 1 else ''} at once.")
 
 
-def run_batch(
+def run_items(
     function: Callable[[Any], Any],
     items: Sequence[tuple[str, Any]],
     *,
     jobs: int = 1,
-    plan: BatchPlan | None = None,
+    plan: WorkPlan | None = None,
     progress: Progress,
     title: str,
     is_complete: Callable[[Any], bool | Verdict] | None = None,
-) -> BatchReport:
+) -> WorkReport:
     """Call ``function(item)`` for each ``(name, item)``: here, in spawned processes, or on a cluster.
 
     Args:
@@ -195,7 +195,7 @@ def run_batch(
     Raises:
         AssetError, InputError, UsageError: the plan's cluster cannot be used.
     """
-    report = BatchReport()
+    report = WorkReport()
     processes = plan.processes if plan is not None else jobs or default_jobs()
     if plan is not None and plan.shard is not None:
         own = set(plan.names)

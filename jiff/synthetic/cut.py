@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jiff.synthetic.wardrobe import Garment, Hair
+from jiff.synthetic.spec import Garment, Hair
 
 HEAD_CENTER = np.array([0.0, 0.93, 0.045])
 _ARM_METRES = 0.29

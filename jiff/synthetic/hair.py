@@ -7,7 +7,7 @@ import numpy as np
 from jiff.geometry.raycast import RayScene
 from jiff.synthetic.cut import HEAD_CENTER
 from jiff.synthetic.slices import Shell, rings_to_shell, smooth_rows
-from jiff.synthetic.wardrobe import Hair
+from jiff.synthetic.spec import Hair
 
 _CROWN = np.array([0.0, 0.86, -0.5])
 HANGING = ("bob", "long")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jiff.synthetic.wardrobe import Cloth
+from jiff.synthetic.spec import Cloth
 
 _TILE = 256
 

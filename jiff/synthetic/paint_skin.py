@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jiff.synthetic.caps import EYE_CHART
-from jiff.synthetic.wardrobe import Hair, Looks
+from jiff.synthetic.spec import Hair, Looks
 
 EYE = np.array([0.0325, 0.9035])
 """Canonical x (left, mirrored for right) and y of the middle of the lid opening, metres."""

@@ -11,15 +11,15 @@ from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.pose import Poser
 from jiff.geometry.normals import area_weighted_normals
 from jiff.synthetic import atlas
+from jiff.synthetic.assembly import Assembly
 from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
 from jiff.synthetic.cloth import averaging, drape, waves
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
-from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.layers import build_layers, faces_inside, snap_to_zero
 from jiff.synthetic.shells import shoe_shell, skirt_shell
-from jiff.synthetic.slices import Shell
+from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.template import Template, load_template
-from jiff.synthetic.wardrobe import Garment, PersonSpec
 
 BASE_VERTICES = 13380
 CANONICAL_HEIGHT_M = 1.866
@@ -162,54 +162,6 @@ def _garment_surface(
     return np.where(free[:, None], smooth + normals * (lift + least)[:, None], under + normals * 0.004)
 
 
-class _Builder:
-    """Collects parts of a mesh."""
-
-    def __init__(self, layered: Layered, template: Template) -> None:
-        self.vertices = [layered.vertices]
-        self.count = len(layered.vertices)
-        self.uv = [template.uv]
-        self.uv_count = len(template.uv)
-        outside = layered.face_kind == 0
-        self.faces = [layered.faces[outside]]
-        self.faces_uv = [template.faces_uv[layered.face_source[outside]]]
-        for kind in (1, 2):
-            for layer in np.unique(layered.face_label[layered.face_kind == kind]):
-                chosen = (layered.face_kind == kind) & (layered.face_label == layer)
-                chart = atlas.swatch(int(layer) + (8 if kind == 2 else 0))
-                self._swatch(layered.faces[chosen], chart)
-
-    def _swatch(self, faces: np.ndarray, chart: atlas.Chart) -> None:
-        self.faces.append(faces)
-        self.faces_uv.append(np.tile(np.arange(3) + self.uv_count, (len(faces), 1)))
-        self.uv.append(chart.place(np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.7]])))
-        self.uv_count += 3
-
-    def add_shell(self, shell: Shell, chart: atlas.Chart) -> None:
-        self.vertices.append(shell.vertices)
-        self.faces.append(shell.faces + self.count)
-        self.faces_uv.append(shell.faces_uv + self.uv_count)
-        # A margin keeps what lies beside the chart out of the filter.
-        self.uv.append(chart.place(0.015 + 0.97 * shell.uv))
-        self.count += len(shell.vertices)
-        self.uv_count += len(shell.uv)
-
-    def add_cap(self, loop: np.ndarray, shell: Shell, chart: atlas.Chart) -> None:
-        index = np.concatenate([loop, self.count + np.arange(len(shell.vertices) - len(loop))])
-        self.vertices.append(shell.vertices[len(loop) :])
-        self.faces.append(index[shell.faces])
-        self.faces_uv.append(shell.faces_uv + self.uv_count)
-        self.uv.append(chart.place(shell.uv))
-        self.count += len(shell.vertices) - len(loop)
-        self.uv_count += len(shell.uv)
-
-    def add_fan(self, loop: np.ndarray, center: np.ndarray, chart: atlas.Chart) -> None:
-        self.vertices.append(center[None])
-        faces = np.stack([loop, np.roll(loop, -1), np.full(len(loop), self.count)], axis=1)
-        self.count += 1
-        self._swatch(faces, chart)
-
-
 def _eyes(body: AnnyBody, posed: np.ndarray, linear: np.ndarray, rng: np.random.Generator) -> tuple[Eye, Eye]:
     axes = linear / np.cbrt(np.linalg.det(linear))
     look = rng.normal(0, 0.05, 2)
@@ -300,7 +252,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     head = np.flatnonzero(template.part == 1)
     to_scan = similarity(template.canonical[head], skin[head])
     eyes = _eyes(body, posed, to_scan[0], rng)
-    builder = _Builder(layered, template)
+    builder = Assembly(layered, template)
     bare = np.full(len(canonical), -1)
     bare[layered.source[layered.sheet == 0]] = np.flatnonzero(layered.sheet == 0)
     axes = to_scan[0] / np.cbrt(np.linalg.det(to_scan[0]))

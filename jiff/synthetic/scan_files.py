@@ -15,6 +15,7 @@ from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
+from jiff.run.stage import Stamp, Verdict
 from jiff.synthetic.person import build_person
 from jiff.synthetic.texels import load_texels
 from jiff.synthetic.texture import paint_person
@@ -72,16 +73,19 @@ def truth_files(folder: Path) -> tuple[Path, Path]:
     return folder / f"{folder.name}_truth.npz", folder / f"{folder.name}_truth.json"
 
 
-def is_complete(job: ScanJob) -> bool:
+def is_complete(job: ScanJob) -> Verdict:
     """Tell whether the folder holds this very scan."""
     arrays, parameters = truth_files(job.folder)
     names = (f"{job.folder.name}.obj", "material0.mtl", "material0.jpeg", arrays.name)
     if not parameters.is_file() or not all((job.folder / name).is_file() for name in names):
-        return False
+        return Verdict(False)
     try:
-        return bool(read_json(parameters).get("recipe") == job.recipe)
-    except (JiffError, AttributeError):
-        return False
+        recipe = dict(read_json(parameters)["recipe"])
+    except (JiffError, KeyError, TypeError, ValueError):
+        return Verdict(False, "its record is damaged")
+    made = {"format": recipe.pop("format", None), "settings": recipe}
+    settings = {name: value for name, value in job.recipe.items() if name != "format"}
+    return Stamp("synth", FORMAT_VERSION, settings).judge(made, True)
 
 
 def write_scan(job: ScanJob) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jiff.synthetic.slices import Shell, hull_radius, rings_to_shell, smooth_ring, smooth_rows
-from jiff.synthetic.wardrobe import Garment
+from jiff.synthetic.spec import Garment
 
 
 def skirt_shell(

@@ -10,8 +10,8 @@ from jiff.synthetic.hair import crown_angles
 from jiff.synthetic.paint_cloth import cloth_color
 from jiff.synthetic.paint_skin import eye_image, hair_color, mouth_image, skin_color
 from jiff.synthetic.person import PersonMesh
+from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.texels import Texels
-from jiff.synthetic.wardrobe import Garment, PersonSpec
 
 _TORSO_RADIUS, _LEG_RADIUS = 0.15, 0.08
 

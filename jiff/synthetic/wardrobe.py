@@ -2,121 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from jiff.body.pose import PoseSpec, sample_pose
-
-
-@dataclass(frozen=True)
-class Cloth:
-    """How a piece of cloth is coloured.
-
-    Attributes:
-        pattern: "plain", "stripes", "pinstripes", "checks", "dots", "print" or "denim".
-        colors: two or three RGB colours in [0, 1].
-        scale: metres of one repeat.
-        print_seed: what a print shows.
-    """
-
-    pattern: str
-    colors: tuple[tuple[float, float, float], ...]
-    scale: float
-    print_seed: int
-
-
-@dataclass(frozen=True)
-class Garment:
-    """One garment, cut in the canonical frame of ``Template``.
-
-    Attributes:
-        kind: "top", "jacket", "trousers", "skirt" or "shoes".
-        cloth: its colours.
-        offset_m: how far it hangs off what lies below.
-        fold_m: height of its folds.
-        smoothing: averaging steps; more bridges wider hollows.
-        sleeve: end of the sleeve as limb coordinate (2 wrist); below 0 none at all.
-        hem_y: canonical height of the lower hem (tops) or of the waist (trousers, skirt).
-        leg: end of the leg as limb coordinate (2 ankle).
-        neck: "crew", "v", "scoop", "collar", "turtle" or "hood".
-        length_m: skirt length below the waist.
-        flare: widening of a skirt per metre.
-        detail: "none", "placket", "zip" or "pocket".
-    """
-
-    kind: str
-    cloth: Cloth
-    offset_m: float
-    fold_m: float
-    smoothing: int
-    sleeve: float = -1.0
-    hem_y: float = 0.0
-    leg: float = 0.0
-    neck: str = "crew"
-    length_m: float = 0.0
-    flare: float = 0.0
-    detail: str = "none"
-
-
-@dataclass(frozen=True)
-class Hair:
-    """A hair style.
-
-    Attributes:
-        style: "bald", "crop", "short", "swept", "afro", "bob", "long", "bun".
-        color: RGB in [0, 1].
-        thickness_m: at the crown.
-        line: 0 low forehead, 1 receding.
-        length_m: below the ears, for styles that hang.
-        parting: -1 left to 1 right.
-    """
-
-    style: str
-    color: tuple[float, float, float]
-    thickness_m: float
-    line: float
-    length_m: float
-    parting: float
-
-
-@dataclass(frozen=True)
-class Looks:
-    """Colours of the face.
-
-    Attributes:
-        skin, lips, iris: RGB in [0, 1].
-        brow_strength, stubble, blush: in [0, 1].
-        brow_color: RGB.
-    """
-
-    skin: tuple[float, float, float]
-    lips: tuple[float, float, float]
-    iris: tuple[float, float, float]
-    brow_color: tuple[float, float, float]
-    brow_strength: float
-    stubble: float
-    blush: float
-
-
-@dataclass(frozen=True)
-class PersonSpec:
-    """Everything that is drawn for one person."""
-
-    phenotypes: dict[str, float]
-    height_m: float
-    local_changes: dict[str, float]
-    facial_actions: dict[str, float]
-    pose: PoseSpec
-    top: Garment
-    jacket: Garment | None
-    bottom: Garment
-    shoes: Cloth
-    hair: Hair
-    looks: Looks
-    offset_m: tuple[float, float, float]
-    dress: bool
-
+from jiff.body.pose import sample_pose
+from jiff.synthetic.spec import Cloth, Garment, Hair, Looks, PersonSpec
 
 _SKINS = np.array(
     [[240, 206, 182], [231, 190, 160], [222, 176, 145], [206, 158, 124], [188, 138, 104], [158, 110, 80], [124, 82, 58], [94, 62, 46]]

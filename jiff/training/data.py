@@ -18,7 +18,7 @@ from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mesh_cache import fingerprint
 from jiff.models.config import ColorConfig, ShapeConfig
-from jiff.run.parallel import run_batch
+from jiff.run.parallel import run_items
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -195,7 +195,7 @@ def open_sets(
         needed += cached_color_bytes(views, ColorPoolConfig(seed=config.seed))
     settings = data_config(config, architecture, cache=needed <= config.cache_gb * 1e9)
     usable = [subject for subject in [*train, *held_out] if subject not in failures]
-    report = run_batch(
+    report = run_items(
         _prepare,
         [(subject, _PrepareItem(dataset, subject, settings)) for subject in usable],
         jobs=config.jobs,

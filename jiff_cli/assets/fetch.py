@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jiff.base.errors import JiffError
 from jiff.options.assets import FetchConfig
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
@@ -19,7 +19,7 @@ def command(config: FetchConfig, console: Console) -> None:
     from jiff.assets.registry import ASSETS, get_asset
 
     chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.url]
-    report = BatchReport()
+    report = WorkReport()
     for asset in chosen:
         try:
             path, fetched = fetch_asset(asset, console.progress, overwrite=config.overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jiff.base.errors import AssetError
 from jiff.options.assets import VerifyConfig
-from jiff.run.parallel import BatchReport
+from jiff.run.parallel import WorkReport
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
 
@@ -18,7 +18,7 @@ def command(config: VerifyConfig, console: Console) -> None:
     from jiff.assets.registry import ASSETS, get_asset, verify
 
     chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.find()]
-    report = BatchReport()
+    report = WorkReport()
     for asset in chosen:
         path = asset.find()
         try:

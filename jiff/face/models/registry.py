@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from jiff.assets.folders import assets_dir, cache_dir
 from jiff.face.fit.photo_reader import PhotoReader
 from jiff.face.model import MorphableModel
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_entry
@@ -18,7 +20,12 @@ def _resolve(place: str) -> Callable[[], Any]:
     return found
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
+def _loaded(place: str, cache: Path, assets: Path) -> Any:
+    """Load what a place gives; other folders may hold other files."""
+    return _resolve(place)()
+
+
 def load_face_model(name: str = DEFAULT_FACE_MODEL) -> MorphableModel:
     """Return the face model called ``name``.
 
@@ -26,11 +33,10 @@ def load_face_model(name: str = DEFAULT_FACE_MODEL) -> MorphableModel:
         UsageError: unknown name.
         AssetError: its files are missing or damaged.
     """
-    model: MorphableModel = _resolve(face_model_entry(name).loader)()
+    model: MorphableModel = _loaded(face_model_entry(name).loader, cache_dir(), assets_dir())
     return model
 
 
-@lru_cache(maxsize=4)
 def load_photo_reader(name: str) -> PhotoReader | None:
     """Return the network that reads a model's coefficients off a photo, None where there is none.
 
@@ -38,6 +44,6 @@ def load_photo_reader(name: str) -> PhotoReader | None:
         UsageError: unknown name.
         AssetError: its files are damaged.
     """
-    entry = face_model_entry(name)
-    reader: PhotoReader | None = _resolve(entry.photo_reader)() if entry.photo_reader else None
+    place = face_model_entry(name).photo_reader
+    reader: PhotoReader | None = _loaded(place, cache_dir(), assets_dir()) if place else None
     return reader

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jiff.base.config import option
 from jiff.base.errors import UsageError
 
-B = TypeVar("B", bound="BatchOptions")
+B = TypeVar("B", bound="WorkOptions")
 
 
 _PANEL = "Where it runs"
@@ -31,7 +31,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions:
+class WorkOptions:
     """Options of every stage that works subject by subject."""
 
     jobs: int = option(

@@ -1,4 +1,4 @@
-"""Where a batch over subjects runs, and which part of them: processes, a shard of a job array, a cluster."""
+"""Where work over subjects runs, and which part of them: processes, a shard of a job array, a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jiff.base.memory import free_bytes
-from jiff.options.batch import BatchOptions, parse_shard
+from jiff.options.work import WorkOptions, parse_shard
 
 _GIB = 1 << 30
 _SHARE_OF_FREE = 0.9
@@ -35,8 +35,8 @@ def shard_of(name: str, count: int) -> int:
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """How a batch is carried out.
+class WorkPlan:
+    """How work is carried out.
 
     Attributes:
         names: the subjects to do, of this shard.
@@ -57,7 +57,7 @@ class BatchPlan:
     reason: str = ""
 
 
-def plan_batch(options: BatchOptions, names: Iterable[str], *, worker_gib: float) -> BatchPlan:
+def plan_work(options: WorkOptions, names: Iterable[str], *, worker_gib: float) -> WorkPlan:
     """Decide which subjects to do, in how many processes, with how many threads for each.
 
     Args:
@@ -70,7 +70,7 @@ def plan_batch(options: BatchOptions, names: Iterable[str], *, worker_gib: float
     shard = parse_shard(options.shard) if options.shard is not None else None
     own = every if shard is None else [name for name in every if shard_of(name, shard[1]) == shard[0]]
     if options.scheduler is not None:
-        return BatchPlan(tuple(own), len(every), shard, options.scheduler)
+        return WorkPlan(tuple(own), len(every), shard, options.scheduler)
     cores = options.jobs or default_jobs()
     processes, reason = cores, ""
     if not options.jobs:
@@ -83,4 +83,4 @@ def plan_batch(options: BatchOptions, names: Iterable[str], *, worker_gib: float
                 reason = f"as {free / _GIB:.1f} GiB of free memory hold no more of {worker_gib:g} GiB each"
     # Few subjects on many cores: the rest of the cores work on the same subject.
     threads = max(1, cores // max(1, min(processes, len(own))))
-    return BatchPlan(tuple(own), len(every), shard, None, processes, threads, reason)
+    return WorkPlan(tuple(own), len(every), shard, None, processes, threads, reason)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import time
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,26 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from render_scans import write_scan
 
-from jiff.base import memory
 from jiff.base.errors import DatasetError, UsageError
 from jiff.base.progress import NullProgress
 from jiff.data.dataset_file import read_dataset_file, record_stage
 from jiff.data.layout import ProcessedSet
-from jiff.options.batch import BatchOptions, parse_shard
 from jiff.options.face import FaceConfig
 from jiff.options.icp import IcpConfig
 from jiff.options.prt import PrtConfig
 from jiff.options.render import RenderConfig
 from jiff.options.rescale import RescaleConfig
 from jiff.options.synth import SynthConfig
+from jiff.options.work import WorkOptions, parse_shard
 from jiff.pipelines.face import run_face
 from jiff.pipelines.icp import run_icp
 from jiff.pipelines.prt import run_prt
 from jiff.pipelines.render import run_render
 from jiff.pipelines.rescale import run_rescale
-from jiff.run import batch
-from jiff.run.batch import plan_batch, shard_of
-from jiff.run.parallel import run_batch
+from jiff.run.plan import plan_work, shard_of
 
 GIB = 1 << 30
 
@@ -47,7 +39,7 @@ GIB = 1 << 30
 @given(st.sets(st.text(min_size=1, max_size=12), max_size=40), st.integers(1, 9))
 def test_shards_share_the_subjects_out(names: set[str], count: int) -> None:
     parts = [
-        plan_batch(BatchOptions(jobs=1, shard=f"{k}/{count}"), sorted(names), worker_gib=1).names
+        plan_work(WorkOptions(jobs=1, shard=f"{k}/{count}"), sorted(names), worker_gib=1).names
         for k in range(1, count + 1)
     ]
     assert sorted(name for part in parts for name in part) == sorted(names)
@@ -61,8 +53,8 @@ def test_numbered_scans_are_dealt_round(pattern: str) -> None:
 
 
 def test_a_subject_keeps_its_shard_whatever_else_there_is() -> None:
-    few = plan_batch(BatchOptions(shard="2/3"), ["b", "person_7"], worker_gib=1).names
-    many = plan_batch(BatchOptions(shard="2/3"), ["a", "b", "c", "person_7", "z"], worker_gib=1).names
+    few = plan_work(WorkOptions(shard="2/3"), ["b", "person_7"], worker_gib=1).names
+    many = plan_work(WorkOptions(shard="2/3"), ["a", "b", "c", "person_7", "z"], worker_gib=1).names
     assert set(few) == set(many) & {"b", "person_7"}
 
 
@@ -113,7 +105,7 @@ def test_shards_of_render_end_with_the_bytes_of_one_run(tmp_path: Path) -> None:
 def test_a_chain_of_stages_in_one_shard_leaves_the_others_alone(tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d"):
         write_scan(tmp_path / "scans", name, columns=12, rows=6)
-    own = set(plan_batch(BatchOptions(shard="1/2"), "abcd", worker_gib=1).names)
+    own = set(plan_work(WorkOptions(shard="1/2"), "abcd", worker_gib=1).names)
     assert 0 < len(own) < 4
     where = {"jobs": 1, "shard": "1/2"}
     scans, out = tmp_path / "scans", tmp_path / "rescaled"
@@ -159,7 +151,7 @@ def test_an_empty_shard_ends_well_before_and_after_the_others(tmp_path: Path) ->
             said.append(NullProgress())
             report = run(config, said[-1])
             assert report.ok
-            assert bool(report.results) == bool(shard is None or plan_batch(config, "ab", worker_gib=1).names)
+            assert bool(report.results) == bool(shard is None or plan_work(config, "ab", worker_gib=1).names)
         return said
 
     busy = {f"{shard_of(name, 5)}/5" for name in "ab"}
@@ -252,129 +244,4 @@ def test_records_of_a_killed_shard_count_and_newer_ones_win(tmp_path: Path) -> N
 # --- processes and memory
 
 
-def test_processes_are_bounded_by_free_memory_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "default_jobs", lambda: 8)
-    monkeypatch.setattr(batch, "free_bytes", lambda: 10 * GIB)
-    names = [str(k) for k in range(20)]
-    plan = plan_batch(BatchOptions(), names, worker_gib=3.0)
-    assert (plan.processes, plan.threads) == (3, 2)
-    assert plan.reason == "as 10.0 GiB of free memory hold no more of 3 GiB each"
-    assert plan_batch(BatchOptions(), names, worker_gib=1.0).reason == "one per core"
-    told = plan_batch(BatchOptions(jobs=6), names, worker_gib=3.0)
-    assert (told.processes, told.threads, told.reason) == (6, 1, "")
-    assert plan_batch(BatchOptions(), names, worker_gib=100.0).processes == 1
-    assert plan_batch(BatchOptions(), names[:2], worker_gib=1.0).threads == 4
-    monkeypatch.setattr(batch, "free_bytes", lambda: None)
-    assert plan_batch(BatchOptions(), names, worker_gib=3.0).processes == 8
-
-
-def test_what_was_chosen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "default_jobs", lambda: 4)
-    monkeypatch.setattr(batch, "free_bytes", lambda: GIB)
-    progress = NullProgress()
-    plan = plan_batch(BatchOptions(), "ab", worker_gib=1.0)
-    report = run_batch(str.upper, [("a", "a"), ("b", "b")], plan=plan, progress=progress, title="Working")
-    assert report.results == {"a": "A", "b": "B"}
-    assert progress.infos == ["Working: 1 process, as 1.0 GiB of free memory hold no more of 1 GiB each"]
-
-
-def test_limits_of_control_groups_count(tmp_path: Path) -> None:
-    own, root = tmp_path / "cgroup", tmp_path / "fs"
-    job = root / "slurm" / "job_7"
-    job.mkdir(parents=True)
-    (root / "slurm" / "memory.max").write_text(f"{8 * GIB}\n")
-    (root / "slurm" / "memory.current").write_text(f"{6 * GIB}\n")
-    (root / "slurm" / "memory.stat").write_text(f"anon 5\ninactive_file {GIB}\n")
-    (job / "memory.max").write_text("max\n")
-    (job / "memory.current").write_text(f"{GIB}\n")
-    own.write_text("0::/slurm/job_7\n")
-    assert memory.group_free_bytes(root, own) == 3 * GIB
-    (root / "memory" / "a").mkdir(parents=True)
-    (root / "memory" / "a" / "memory.limit_in_bytes").write_text(f"{2 * GIB}")
-    (root / "memory" / "a" / "memory.usage_in_bytes").write_text(f"{GIB}")
-    own.write_text("5:cpu,memory:/a\n0::/nowhere\n")
-    assert memory.group_free_bytes(root, own) == GIB
-    own.write_text("0::/nowhere\n")
-    assert memory.group_free_bytes(root, own) is None
-    assert memory.group_free_bytes(root, tmp_path / "absent") is None
-
-
-def test_free_memory_of_this_machine() -> None:
-    free = memory.free_bytes()
-    assert free is None or 1 << 20 < free < 1 << 50
-
-
 # --- killed processes
-
-
-def _kill_itself(item: tuple[Path, str]) -> str:
-    folder, name = item
-    with (folder / name).open("a") as handle:
-        handle.write("tried\n")
-    if name == "bad":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return name.upper()
-
-
-def test_a_scan_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
-    names = ["a", "bad", "c", "d", "e"]
-    progress = NullProgress()
-    report = run_batch(
-        _kill_itself, [(n, (tmp_path, n)) for n in names], jobs=2, progress=progress, title="Working"
-    )
-    assert report.results == {n: n.upper() for n in names if n != "bad"}
-    assert list(report.failures) == ["bad"] and "its worker process was killed" in report.failures["bad"]
-    assert (tmp_path / "bad").read_text() == "tried\ntried\n"
-    assert any("tried again one by one" in text for text in progress.warnings)
-
-
-def _kill_once(item: tuple[Path, str]) -> str:
-    folder, name = item
-    try:
-        (folder / "killed").touch(exist_ok=False)
-    except FileExistsError:
-        time.sleep(0.3)  # so that some are left when the process of the first is gone
-        return name.upper()
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
-
-
-def test_too_little_memory_for_all_at_once_costs_no_item(tmp_path: Path) -> None:
-    names = ["a", "b", "c", "d"]
-    progress = NullProgress()
-    report = run_batch(
-        _kill_once, [(n, (tmp_path, n)) for n in names], jobs=2, progress=progress, title="Working"
-    )
-    assert report.ok and len(report.results) == 4
-    assert progress.warnings[-1] == "Going on with 1 process at once."
-
-
-def test_a_process_killed_while_items_are_handed_over_costs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    pools = []
-
-    class Pool:
-        def __init__(self, *arguments, **options) -> None:
-            self.taken = 0
-            pools.append(self)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error) -> None:
-            return None
-
-        def submit(self, *call):
-            self.taken += 1
-            future: Future = Future()
-            if self is pools[0]:
-                if self.taken > 1:
-                    raise BrokenProcessPool("a process ended")
-                future.set_exception(BrokenProcessPool("a process ended"))
-            else:
-                future.set_result(call[0](*call[1:]))
-            return future
-
-    monkeypatch.setattr("jiff.run.parallel.ProcessPoolExecutor", Pool)
-    progress = NullProgress()
-    report = run_batch(str.upper, [(n, n) for n in "abcd"], jobs=2, progress=progress, title="Working")
-    assert report.results == {"a": "A", "b": "B", "c": "C", "d": "D"} and len(pools) == 4
