@@ -14,7 +14,7 @@ import pytest
 from jiff.base import memory
 from jiff.base.progress import NullProgress
 from jiff.options.work import WorkOptions
-from jiff.run import plan
+from jiff.run import plan as plan_module
 from jiff.run.parallel import run_items
 from jiff.run.plan import plan_work
 
@@ -22,8 +22,8 @@ GIB = 1 << 30
 
 
 def test_processes_are_bounded_by_free_memory_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "default_jobs", lambda: 8)
-    monkeypatch.setattr(plan, "free_bytes", lambda: 10 * GIB)
+    monkeypatch.setattr(plan_module, "default_jobs", lambda: 8)
+    monkeypatch.setattr(plan_module, "free_bytes", lambda: 10 * GIB)
     names = [str(k) for k in range(20)]
     plan = plan_work(WorkOptions(), names, worker_gib=3.0)
     assert (plan.processes, plan.threads) == (3, 2)
@@ -33,13 +33,13 @@ def test_processes_are_bounded_by_free_memory_unless_told(monkeypatch: pytest.Mo
     assert (told.processes, told.threads, told.reason) == (6, 1, "")
     assert plan_work(WorkOptions(), names, worker_gib=100.0).processes == 1
     assert plan_work(WorkOptions(), names[:2], worker_gib=1.0).threads == 4
-    monkeypatch.setattr(plan, "free_bytes", lambda: None)
+    monkeypatch.setattr(plan_module, "free_bytes", lambda: None)
     assert plan_work(WorkOptions(), names, worker_gib=3.0).processes == 8
 
 
 def test_what_was_chosen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "default_jobs", lambda: 4)
-    monkeypatch.setattr(plan, "free_bytes", lambda: GIB)
+    monkeypatch.setattr(plan_module, "default_jobs", lambda: 4)
+    monkeypatch.setattr(plan_module, "free_bytes", lambda: GIB)
     progress = NullProgress()
     plan = plan_work(WorkOptions(), "ab", worker_gib=1.0)
     report = run_items(str.upper, [("a", "a"), ("b", "b")], plan=plan, progress=progress, title="Working")
