@@ -6,47 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tiny_person
-import torch
 from bad_input import Caller, Damage, copy_people, cut, empty_mask, leftovers, photos, smaller, text_instead
+from bad_runs import SMALL, VIEW, jiff_fixture, run_fixture  # noqa: F401
 from tiny_set import make_set
 from walk import PEOPLE, Walk
 
 from jiff.geometry.io.mesh_io import load_mesh
-from jiff.models.checkpoint import build_network, save_network
-from jiff.models.presets import color_preset, shape_preset
 
 GOOD, BAD = PEOPLE[0], PEOPLE[1]
-SMALL = ("--resolution", "32", "--device", "cpu")
-VIEW = ("--yaws", "0", "--size", "128", "--high-size", "0", "-j", "1")
 TRAIN = ("--preset", "tiny", "--gpu-ids", "-1", "--jobs", "1", "--max-steps", "2", "--no-tensorboard")
-
-
-@pytest.fixture
-def jiff(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, walk: Walk, tmp_path: Path
-) -> Caller:
-    """The command line, run in this process in an empty folder."""
-    for name in ("JIFF_CACHE", "JIFF_ASSETS"):
-        monkeypatch.setenv(name, walk.env[name])
-    monkeypatch.chdir(tmp_path)
-    return Caller(capfd)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run, and beside it files that are not what they should be."""
-    folder = tmp_path_factory.mktemp("run")
-    tiny_person.train_networks(folder, steps=40)
-    save_network(folder / "wide_shape.safetensors", build_network("shape", shape_preset("demo")).eval())
-    wide = build_network("color_coarse", color_preset("demo")).eval()
-    save_network(folder / "wide_coarse.safetensors", wide)
-    shutil.copy(folder / "shape" / "latest.safetensors", folder / "cut.safetensors")
-    cut(folder / "cut.safetensors")
-    text_instead(folder / "text.safetensors")
-    text_instead(folder / "text.pth")
-    torch.save({"epoch": 3}, folder / "other.pth")
-    return folder
 
 
 @pytest.fixture(scope="module")

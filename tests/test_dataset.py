@@ -11,52 +11,20 @@ import pytest
 import torch
 from tiny_set import damage, make_set
 from torch.utils.data import DataLoader
+from training_items import CONFIG, POOL, dataset_fixture, same, stage_config  # noqa: F401
 
 from jiff.base.errors import DatasetError, ImageError, TrainingError
 from jiff.data.augment import AugmentConfig
-from jiff.data.color_samples import ColorPoolConfig
-from jiff.data.data_config import DataConfig, usable_views
+from jiff.data.data_config import usable_views
 from jiff.data.dataset import TrainingSet
 from jiff.data.image_store import ImageStore, decode_view
-from jiff.data.labels import LabelPoolConfig
-from jiff.data.layout import ProcessedSet
 from jiff.data.sample import collate
 from jiff.data.samplers import BatchOrder
-
-POOL = LabelPoolConfig(near=4000, fine=500, uniform=500, volume=500, face=500)
-CONFIG = DataConfig(
-    load_size=64,
-    load_size_fine=96,
-    num_sample_inout=200,
-    num_sample_color=150,
-    num_sample_face=40,
-    augment=AugmentConfig(random_flip=True, random_scale=True, random_trans=True, aug_bri=0.2),
-    labels=POOL,
-    colors=ColorPoolConfig(points=600, face=200),
-)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> ProcessedSet:
-    return make_set(tmp_path_factory.mktemp("set"))
-
-
-def _stage(stage: str, **changes) -> DataConfig:
-    return dataclasses.replace(CONFIG, stage=stage, **changes)
-
-
-def _same(a, b) -> bool:
-    tensors = ("images", "images_hi", "calibs", "points_world", "targets")
-    for name in tensors:
-        x, y = getattr(a, name), getattr(b, name)
-        if (x is None) != (y is None) or (x is not None and not torch.equal(x, y)):
-            return False
-    return a.subjects == b.subjects and a.views == b.views
 
 
 @pytest.mark.parametrize("stage", ["shape", "color_coarse", "color_fine"])
 def test_item_shapes(dataset, stage):
-    items = TrainingSet(dataset, ["s0", "s1"], _stage(stage))
+    items = TrainingSet(dataset, ["s0", "s1"], stage_config(stage))
     assert len(items) == 6
     batch = collate([items[(0, 0)], items[(0, 4)]])
     points = 240 if stage == "shape" else 190
@@ -70,7 +38,7 @@ def test_item_shapes(dataset, stage):
 
 
 def test_image_calib_points_and_face_stay_aligned(dataset):
-    items = TrainingSet(dataset, ["s0", "s1", "s2"], _stage("shape", num_sample_inout=2000))
+    items = TrainingSet(dataset, ["s0", "s1", "s2"], stage_config("shape", num_sample_inout=2000))
     checked = 0
     for epoch in range(4):
         for index in range(len(items)):
@@ -97,7 +65,7 @@ def test_image_calib_points_and_face_stay_aligned(dataset):
 
 
 def test_high_resolution_image_shows_the_same_view(dataset):
-    items = TrainingSet(dataset, ["s0"], _stage("color_fine"))
+    items = TrainingSet(dataset, ["s0"], stage_config("color_fine"))
     sample = items[(3, 1)]
     assert sample.images_hi is not None
     small = torch.nn.functional.interpolate(sample.images_hi, size=(64, 64), mode="area")
@@ -105,7 +73,7 @@ def test_high_resolution_image_shows_the_same_view(dataset):
 
 
 def test_colors_take_the_light_of_their_own_view(dataset):
-    items = TrainingSet(dataset, ["s1"], _stage("color_coarse", augment=AugmentConfig(), sigma=0.0))
+    items = TrainingSet(dataset, ["s1"], stage_config("color_coarse", augment=AugmentConfig(), sigma=0.0))
     means = {}
     for index in range(3):
         sample = items[(0, index)]
@@ -117,7 +85,7 @@ def test_colors_take_the_light_of_their_own_view(dataset):
 
 
 def test_color_points_leave_the_surface_along_the_normal(dataset):
-    flat = TrainingSet(dataset, ["s0"], _stage("color_coarse", sigma=0.0)).colors["s0"]
+    flat = TrainingSet(dataset, ["s0"], stage_config("color_coarse", sigma=0.0)).colors["s0"]
     on, _ = flat.sample(np.random.default_rng(0), "0_0_00", 300, 50, 0.0)
     off, _ = flat.sample(np.random.default_rng(0), "0_0_00", 300, 50, 2.0)
     radii = np.array([22.0, 85.0, 14.0])
@@ -135,10 +103,10 @@ def test_color_points_leave_the_surface_along_the_normal(dataset):
 def test_same_pair_same_item_other_epoch_another(dataset):
     items = TrainingSet(dataset, ["s0", "s1"], CONFIG)
     again = TrainingSet(dataset, ["s0", "s1"], CONFIG)
-    assert _same(collate([items[(2, 3)]]), collate([again[(2, 3)]]))
-    assert not _same(collate([items[(2, 3)]]), collate([items[(3, 3)]]))
+    assert same(collate([items[(2, 3)]]), collate([again[(2, 3)]]))
+    assert not same(collate([items[(2, 3)]]), collate([items[(3, 3)]]))
     other = TrainingSet(dataset, ["s0", "s1"], dataclasses.replace(CONFIG, seed=1))
-    assert not _same(collate([items[(2, 3)]]), collate([other[(2, 3)]]))
+    assert not same(collate([items[(2, 3)]]), collate([other[(2, 3)]]))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
@@ -151,7 +119,7 @@ def test_batches_do_not_depend_on_workers(dataset):
     )
     loaded = list(loader)
     assert len(loaded) == len(direct) == 5
-    assert all(_same(a, b) for a, b in zip(direct, loaded))
+    assert all(same(a, b) for a, b in zip(direct, loaded))
 
 
 def test_cached_and_decoded_images_are_equal(dataset):
@@ -190,7 +158,7 @@ def test_damaged_image_is_passed_over_and_told(tmp_path: Path):
     sample = items[(0, 1)]
     assert (sample.subject, sample.view) != ("s0", items.name_of(1)[1])
     assert len(sample.failures) == 1 and str(broken) in sample.failures[0]
-    assert _same(collate([sample]), collate([items[(0, 1)]]))
+    assert same(collate([sample]), collate([items[(0, 1)]]))
     assert collate([items[(0, 0)], sample]).failures == sample.failures
 
 
@@ -252,7 +220,7 @@ def test_subjects_without_a_face_join_a_batch(tmp_path: Path):
 
 
 def test_training_keeps_some_face_vertices_and_evaluation_all(dataset):
-    items = TrainingSet(dataset, ["s0"], _stage("shape", num_face_vertices=50))
+    items = TrainingSet(dataset, ["s0"], stage_config("shape", num_face_vertices=50))
     whole = items.faces["s0"].read()
     kept = items[(0, 0)].face
     assert kept.vertices_world.shape == kept.colors.shape == (50, 3)
@@ -263,7 +231,7 @@ def test_training_keeps_some_face_vertices_and_evaluation_all(dataset):
 
 @pytest.mark.parametrize("random_views", [False, True])
 def test_several_views_of_one_subject(dataset, random_views):
-    items = TrainingSet(dataset, ["s0"], _stage("shape", num_views=3, random_multiview=random_views))
+    items = TrainingSet(dataset, ["s0"], stage_config("shape", num_views=3, random_multiview=random_views))
     sample = items[(0, 1)]
     assert sample.images.shape == (3, 3, 64, 64) and sample.calibs.shape == (3, 4, 4)
     assert len({tuple(calib.flatten().tolist()) for calib in sample.calibs}) == 3
@@ -272,7 +240,7 @@ def test_several_views_of_one_subject(dataset, random_views):
 @pytest.mark.parametrize("random_views", [False, True])
 def test_several_views_where_only_one_is_usable(tmp_path: Path, random_views: bool) -> None:
     dataset = make_set(tmp_path, subjects=1, yaws=(0,), held_out=0)
-    items = TrainingSet(dataset, ["s0"], _stage("shape", num_views=3, random_multiview=random_views))
+    items = TrainingSet(dataset, ["s0"], stage_config("shape", num_views=3, random_multiview=random_views))
     assert items[(0, 0)].images.shape == (3, 3, 64, 64)
 
 

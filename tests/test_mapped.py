@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import subprocess
 import sys
@@ -12,72 +11,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tiny_set import make_set
+from training_items import CONFIG, POOL, dataset_fixture, same, stage_config  # noqa: F401
 
 from jiff.base.errors import DatasetError, OutputError
 from jiff.base.files import atomic_folder
-from jiff.data.augment import AugmentConfig
-from jiff.data.color_samples import ColorPoolConfig
-from jiff.data.data_config import DataConfig
 from jiff.data.dataset import TrainingSet
-from jiff.data.labels import LabelPoolConfig
 from jiff.data.layout import ProcessedSet
 from jiff.data.mapped import MappedArray
 from jiff.data.mesh_cache import cached_maps
 from jiff.data.sample import collate
 
-POOL = LabelPoolConfig(near=4000, fine=500, uniform=500, volume=500, face=500)
-
-
-CONFIG = DataConfig(
-    load_size=64,
-    load_size_fine=96,
-    num_sample_inout=200,
-    num_sample_color=150,
-    num_sample_face=40,
-    augment=AugmentConfig(random_flip=True, random_scale=True, random_trans=True, aug_bri=0.2),
-    labels=POOL,
-    colors=ColorPoolConfig(points=600, face=200),
-)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> ProcessedSet:
-    return make_set(tmp_path_factory.mktemp("set"))
-
-
-def _stage(stage: str, **changes) -> DataConfig:
-    return dataclasses.replace(CONFIG, stage=stage, **changes)
-
-
-def _same(a, b) -> bool:
-    tensors = ("images", "images_hi", "calibs", "points_world", "targets")
-    for name in tensors:
-        x, y = getattr(a, name), getattr(b, name)
-        if (x is None) != (y is None) or (x is not None and not torch.equal(x, y)):
-            return False
-    return a.subjects == b.subjects and a.views == b.views
-
 
 @pytest.mark.parametrize("stage", ["shape", "color_fine"])
 def test_workers_get_paths_not_data(dataset, stage):
-    items = TrainingSet(dataset, ["s0", "s1"], _stage(stage))
+    items = TrainingSet(dataset, ["s0", "s1"], stage_config(stage))
     before = items[(1, 2)]
     sent = pickle.dumps(items)
     # Names of views and files; a face of BFM's size alone has 857 kB.
     assert len(sent) < 5000
     after = pickle.loads(sent)[(1, 2)]  # noqa: S301
-    assert _same(collate([after]), collate([before]))
+    assert same(collate([after]), collate([before]))
     np.testing.assert_array_equal(after.face.vertices_world, before.face.vertices_world)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not list open files")
 def test_mapped_files_are_not_held_open(dataset):
-    items = TrainingSet(dataset, ["s0", "s1", "s2"], _stage("color_fine"))
+    items = TrainingSet(dataset, ["s0", "s1", "s2"], stage_config("color_fine"))
     items[(0, 0)]
     before = len(list(Path("/proc/self/fd").iterdir()))
-    again = TrainingSet(dataset, ["s0", "s1", "s2"], _stage("color_fine"))
+    again = TrainingSet(dataset, ["s0", "s1", "s2"], stage_config("color_fine"))
     for index in range(9):
         again[(0, index)]
     # Many systems let a process open 1024 files; a set of 526 scans has several per scan.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_runs import dataset_fixture, three_stages_fixture, tiny  # noqa: F401
 from tiny_set import make_set
 
 from jiff.base.config import from_plain, read_config_file
@@ -17,39 +18,6 @@ from jiff.geometry.io.mesh_io import load_mesh
 from jiff.models.checkpoint import load_network
 from jiff.options.presets import preset_config, preset_names, preset_values
 from jiff.pipelines.train import TrainConfig, train_stage
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return make_set(tmp_path_factory.mktemp("set"))
-
-
-def tiny(dataset, folder: Path, stage: str = "shape", **changes) -> TrainConfig:
-    values = {
-        "dataroot": dataset.root,
-        "checkpoints_path": folder / "checkpoints",
-        "results_path": folder / "results",
-        "name": "run",
-        "device": "cpu",
-        "precision": "32",
-        "jobs": 1,
-        "torch_threads": 1,
-        "random_flip": True,
-        "random_scale": True,
-        "tensorboard": False,
-    }
-    return preset_config("tiny", stage, **{**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def three_stages(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    reports = {}
-    for stage in ("shape", "color_coarse", "color_fine"):
-        progress = NullProgress()
-        reports[stage] = train_stage(tiny(dataset, folder, stage, tensorboard=stage == "shape"), progress)
-        assert progress.warnings == []
-    return folder, reports
 
 
 def test_every_stage_leaves_a_network_logs_and_its_options(three_stages, dataset):

@@ -35,6 +35,23 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _launch(command: list[str], **streams: int) -> list[subprocess.Popen[str]]:
+    """Start the two processes of a training as a launcher does."""
+    common = {
+        "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    return [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            text=True,
+            **streams,
+        )
+        for rank in range(2)
+    ]
+
+
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no distributed package")
 def test_two_processes_equal_one(tmp_path: Path):
     dataset = make_set(tmp_path / "set")
@@ -45,19 +62,7 @@ def test_two_processes_equal_one(tmp_path: Path):
     }  # fmt: skip
     one = train_stage(preset_config("tiny", "shape", name="one", **common), NullProgress())
     write_json(tmp_path / "two.json", to_plain(preset_config("tiny", "shape", name="two", **common)))
-    port = str(_free_port())
-    processes = []
-    for rank in range(2):
-        launched = {
-            "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
-            "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-            "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT, str(tmp_path / "two.json")], env={**os.environ, **launched}
-            )
-        )
+    processes = _launch([sys.executable, "-c", _SCRIPT, str(tmp_path / "two.json")])
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
     two = tmp_path / "runs" / "two" / "shape"
     expected = [row["loss"] for row in one.history]
@@ -84,20 +89,9 @@ main()
         "--results-path", str(tmp_path), "--gpu-ids", "-1", "--precision", "32", "-j", "1", "--torch-threads", "1",
         "--no-tensorboard", "--max-steps", "6", "--batch-size", "4", "--name", name,
     ]  # fmt: skip
-    port = str(_free_port())
-    processes = []
-    for rank in range(2):
-        launched = {
-            "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
-            "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-            "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", script, *arguments], env={**os.environ, **launched}, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )
-        )  # fmt: skip
+    processes = _launch(
+        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     ended = []
     for process in processes:
         out, err = process.communicate(timeout=240)
