@@ -27,7 +27,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict --follow-imports=silent jiff/base jiff/run jiff/options jiff_cli
+	$(BIN)/mypy --strict jiff/base jiff/run jiff/options jiff_cli
 
 format: setup
 	$(BIN)/ruff format .
