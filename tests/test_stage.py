@@ -12,7 +12,7 @@ from face_people import person, write_subject
 from render_scans import write_scan
 
 from jiff.base.progress import NullProgress
-from jiff.check.staleness import stale_stages
+from jiff.check.staleness import stale_scan, stale_stages
 from jiff.data.layout import ProcessedSet
 from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.options.face import FaceConfig
@@ -144,6 +144,13 @@ def test_a_scan_replaced_or_turned_is_done_again_all_the_way(tmp_path: Path) -> 
     save_mesh(mesh.transformed([[1.1, 0, 0], [0, 1, 0], [0, 0, 1]]), scans / "a" / "a.obj")
     (told,) = stale_stages(dataset, "a")
     assert "its scan changed" in told and "jiff data render" in told
+    (told,) = stale_scan(scans / "a" / "a.obj")
+    assert "Its prt is out of date because its scan changed" in told
+    (raw / "a" / "a.obj").write_bytes((raw / "a" / "a.obj").read_bytes() + b"\n")
+    assert "Its rescale is out of date" in stale_scan(scans / "a" / "a.obj")[0]
+    # What lies elsewhere is not looked for.
+    far = Stamp("prt", 1, {}, {"scan": raw / "a" / "a.obj"}).taken(tmp_path / "x" / "y")
+    assert far["inputs"]["scan"]["file"] is None
 
 
 @pytest.mark.parametrize("change", [{"high_size": 48}, {"samples": 4}])

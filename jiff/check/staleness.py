@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import JiffError
 from jiff.data.dataset_file import read_dataset_file
 from jiff.data.face_record import stored_stamp
+from jiff.data.scans import RESCALE_STAMP
+from jiff.render.prt_io import STAMP_FILE, bounce_folder
 from jiff.run.stage import BEGUN, inputs_change, read_stamp, settings_change
 
 if TYPE_CHECKING:
@@ -38,6 +41,30 @@ def stale_stages(dataset: ProcessedSet, subject: str) -> list[str]:
     return found
 
 
+def stale_scan(scan: Path) -> list[str]:
+    """Return one sentence for each stage whose files lie beside a scan and whose stamp no longer holds."""
+    found = []
+    places = {
+        "rescale": (scan.with_name(RESCALE_STAMP), scan.parent.parent),
+        "prt": (bounce_folder(scan) / STAMP_FILE, scan.parent),
+    }
+    for stage, (place, base) in places.items():
+        stamp = read_stamp(place)
+        if stamp is None:
+            continue
+        reason = _reason_of_inputs(stamp, base)
+        if reason:
+            source = "-i RAW -o" if stage == "rescale" else "-i"
+            found.append(
+                f"Its {stage} is out of date because {reason}; run `jiff data {stage} {source} {scan.parent.parent}`."
+            )
+    return found
+
+
+def _reason_of_inputs(stamp: dict[str, Any], base: Path) -> str:
+    return "it was not finished" if BEGUN in stamp else inputs_change(stamp, base)
+
+
 def _stamp_of(dataset: ProcessedSet, subject: str, stage: str) -> dict[str, Any] | None:
     if stage == "render":
         return read_stamp(dataset.render_stamp(subject))
@@ -49,8 +76,6 @@ def _stamp_of(dataset: ProcessedSet, subject: str, stage: str) -> dict[str, Any]
 
 
 def _reason(dataset: ProcessedSet, stamp: dict[str, Any], recorded: dict[str, Any]) -> str:
-    if BEGUN in stamp:
-        return "it was not finished"
     known = stamp.get("settings") or {}
     told = settings_change(known, {name: value for name, value in recorded.items() if name in known})
-    return told or inputs_change(stamp, dataset.root)
+    return (told if BEGUN not in stamp else "") or _reason_of_inputs(stamp, dataset.root)

@@ -11,7 +11,7 @@ from jiff.base.files import write_json
 from jiff.check.item import FIX, REJECT
 from jiff.check.processed_set import check_subject
 from jiff.check.scan import check_scan, scan_tiles
-from jiff.check.staleness import stale_stages
+from jiff.check.staleness import stale_scan, stale_stages
 from jiff.check.tiles import subject_tiles
 from jiff.data.cache_clean import cache_state, clean_caches
 from jiff.data.layout import ProcessedSet
@@ -38,6 +38,8 @@ _MAX_SHEET = 48
 def _check_scan(item: tuple[str, Path, bool]) -> CheckItem:
     name, path, pictures = item
     result = check_scan(name, path)
+    for sentence in stale_scan(path):
+        result.fix(sentence)
     if pictures and (result.verdict != REJECT or "triangles" in result.facts):
         result.tiles = scan_tiles(path, _TILE)
     return result

@@ -124,7 +124,7 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
         OutputError: the target cannot be written.
     """
     remove_leftovers(task.target.parent)
-    stamp = _stamp(task).taken(task.target.parent)
+    stamp = _stamp(task).taken(task.target.parent.parent)
     surface = _colored(read_surface(task.source), task.source)
     data = surface.data
     earlier = read_record(task.source) or {}

@@ -82,7 +82,7 @@ class Stamp:
         Args:
             places: where inputs will lie that do not lie there yet.
             base: folder to which the places of inputs in it and beside it are noted, so that a set can move together with its
-            scans; of others the name alone is noted.
+            scans; those of others are not.
         """
         return {
             "format": self.format,
@@ -149,20 +149,22 @@ def inputs_change(stored: Mapping[str, Any], base: Path) -> str:
         base: as given there.
     """
     for role, entry in (stored.get("inputs") or {}).items():
-        path = base / str(entry.get("file"))
+        if not entry.get("file"):
+            continue
+        path = base / str(entry["file"])
         if path.is_file() and file_fingerprint(path) != entry.get("blake2b"):
             return f"its {role} changed"
     return ""
 
 
-def _relative(path: Path, base: Path) -> str:
+def _relative(path: Path, base: Path) -> str | None:
     try:
         found = Path(os.path.relpath(path, base))
     except ValueError:
         # Windows: another drive.
-        return path.name
+        return None
     # What does not lie beside the set does not move with it, and is nobody else's business.
-    return path.name if found.parts[:2] == ("..", "..") else found.as_posix()
+    return None if found.parts[:2] == ("..", "..") else found.as_posix()
 
 
 def read_stamp(path: Path) -> dict[str, Any] | None:
