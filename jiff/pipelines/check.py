@@ -100,19 +100,19 @@ def _look_after_caches(dataset: ProcessedSet, config: CheckConfig, progress: Pro
     """Tell how large the caches are, cleaned before where that is asked for."""
     if config.clean or config.clean_to is not None:
         state = clean_caches(dataset, int((config.clean_to or 0) * 1e9))
-        progress.info(f"{dataset.caches}: {_gb(state.freed_bytes)} deleted.")
+        progress.info(f"{dataset.caches}: {_size(state.freed_bytes)} deleted.")
     else:
         state = cache_state(dataset)
     if state.total_bytes:
         unused = state.total_bytes - state.in_use_bytes
         progress.info(
-            f"{dataset.caches}: {_gb(state.total_bytes)} of caches, {_gb(unused)} of them used by no running training"
+            f"{dataset.caches}: {_size(state.total_bytes)} of caches, {_size(unused)} of them used by no running training"
             f"{'' if config.clean else ' (--clean deletes these)'}."
         )
 
 
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.2f} GB"
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
