@@ -60,7 +60,7 @@ def test_the_rule(tmp_path: Path) -> None:
     assert stamp.judge(stored, True).reason == "its scan changed"
     assert stamp.judge(None, True) and not stamp.judge(None, False).reason
     place.write_text("{half")
-    assert stamp.judge(read_stamp(place), True).reason == "its stamp is damaged"
+    assert stamp.judge(read_stamp(place), True).reason == "it has no stamp that can be read"
     begin(place)
     assert not stamp.judge(read_stamp(place), True) and BEGUN in (read_stamp(place) or {})
     assert read_stamp(tmp_path / "none.json") is None

@@ -20,6 +20,7 @@ from jiff.photo.matting import Matte, find_faces, given_matte, grabcut_matte, is
 from jiff.photo.test_folder import MASK_TAG, PersonFiles
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
+from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
     from jiff.photo.onnx_matting import MattingNetwork
 
+_FORMAT = 1
 _PICTURE_SIDE = 1024
 _DRAWN_SIDE = 640
 
@@ -110,29 +112,24 @@ class FramingTools:
     detector: FaceDetector
     matting: MattingNetwork | None = None
 
-    def settings(self, photo: Photo) -> dict[str, Any]:
+    def stamp(self, photo: Photo) -> Stamp:
         """Return what decides how a photo is framed and its face found."""
-        inputs = [photo.source, photo.source.with_name(f"{photo.name}{MASK_TAG}.png")]
-        stamps = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in inputs if p.is_file()}
-        matting = None if self.matting is None else self.matting.settings
-        return {
-            "inputs": stamps,
+        mask = photo.source.with_name(f"{photo.name}{MASK_TAG}.png")
+        inputs = {"photo": photo.source, **({"mask": mask} if mask.is_file() else {})}
+        settings = {
             "person": photo.person_number,
-            "matting": matting,
+            "matting": None if self.matting is None else self.matting.settings,
             "detector": self.detector.name,
         }
+        return Stamp("framing", _FORMAT, settings, inputs)
 
 
-def is_framed(photo: Photo, tools: FramingTools) -> bool:
+def is_framed(photo: Photo, tools: FramingTools) -> Verdict:
     """Tell whether the framed copy is there and still belongs to the photo."""
-    if not (photo.record.is_file() and photo.person.image.is_file() and photo.person.mask.is_file()):
-        return False
-    try:
-        stored = read_json(photo.record)
-    except InputError:
-        # The record is damaged: done again.
-        return False
-    return isinstance(stored, dict) and stored.get("settings") == tools.settings(photo)
+    there = photo.record.is_file() and photo.person.image.is_file() and photo.person.mask.is_file()
+    stored = read_stamp(photo.record)
+    # Nobody else writes such records: one without a stamp is of an earlier version, or damaged.
+    return tools.stamp(photo).judge(None if stored is None else dict(stored.get("stamp") or {}), there)
 
 
 def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
@@ -142,6 +139,7 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
         ImageError: unreadable, or refused (nobody, several people, cut off, too small); of a refused photo only the
             picture of a mask that was found is written.
     """
+    stamp = tools.stamp(photo).taken(photo.record.parent)
     image = read_image(photo.source)
     rgb = np.ascontiguousarray(image[..., :3])
     matte = _matte(photo, image, rgb, tools)
@@ -167,7 +165,7 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
         )
     framed, framed_mask = framing.apply(rgb), framing.apply(mask)
     record = {
-        "settings": tools.settings(photo),
+        "stamp": stamp,
         "photo": photo.source.name,
         "photo_size": [int(n) for n in rgb.shape[:2]],
         "mask": matte.source,

@@ -29,6 +29,7 @@ from jiff.pipelines.frame_photos import (
 )
 from jiff.pipelines.photo_views import PhotoView, check_views, parse_views
 from jiff.run.parallel import WorkReport, run_items
+from jiff.run.stage import Verdict
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -70,7 +71,7 @@ def _frame(
         jobs=1,
         progress=progress,
         title="Framing",
-        is_complete=lambda photo: not config.overwrite and is_framed(photo, tools),
+        is_complete=lambda photo: Verdict(False) if config.overwrite else is_framed(photo, tools),
     )
     for name, _ in named[len(photos) :]:
         if name in report.failures:
@@ -264,7 +265,7 @@ def _complete_summary(run: _Run, photos: list[Photo]) -> None:
     for photo in photos:
         if photo.name in summary["people"] and photo.record.is_file():
             record = read_json(photo.record)
-            record.pop("settings", None)
+            record.pop("stamp", None)
             summary["people"][photo.name]["framing"] = record
     for name, problem in run.problems.items():
         if name in summary["people"]:

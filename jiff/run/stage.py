@@ -124,7 +124,7 @@ class Stamp:
         if stored is None:
             return Verdict(files_there)
         if not stored:
-            return Verdict(False, "its stamp is damaged")
+            return Verdict(False, "it has no stamp that can be read")
         if BEGUN in stored:
             return Verdict(False)
         told = self.change(stored)
