@@ -18,7 +18,8 @@ from jiff.face.detect.detector import (
     overlap,
 )
 from jiff.face.detect.locate import crop, head_window, locate_face, sensible
-from jiff.photo.images import read_image, read_mask
+from jiff.photo.images import read_image
+from jiff.photo.masks import read_mask
 
 # Right eye, left eye, mouth as seen in the pictures, in pixels.
 SEEN = {

@@ -249,7 +249,8 @@ def test_mask_file_comes_before_alpha(tmp_path: Path) -> None:
 
 
 def test_real_photos_are_found_and_framed(shared: Path) -> None:
-    from jiff.photo.images import read_image, read_mask
+    from jiff.photo.images import read_image
+    from jiff.photo.masks import read_mask
 
     for name in ("ryota.png", "sample.jpg"):
         photo = np.ascontiguousarray(read_image(shared / "photos" / name)[..., :3])

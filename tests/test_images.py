@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from jiff.base.errors import ImageError, InputError
-from jiff.photo.images import read_image, read_mask, resize_image
+from jiff.photo.images import read_image, resize_image
+from jiff.photo.masks import read_mask
 from jiff.photo.test_folder import PersonImage, list_people, read_person
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte at three bytes): above it a small file can fill the memory."""
-MASK_THRESHOLD = 128
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:
@@ -80,6 +80,37 @@ def _to_array(image: Any) -> NDArray[np.uint8]:
     return np.array(image.convert("RGBA" if _has_alpha(image) else "RGB"))
 
 
+def in_srgb(image: Any) -> Any:
+    """Return a Pillow image in sRGB where an embedded ICC profile says that it is in another space.
+
+    Phones write Display P3, cameras Adobe RGB; networks have seen sRGB. A profile that cannot be used counts as none.
+    """
+    from PIL import ImageCms
+
+    blob = image.info.get("icc_profile")
+    if not blob or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(blob))
+        if "srgb" in ImageCms.getProfileDescription(profile).lower():
+            return image
+        colors = image.convert("RGB") if image.mode == "RGBA" else image
+        converted = ImageCms.profileToProfile(
+            colors,
+            profile,
+            ImageCms.createProfile("sRGB"),
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    if converted is None:
+        return image
+    if image.mode == "RGBA":
+        converted.putalpha(image.getchannel("A"))
+    return converted
+
+
 def _upright(image: Any) -> Any:
     """Return the image turned as its EXIF orientation says; a damaged EXIF block counts as none."""
     from PIL import ImageOps
@@ -116,12 +147,13 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 _check_pixels(path, *image.size)
-                if getattr(image, "n_frames", 1) > 1:
+                # MPO: a JPEG whose further pictures (a preview, the other eye's view) depend on the first.
+                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                     raise ImageError(
                         f"{path}: holds {getattr(image, 'n_frames', 0)} frames; export the one frame to use as PNG or JPEG."
                     )
                 image.load()
-                return _to_array(_upright(image))
+                return _to_array(in_srgb(_upright(image)))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: claims far too many pixels ({error}); scale it down first.") from error
     except UnidentifiedImageError as error:
@@ -143,33 +175,6 @@ def gray_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(image[..., 3])
     weights = np.array([299, 587, 114], dtype=np.uint32)
     return ((image[..., :3].astype(np.uint32) @ weights + 500) // 1000).astype(np.uint8)
-
-
-def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read a person mask.
-
-    Args:
-        path: image file; white (or opaque) is the person, and masks of 0 and 1 are understood.
-        size: (height, width) of the image it belongs to, None to accept any.
-
-    Returns:
-        [H, W] uint8, 0 outside, 255 inside, soft edges kept.
-
-    Raises:
-        ImageError: unreadable, of another size than its image, or empty.
-    """
-    path = Path(path)
-    mask = gray_of(read_image(path))
-    if mask.max() == 1:
-        mask = mask * np.uint8(255)
-    if size is not None and mask.shape != tuple(size):
-        raise ImageError(
-            f"{path}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels but its image is {size[1]} x {size[0]};"
-            " make them the same size."
-        )
-    if not (mask >= MASK_THRESHOLD).any():
-        raise ImageError(f"{path}: the mask is empty; paint the person white on black.")
-    return mask
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

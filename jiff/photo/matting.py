@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import ImageError
-from jiff.photo.images import gray_of, read_mask, resize_image
+from jiff.photo.images import gray_of, resize_image
+from jiff.photo.masks import mask_file, read_mask, stretched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,18 +44,18 @@ class Matte:
 
 
 def given_matte(path: Path, image: NDArray[np.uint8]) -> Matte | None:
-    """Return the mask that comes with a photo: ``<name>_mask.png``, else its alpha channel; None if neither.
+    """Return the mask that comes with a photo: a file (see ``mask_file``), else its alpha channel; None if neither.
 
     Raises:
         ImageError: the mask file is unreadable, empty or of another size.
     """
-    mask_path = path.with_name(f"{path.stem}_mask.png")
-    if mask_path.is_file():
+    mask_path = mask_file(path)
+    if mask_path is not None:
         return Matte(read_mask(mask_path, (image.shape[0], image.shape[1])), "mask file")
     if image.shape[2] == 4 and image[..., 3].min() < 255:
-        if not (image[..., 3] >= 128).any():
+        if image[..., 3].max() < 8:
             raise ImageError(f"{path}: is fully transparent; save the person opaque.")
-        return Matte(gray_of(image), "alpha")
+        return Matte(stretched(gray_of(image)), "alpha")
     return None
 
 

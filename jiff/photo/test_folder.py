@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import ImageError, InputError
-from jiff.photo.images import IMAGE_SUFFIXES, read_image, read_mask, resize_image
+from jiff.photo.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.photo.masks import MASK_TAG, read_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MASK_TAG = "_mask"
 
 
 @dataclass(frozen=True)

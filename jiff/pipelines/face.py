@@ -28,7 +28,8 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
 from jiff.options.face import FaceConfig
-from jiff.photo.images import read_image, read_mask
+from jiff.photo.images import read_image
+from jiff.photo.masks import read_mask
 from jiff.pipelines.face_fitter import face_stamp, fit_limits, fitter_for, judge_fit
 from jiff.pipelines.face_photos import run_test_folder
 from jiff.render.gbuffer import render_gbuffer

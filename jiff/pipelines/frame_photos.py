@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.raycast import RayScene
 from jiff.photo.framing import Framing, choose_person, frame_person
 from jiff.photo.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.photo.masks import MASK_TAG, is_mask_of, mask_file
 from jiff.photo.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
-from jiff.photo.test_folder import MASK_TAG, PersonFiles
+from jiff.photo.test_folder import PersonFiles
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
 from jiff.run.stage import Stamp, Verdict, read_stamp
@@ -30,6 +31,22 @@ if TYPE_CHECKING:
     from jiff.photo.onnx_matting import MattingNetwork
 
 _FORMAT = 1
+_UNREAD_SUFFIXES = (
+    ".heic",
+    ".heif",
+    ".avif",
+    ".gif",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".dng",
+    ".raw",
+    ".psd",
+    ".jxl",
+    ".jp2",
+    ".svg",
+)
 _PICTURE_SIDE = 1024
 _DRAWN_SIDE = 640
 
@@ -71,8 +88,21 @@ class Photo:
         return self.folder / "previews" / f"{self.name}.png"
 
 
-def find_photos(source: Path, folder: Path, person: int | None = None) -> list[Photo]:
-    """Return the photos of a folder (or the one photo), masks left out, sorted by name.
+@dataclass
+class FoundPhotos:
+    """What a folder holds.
+
+    Attributes:
+        photos: sorted by name, masks left out.
+        not_taken: name of a photo -> one sentence why it is not taken.
+    """
+
+    photos: list[Photo]
+    not_taken: dict[str, str] = field(default_factory=dict)
+
+
+def find_photos(source: Path, folder: Path, person: int | None = None) -> FoundPhotos:
+    """Look for the photos of a folder (or take the one photo).
 
     Args:
         source: photo or folder.
@@ -80,24 +110,35 @@ def find_photos(source: Path, folder: Path, person: int | None = None) -> list[P
         person: which one from the left, where a photo shows several.
 
     Raises:
-        InputError: missing, empty, or two photos of one name.
+        InputError: missing, or without a photo that can be taken.
     """
     if source.is_file():
-        return [Photo(source, folder, person)]
+        return FoundPhotos([Photo(source, folder, person)])
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder; give a photo or a folder of photos.")
+    files = [path for path in sorted(source.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    # "nurse_with_mask.jpg" is a photo unless there is a "nurse_with.jpg" that it could belong to.
+    # Photos that cannot be read have masks, too.
+    unread = [path for path in files if path.suffix.lower() in _UNREAD_SUFFIXES]
+    photos = [path for path in pictures if not any(is_mask_of(path, other) for other in [*pictures, *unread])]
     found: dict[str, Photo] = {}
-    for path in sorted(source.iterdir()):
-        usable = path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        if not usable or path.stem.endswith(MASK_TAG):
-            continue
-        if path.stem in found:
-            other = found[path.stem].source.name
-            raise InputError(f"{path}: another photo named {other} stands beside it; rename one of them.")
-        found[path.stem] = Photo(path, folder, person)
+    not_taken: dict[str, str] = {}
+    for path in photos:
+        same = [other for other in photos if other.stem == path.stem]
+        if len(same) > 1:
+            names = " and ".join(other.name for other in same)
+            not_taken[path.stem] = f"{source}: {names} are two photos of one name; rename one of them."
+        else:
+            found[path.stem] = Photo(path, folder, person)
+    for path in unread:
+        not_taken[path.name] = (
+            f"{path}: {path.suffix[1:].upper()} pictures cannot be read; save it as JPEG, PNG, WebP or TIFF."
+        )
     if not found:
-        raise InputError(f"{source}: holds no photos; give JPEG, PNG, WebP or TIFF files.")
-    return list(found.values())
+        why = next(iter(not_taken.values()), "")
+        raise InputError(why or f"{source}: holds no photos; give JPEG, PNG, WebP or TIFF files.")
+    return FoundPhotos(list(found.values()), not_taken)
 
 
 @dataclass(frozen=True)
@@ -114,8 +155,8 @@ class FramingTools:
 
     def stamp(self, photo: Photo) -> Stamp:
         """Return what decides how a photo is framed and its face found."""
-        mask = photo.source.with_name(f"{photo.name}{MASK_TAG}.png")
-        inputs = {"photo": photo.source, **({"mask": mask} if mask.is_file() else {})}
+        mask = mask_file(photo.source)
+        inputs = {"photo": photo.source, **({} if mask is None else {"mask": mask})}
         settings = {
             "person": photo.person_number,
             "matting": None if self.matting is None else self.matting.settings,

@@ -165,7 +165,8 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
         AssetError: a face model, matting or detector file cannot be used.
         UsageError: options that do not fit together, or views for a single-view network.
     """
-    photos = find_photos(config.input, config.out / "crops", config.person)
+    found = find_photos(config.input, config.out / "crops", config.person)
+    photos = found.photos
     if config.input.is_dir() and config.input.resolve() == (config.out / "crops").resolve():
         raise UsageError(
             f"{config.input}: is the folder that framed photos are written to; choose another --out."
@@ -186,6 +187,10 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
             progress.warn(note)
     framing = _frame(config, tools, photos, views, progress)
     run = _Run(config, evaluation, WorkReport(details=dict(framing.details)))
+    for name, reason in found.not_taken.items():
+        progress.warn(reason)
+        run.report.failures[name] = reason
+        run.add_problem(name, "finding photos", reason)
     run.merge(
         WorkReport(failures={p.name: framing.failures[p.name] for p in photos if p.name in framing.failures}),
         "framing",
