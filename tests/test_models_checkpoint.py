@@ -216,3 +216,33 @@ def test_own_file_of_a_changed_configuration(tmp_path: Path) -> None:
     assert (kind, config) == ("shape", shape_preset("tiny")) and infer_kind(state) == "shape"
     with pytest.raises(ConfigError, match="ColorConfig"):
         build_network("shape", ColorConfig())
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "netG", "model"])
+def test_weights_are_found_beside_what_a_training_keeps(tmp_path: Path, key: str) -> None:
+    state = {"a.weight": torch.ones(2, 2)}
+    optimizer = {"state": {0: {"step": torch.ones(1)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"epoch": 3, "optimizer": optimizer, key: state}, tmp_path / "a.pth")
+    assert list(read_pth(tmp_path / "a.pth")) == ["a.weight"]
+    torch.save({"netG": state, "netC": state}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match=r"holds several state dicts \(netC, netG\)"):
+        read_pth(tmp_path / "b.pth")
+    torch.save({"epoch": 3, "best": 1.0}, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match=r"its keys are epoch, best"):
+        read_pth(tmp_path / "c.pth")
+
+
+def test_what_is_not_read_beside_the_tensors_is_named(tmp_path: Path) -> None:
+    import argparse
+
+    import numpy as np
+
+    state = {"a.weight": torch.ones(2, 2)}
+    torch.save({"state_dict": state, "opt": argparse.Namespace(lr=1)}, tmp_path / "a.pth")
+    with pytest.raises(
+        CheckpointError, match=r"holds argparse\.Namespace beside the tensors, .*save the state dict alone"
+    ):
+        read_pth(tmp_path / "a.pth")
+    torch.save({"state_dict": state, "loss": np.float64(0.5)}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match=r"holds numpy\..*scalar.* beside the tensors"):
+        read_pth(tmp_path / "b.pth")

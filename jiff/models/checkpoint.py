@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import struct
 import warnings
 from collections.abc import Mapping
@@ -211,18 +212,58 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
             f"{path}: cannot be read ({error.strerror}); check the checkpoint's path."
         ) from error
     except _UNREADABLE as error:
+        # PyTorch names what it will not make; the file is whole then.
+        held = re.search(r"GLOBAL ([\w.]+)|class ([\w.]+)", str(error))
+        if held is not None:
+            name = (
+                (held.group(1) or held.group(2))
+                .replace("numpy._core", "numpy")
+                .replace("numpy.core", "numpy")
+            )
+            raise CheckpointError(
+                f"{path}: holds {name} beside the tensors, which is not read because such files can run code; where you trust "
+                "it, load it in Python and save the state dict alone: torch.save(checkpoint['state_dict'], 'netG.pth')."
+            ) from error
         raise CheckpointError(
             f"{path}: is truncated or no checkpoint of tensors alone; give another file."
         ) from error
-    if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
-        value = value["state_dict"]
-    if (
-        not isinstance(value, dict)
-        or not value
-        or not all(isinstance(tensor, Tensor) for tensor in value.values())
-    ):
-        raise CheckpointError(f"{path}: holds no state dict of tensors; give a network's checkpoint.")
-    return {str(key): tensor for key, tensor in value.items()}
+    return _weights_in(path, value)
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(item, Tensor) for item in value.values())
+    )
+
+
+def _weights_in(path: Path | str, value: Any) -> dict[str, Tensor]:
+    """Return the state dict of a loaded file: the whole of it, or the only one among what a training kept beside it.
+
+    Raises:
+        CheckpointError: there is none, or several.
+    """
+    if _is_state_dict(value):
+        return {str(key): tensor for key, tensor in value.items()}
+    inner = (
+        {str(key): item for key, item in value.items() if _is_state_dict(item)}
+        if isinstance(value, Mapping)
+        else {}
+    )
+    chosen = inner.get("state_dict") or (next(iter(inner.values())) if len(inner) == 1 else None)
+    if chosen is not None:
+        return {str(key): tensor for key, tensor in chosen.items()}
+    if inner:
+        raise CheckpointError(
+            f"{path}: holds several state dicts ({_listed(sorted(inner))}); save the one of this network alone."
+        )
+    keys = (
+        f" (its keys are {_listed([str(key) for key in value])})"
+        if isinstance(value, Mapping) and value
+        else ""
+    )
+    raise CheckpointError(f"{path}: holds no state dict of tensors{keys}; give a network's checkpoint.")
 
 
 def write_pth(path: Path | str, state: Mapping[str, Tensor]) -> None:
