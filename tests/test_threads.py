@@ -60,6 +60,11 @@ def test_the_governor_follows_its_neighbours(monkeypatch: pytest.MonkeyPatch) ->
     assert after(0.5, 1.0, 0.0) == 1, "not looked at yet"
     assert after(2.0, 1.0, 1.0) == 1
     assert after(2.0, 1.0, 0.0) == 2
+    governor = ThreadGovernor(window_seconds=5.0)
+    assert after(3.0, 1.5, 0.5) == 2, "a short visit"
+    assert after(3.0, 2.0, 0.0) == 2, "on the mean of the window there is room"
+    assert after(5.0, 1.3, 0.7) == 1
+    assert after(5.0, 1.0, 0.0) == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     governor = ThreadGovernor()
     assert after(2.0, 1.0, 1.0) == 2, "the user's choice stays"

@@ -92,12 +92,14 @@ class ThreadGovernor:
     do not tell what others use.
     """
 
-    def __init__(self, chosen: bool | int = False) -> None:
+    def __init__(self, chosen: bool | int = False, window_seconds: float = _WINDOW_SECONDS) -> None:
         """Begin to measure.
 
         Args:
+            window_seconds: how long a neighbour is watched before anything changes.
             chosen: whether the number is settled: by an option, or because the work is another device's.
         """
+        self._window = window_seconds
         self._active = not chosen and not any(os.environ.get(name) for name in _CHOSEN)
         self._mark = self._now() if self._active else None
 
@@ -107,8 +109,8 @@ class ThreadGovernor:
         return None if busy is None else (time.monotonic(), busy, time.process_time())
 
     def tick(self) -> None:
-        """Look again, at most once a second, and set torch's threads; called by the thread that computes."""
-        if self._mark is None or time.monotonic() - self._mark[0] < _WINDOW_SECONDS:
+        """Look again, once the window is over, and set torch's threads; called by the thread that computes."""
+        if self._mark is None or time.monotonic() - self._mark[0] < self._window:
             return
         mark = self._now()
         torch = sys.modules.get("torch")

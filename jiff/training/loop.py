@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from jiff.training.stages import StageModule
 
 FAILED_BATCH_NAME = "failed_batch.pt"
+_NEIGHBOUR_SECONDS = 5.0
+"""Shorter visits of other processes do not change the number of threads, and so not the last bits of a training."""
 
 
 class Trainer:
@@ -118,7 +120,9 @@ class Trainer:
             )
             batches = iter(self._batches())
             meters = Meters()
-            governor = ThreadGovernor(config.torch_threads or self.fabric.device.type != "cpu")
+            governor = ThreadGovernor(
+                config.torch_threads or self.fabric.device.type != "cpu", _NEIGHBOUR_SECONDS
+            )
             while self.step < self.total_steps:
                 governor.tick()
                 started = time.monotonic()
