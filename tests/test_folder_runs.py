@@ -103,6 +103,7 @@ def test_hostile_photos_get_one_sentence_each_and_the_good_one_a_mesh(run: Path,
     for suffix in ("png", "webp", "tiff"):
         _animated(source / f"animated {suffix}.{suffix}")
     Image.fromarray(np.full((1, 1, 4), 9, np.uint8)).save(source / "dot.png")
+    Image.fromarray(np.full((90, 60, 4), 100, np.uint8)).save(source / "veil.png")
     Image.fromarray(np.full((300, 200), 30_000, np.uint16)).save(source / "deep.png")
     Image.new("CMYK", (200, 300), (10, 20, 30, 0)).save(source / "cmyk.jpg")
     (source / "empty.jpg").touch()
@@ -115,6 +116,7 @@ def test_hostile_photos_get_one_sentence_each_and_the_good_one_a_mesh(run: Path,
         "animated webp": "2 frames",
         "animated tiff": "2 frames",
         "dot": "fully transparent",
+        "veil": "fully transparent",
         "deep": "no person was found",
         "cmyk": "no person was found",
         "empty": "empty file",

@@ -42,9 +42,9 @@ def mask_file(photo: Path) -> Path | None:
 
 
 def stretched(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a faint soft mask [H, W] stretched so that its greatest value is 255."""
+    """Return a faint soft mask [H, W] stretched so that its greatest value is 255; one without background as it is."""
     most = int(mask.max(initial=0))
-    if most in (0, 255):
+    if most in (0, 255) or 2 * int(mask.min(initial=255)) > most:
         return mask
     return np.rint(mask.astype(np.float32) * (255.0 / most)).astype(np.uint8)
 

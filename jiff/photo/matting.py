@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.base.errors import ImageError
 from jiff.photo.images import gray_of, resize_image
-from jiff.photo.masks import mask_file, read_mask, stretched
+from jiff.photo.masks import MASK_THRESHOLD, mask_file, read_mask, stretched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,9 +53,10 @@ def given_matte(path: Path, image: NDArray[np.uint8]) -> Matte | None:
     if mask_path is not None:
         return Matte(read_mask(mask_path, (image.shape[0], image.shape[1])), "mask file")
     if image.shape[2] == 4 and image[..., 3].min() < 255:
-        if image[..., 3].max() < 8:
+        alpha = stretched(gray_of(image)) if image[..., 3].max() >= 8 else image[..., 3]
+        if alpha.max() < MASK_THRESHOLD:
             raise ImageError(f"{path}: is fully transparent; save the person opaque.")
-        return Matte(stretched(gray_of(image)), "alpha")
+        return Matte(alpha, "alpha")
     return None
 
 
