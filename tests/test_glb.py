@@ -15,7 +15,8 @@ import pytest
 import tiny_person
 import trimesh
 
-from jiff.geometry.io.glb_writer import glb_bytes, linear_to_srgb, srgb_to_linear
+from jiff.geometry.io.color_space import linear_to_srgb, srgb_to_linear
+from jiff.geometry.io.glb_writer import glb_bytes
 from jiff.geometry.io.mesh_io import load_mesh, save_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.simplify import decimate

@@ -139,10 +139,11 @@ def test_split_normals_survive_rewriting(tmp_path: Path, rng: np.random.Generato
     np.testing.assert_array_equal(again.corners_normal, [[0] * 3, [1] * 3])
 
 
-def test_ragged_vertex_lines_use_the_common_columns(tmp_path: Path) -> None:
-    data = parse(tmp_path, "v 0 0 0 1 0 0\nv 1 0 0\nv 0 1 0 0 1 0\nf 1 2 3\n")
-    assert data.colors is None
-    np.testing.assert_array_equal(data.positions, [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+def test_vertices_without_colour_take_that_of_their_neighbours(tmp_path: Path) -> None:
+    data = parse(tmp_path, "v 0 0 0 1 0 0\nv 1 0 0\nv 0 1 0 0 1 0\nv 9 9 9\nf 1 2 3\n")
+    assert data.colors is not None and data.uncolored == 1
+    np.testing.assert_array_equal(data.colors, [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [1, 1, 1]])
+    np.testing.assert_array_equal(data.positions[:3], [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -217,8 +218,17 @@ def test_any_polygons_read_back(
         text += "f " + " ".join(f"{i - count if relative else i + 1}{suffix}" for i in polygon) + "\n"
     parsed = parse(tmp_path, text)
     np.testing.assert_array_equal(parsed.positions, vertices)
-    expected = [[p[0], p[k], p[k + 1]] for p in polygons for k in range(1, len(p) - 1)]
-    assert parsed.corners.tolist() == expected
+    fans = np.array([[p[0], p[k], p[k + 1]] for p in polygons for k in range(1, len(p) - 1)])
+    assert parsed.corners.shape == fans.shape
+    owner = np.repeat(np.arange(len(polygons)), [len(p) - 2 for p in polygons])
+    for number, polygon in enumerate(polygons):
+        mine, fan = parsed.corners[owner == number], fans[owner == number]
+        assert set(mine.ravel()) == set(polygon)
+        # However a polygon is cut, the sum of its triangles' vector areas is the same.
+        areas = [
+            np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0]).sum(0) for t in (vertices[mine], vertices[fan])
+        ]
+        np.testing.assert_allclose(*areas, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(vertices).max() ** 2))
     assert (parsed.corners_uv is not None) == with_uv and (parsed.corners_normal is not None) == with_normals
 
 

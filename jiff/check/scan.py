@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from jiff.base.errors import InputError
 from jiff.check.item import CheckItem
-from jiff.geometry.io.mesh_io import load_mesh
-from jiff.geometry.orientation import facing_yaw, up_axis
+from jiff.geometry.camera import BODY_HEIGHT_WORLD, CANONICAL_HALF_WIDTH
+from jiff.geometry.io.mesh_io import load_mesh, mesh_with_texture, read_surface
+from jiff.geometry.orientation import facing_yaw, feet_are_up, lies, up_axis
 from jiff.render.preview import orbit_views
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ def _size_facts(item: CheckItem, mesh: Mesh) -> NDArray[np.float64]:
     axis = up_axis(mesh)
     vertices = mesh.vertices if axis == "y" else mesh.vertices[:, [0, 2, 1]] * [1, 1, -1]
     height = float(np.ptp(vertices[:, 1]))
+    if lies(vertices):
+        item.reject(
+            "It lies along another axis than y or z, or is not one standing person; give `--up x` (or another axis)."
+        )
+    elif feet_are_up(replace(mesh, vertices=vertices)):
+        item.fix(f"Its feet are up, as its legs show; run `jiff data rescale --up {axis}-down`.")
+    reach = np.linalg.norm(vertices[:, [0, 2]] - vertices[:, [0, 2]].mean(axis=0), axis=1).max() / max(
+        height, 1e-30
+    )
+    if not lies(vertices) and reach * BODY_HEIGHT_WORLD > CANONICAL_HALF_WIDTH:
+        item.fix("It is wider than the camera sees; arms held out will be cut off in pictures.")
     rescaled = abs(height - 180) < 1 and abs(float(vertices[:, 1].min())) < 1
     units = [name for name, per_metre in _UNITS if _PERSON_M[0] <= height / per_metre <= _PERSON_M[1]]
     item.facts.update(
@@ -124,10 +137,13 @@ def check_scan(name: str, path: Path) -> CheckItem:
     item = CheckItem(name)
     item.facts["file"] = str(path)
     try:
-        mesh = load_mesh(path)
+        surface = read_surface(path)
     except InputError as error:
         item.reject(str(error))
         return item
+    mesh = mesh_with_texture(surface)
+    for note in surface.notes:
+        item.fix(f"{note[:1].upper()}{note[1:]}.")
     item.facts.update(triangles=len(mesh.faces), vertices=len(mesh.vertices))
     if len(mesh.faces) < _MIN_TRIANGLES:
         item.reject(

@@ -139,9 +139,9 @@ def scan_inputs(scan: Path) -> dict[str, Path]:
     """Return the files that decide what a scan looks like, by what a message calls them: the mesh, MTL files, pictures."""
     files = _visible(scan.parent)
     alone = sum(path.suffix.lower() in SCAN_SUFFIXES and path.is_file() for path in files) == 1
-    tex = scan.parent / "tex"
-    if tex.is_dir():
-        files += _visible(tex)
+    for folder in [path for path in files if path.is_dir()]:
+        if folder.name == "tex" or (alone and not _holds_mesh(folder)):
+            files += _visible(folder)
     kinds = (".mtl", ".bin", *_IMAGE_SUFFIXES)
     beside = [path for path in files if path.suffix.lower() in kinds and path.is_file()]
     if not alone:

@@ -94,10 +94,10 @@ def merge_textures(
     left = places[group][:, None] + np.array([_GUTTER, _GUTTER])
     u = (left[..., 0] + np.clip(share[..., 0], 0, 1) * sizes[group][:, None, 0]) / width
     v = 1.0 - (left[..., 1] + (1.0 - np.clip(share[..., 1], 0, 1)) * sizes[group][:, None, 1]) / height
-    return texture, *_index_rows(np.stack([u, v], axis=-1))
+    return texture, *index_rows(np.stack([u, v], axis=-1))
 
 
-def _index_rows(corners_uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def index_rows(corners_uv: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the distinct rows of [F, 3, 2] to six decimals (what an OBJ holds), and [F, 3] their numbers."""
     key = np.rint(corners_uv.reshape(-1, 2) * 1e6).astype(np.int64)
     _, first, inverse = np.unique(key[:, 0] * 4_000_000 + key[:, 1], return_index=True, return_inverse=True)

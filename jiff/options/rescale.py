@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jiff.base.config import option
 from jiff.options.work import WorkOptions
+
+UpChoice = Literal["auto", "y", "z", "x", "y-down", "z-down", "x-down"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class RescaleConfig(WorkOptions):
         0.0,
         help="Turn about the vertical axis, degrees from +z towards +x.",
         aliases=("--yaw",),
+        panel="Facing",
+    )
+    up: UpChoice = option(
+        "auto",
+        help="Axis of the scans that points up: y or z by the longer side, or the one given.",
         panel="Facing",
     )
     frontal: bool = option(

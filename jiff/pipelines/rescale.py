@@ -15,13 +15,13 @@ from jiff.base.files import make_folder, remove_leftovers
 from jiff.data.scans import RESCALE_STAMP, find_scans, scan_inputs
 from jiff.face.detect.detector import load_detector
 from jiff.face.detect.facing import find_facing
-from jiff.geometry.camera import BODY_HEIGHT_WORLD, rotation_x, rotation_y
+from jiff.geometry.camera import BODY_HEIGHT_WORLD, CANONICAL_HALF_WIDTH, rotation_y
 from jiff.geometry.io.mesh_io import read_surface
 from jiff.geometry.io.obj_io import mesh_of
 from jiff.geometry.io.obj_surface import baked_colors
 from jiff.geometry.io.scan_writer import STEM, read_record, texture_name, write_scan
 from jiff.geometry.mesh import Mesh
-from jiff.geometry.orientation import up_axis
+from jiff.geometry.orientation import feet_are_up, lies, up_axis, upright_rotation
 from jiff.options.rescale import RescaleConfig
 from jiff.render.prt_io import STAMP_FILE, bounce_folder
 from jiff.run.parallel import add_not_taken, run_items
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from jiff.geometry.io.obj_surface import Surface
     from jiff.run.parallel import WorkReport
 
-_VERSION = 1
+_VERSION = 2
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
 
@@ -51,6 +51,7 @@ class RescaleTask:
     yaw_deg: float
     frontal: bool
     detector_model: Path | None = None
+    up: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ class RescaleResult:
 
     Attributes:
         height: of the scan in its own unit.
-        up: its vertical axis, "y" or "z".
+        up: its vertical axis, see ``upright_rotation``.
         turned_deg: by how much it was turned about the vertical axis.
         facing: where it faced before (from +z towards +x) and what says so, None when that was not asked.
         texture: file name of its texture, None when vertex colours alone colour it.
         baked: whether the texture was put together from several or from colours.
+        notes: what was decided about the file, each half a sentence.
     """
 
     height: float
@@ -72,6 +74,7 @@ class RescaleResult:
     facing: Facing | None
     texture: str | None
     baked: bool
+    notes: tuple[str, ...] = ()
 
 
 def scan_frame(
@@ -83,14 +86,13 @@ def scan_frame(
 
     Args:
         vertices: [V, 3] in the scan's own frame.
-        up: "y" or "z".
+        up: its vertical axis, see ``upright_rotation``.
         yaw_deg: turn about the vertical axis, from +z towards +x.
 
     Raises:
         MeshError: the scan has no height.
     """
-    upright = rotation_x(-math.pi / 2) if up == "z" else np.eye(3)
-    rotation = rotation_y(math.radians(yaw_deg)) @ upright
+    rotation = rotation_y(math.radians(yaw_deg)) @ upright_rotation(up)
     turned = vertices @ rotation.T
     height = float(np.ptp(turned[:, 1]))
     if not height > 1e-9 * max(1.0, float(np.abs(turned).max())):
@@ -113,7 +115,8 @@ def _colored(surface: Surface, path: Path) -> Surface:
         raise ImageError(
             f"{path}: has neither texture nor vertex colours; put its MTL and texture back beside it."
         )
-    return baked_colors(surface.data, surface.data.colors[surface.data.corners])
+    baked = baked_colors(surface.data, surface.data.colors[surface.data.corners])
+    return replace(baked, notes=surface.notes)
 
 
 def rescale_scan(task: RescaleTask) -> RescaleResult:
@@ -130,12 +133,16 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
     earlier = read_record(task.source) or {}
     used = np.zeros(len(data.positions), bool)
     used[data.corners.ravel()] = True
-    up = "y" if earlier else up_axis(mesh_of(data))
+    up = _up(task.up, earlier, mesh_of(data))
     # A scan that was rescaled before is turned by what is still missing.
     yaw = task.yaw_deg - float(earlier.get("yaw_deg", 0.0))
     facing = None
     try:
         rotation, matrix = scan_frame(data.positions[used], up, 0.0)
+        if lies(data.positions[used] @ rotation.T):
+            raise MeshError(
+                "lies along another axis than y or z, or is not one standing person; give --up x (or another axis)."
+            )
         if task.frontal:
             facing = _facing(surface, rotation, task.detector_model)
             yaw = task.yaw_deg - facing.yaw_deg
@@ -155,17 +162,41 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
         "yaw_deg": float(earlier.get("yaw_deg", 0.0)) + yaw,
         "asked_yaw_deg": task.yaw_deg,
         "frontal": task.frontal,
+        "up": task.up,
         "world_from_scan": whole[:3].tolist(),
     }
     surface = replace(surface, data=data)
-    if (yaw or up == "z") and not (bounce_folder(task.target) / STAMP_FILE).is_file():
+    if (yaw or up != "y") and not (bounce_folder(task.target) / STAMP_FILE).is_file():
         # Stamped transfer knows its scan. Published of the scan as it stood before would light it from the wrong side.
         shutil.rmtree(bounce_folder(task.target), ignore_errors=True)
     if stamp_path(task.target).is_file():
         begin(stamp_path(task.target))
     write_scan(surface, task.target, record, task.source)
     finish(stamp_path(task.target), stamp)
-    return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked=surface.source is None)
+    baked = surface.source is None
+    notes = (*surface.notes, *doubts(mesh_of(surface.data), up))
+    return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked, notes)
+
+
+def _up(asked: str, earlier: dict[str, Any], mesh: Mesh) -> str:
+    """Return the axis that is to point up; a scan that was rescaled before stands unless another one is asked for now."""
+    if earlier and asked in ("auto", earlier.get("up", "auto")):
+        return "y"
+    return up_axis(mesh) if asked == "auto" else asked
+
+
+def doubts(mesh: Mesh, up: str) -> list[str]:
+    """Return what makes a rescaled scan unfit for what follows, each half a sentence."""
+    told = []
+    if feet_are_up(mesh):
+        other = up.removesuffix("-down") if up.endswith("-down") else f"{up}-down"
+        told.append(f"its feet are up, as its legs show; give --up {other}")
+    reach = float(np.linalg.norm(mesh.vertices[np.unique(mesh.faces)][:, [0, 2]], axis=1).max())
+    if reach > CANONICAL_HALF_WIDTH:
+        told.append(
+            f"it reaches {reach:.0f} units from its axis, and pictures show {CANONICAL_HALF_WIDTH:.0f}: arms held out are cut off"
+        )
+    return told
 
 
 def _facing(surface: Surface, rotation: NDArray[np.float64], detector_model: Path | None) -> Facing:
@@ -197,7 +228,7 @@ def stamp_path(target: Path) -> Path:
 
 
 def _stamp(task: RescaleTask) -> Stamp:
-    settings = {"yaw_deg": task.yaw_deg, "frontal": task.frontal}
+    settings = {"yaw_deg": task.yaw_deg, "frontal": task.frontal, "up": task.up}
     # In place the result is the scan from then on, also that of a loose file, which gets a folder of its own.
     in_place = task.target.parent in (task.source.parent, task.source.parent / task.subject)
     inputs = {} if in_place else scan_inputs(task.source)
@@ -209,8 +240,8 @@ def is_rescaled(task: RescaleTask) -> Verdict:
     record = read_record(task.target)
     if record is None or record.get("version") != _VERSION:
         return Verdict(False)
-    asked = {"yaw_deg": record.get("asked_yaw_deg"), "frontal": record.get("frontal")}
-    told = settings_change(asked, {"yaw_deg": task.yaw_deg, "frontal": task.frontal})
+    asked = {"yaw_deg": record.get("asked_yaw_deg"), "frontal": record.get("frontal"), "up": record.get("up")}
+    told = settings_change(asked, {"yaw_deg": task.yaw_deg, "frontal": task.frontal, "up": task.up})
     textures = [p for p in task.target.parent.glob(f"{STEM}.*") if p.suffix != ".mtl"]
     there = bool(textures) and task.target.with_name(f"{STEM}.mtl").is_file()
     if told:
@@ -227,7 +258,9 @@ def _tasks(config: RescaleConfig, scans: dict[str, Path]) -> list[tuple[str, Res
             # Files that lie side by side would share one texture name: each gets a folder of its own.
             folder = config.input / subject if source.parent == config.input else source.parent
         target = folder / f"{subject}.obj"
-        task = RescaleTask(subject, source, target, config.yaw_deg, config.frontal, config.detector_model)
+        task = RescaleTask(
+            subject, source, target, config.yaw_deg, config.frontal, config.detector_model, config.up
+        )
         tasks.append((subject, task))
     return tasks
 
@@ -269,6 +302,8 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> WorkReport:
     for name, result in report.results.items():
         for line in _remarks(result):
             progress.info(f"{name}: {line}")
+        for note in result.notes:
+            progress.warn(f"{name}: {note}.")
         if result.facing is not None and result.facing.doubt is not None:
             progress.warn(f"{name}: {result.facing.doubt}; look at it, and give --yaw if it is wrong.")
     add_not_taken(report, found.not_taken, plan, progress)
@@ -279,8 +314,8 @@ def run_rescale(config: RescaleConfig, progress: Progress) -> WorkReport:
 def _remarks(result: RescaleResult) -> list[str]:
     """Return what a user should know was decided for a scan."""
     lines = []
-    if result.up == "z":
-        lines.append("z was up; it now stands along y.")
+    if result.up != "y":
+        lines.append(f"{result.up} was up; it now stands along y.")
     if result.facing is not None:
         lines.append(
             f"faced {result.facing.yaw_deg:.0f} degrees from +z by {result.facing.reason}; "

@@ -14,10 +14,9 @@ import numpy as np
 
 from jiff import __version__
 from jiff.base.errors import ImageError
+from jiff.geometry.io.color_space import srgb_to_linear
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from jiff.geometry.mesh import Mesh
@@ -26,36 +25,6 @@ GENERATOR = "jiff"
 _ARRAY, _ELEMENT = 34962, 34963
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _LINEAR, _MIPMAP, _CLAMP = 9729, 9987, 33071
-
-
-def srgb_to_linear(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return light intensities of display values, both in [0, 1] (IEC 61966-2-1)."""
-    v = np.clip(np.asarray(values, np.float64), 0, 1)
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return display values of light intensities, the inverse of ``srgb_to_linear``."""
-    v = np.clip(np.asarray(values, np.float64), 0, 1)
-    return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
-
-
-def own_colors(path: Path) -> NDArray[np.float64] | None:
-    """Return [V, 3] display colours of an intact GLB that ``glb_bytes`` made, None for others or without colours.
-
-    Other programs disagree on whether the vertex colours they write are linear; of our own files it is known.
-    """
-    blob = path.read_bytes()
-    length = struct.unpack_from("<I", blob, 12)[0]
-    header = json.loads(blob[20 : 20 + length])
-    if not str(header.get("asset", {}).get("generator", "")).startswith(f"{GENERATOR} "):
-        return None
-    index = header["meshes"][0]["primitives"][0]["attributes"].get("COLOR_0")
-    if index is None:
-        return None
-    view = header["bufferViews"][header["accessors"][index]["bufferView"]]
-    stored = np.frombuffer(blob, "<f4", view["byteLength"] // 4, 28 + length + view["byteOffset"])
-    return linear_to_srgb(stored.reshape(-1, 3))
 
 
 class _Binary:

@@ -47,6 +47,20 @@ def check_reference(path: Path, name: str) -> None:
         )
 
 
+def ply_textures(path: Path) -> list[str]:
+    """Return the names in the ``comment TextureFile`` lines of a PLY header."""
+    with path.open("rb") as handle:
+        head = handle.read(_LONGEST_HEADER)
+    lines = [
+        line.split() for line in head[: head.find(b"end_header")].decode("utf-8", "replace").splitlines()
+    ]
+    return [
+        " ".join(words[2:])
+        for words in lines
+        if len(words) >= 3 and words[0] == "comment" and words[1].lower() == "texturefile"
+    ]
+
+
 def check_ply(path: Path) -> None:
     """Check the counts and references of a PLY header."""
     size = path.stat().st_size
@@ -63,8 +77,8 @@ def check_ply(path: Path) -> None:
                 raise _damaged(
                     path, f"its header promises {words[2]} of {words[1]}, more than the file holds"
                 )
-        elif len(words) >= 3 and words[0] == "comment" and words[1].lower() == "texturefile":
-            check_reference(path, " ".join(words[2:]))
+    for name in ply_textures(path):
+        check_reference(path, name)
 
 
 def _glb_json(path: Path) -> bytes:

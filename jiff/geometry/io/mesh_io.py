@@ -27,6 +27,7 @@ __all__ = [
     "MESH_SUFFIXES",
     "load_mesh",
     "load_texture",
+    "mesh_with_texture",
     "read_surface",
     "save_image",
     "save_mesh",
@@ -61,8 +62,11 @@ def load_mesh(path: Path | str, *, texture: bool = True) -> Mesh:
         MeshError: missing, empty, damaged or of an unknown format.
         ImageError: the texture is missing or unreadable.
     """
-    path = Path(path)
-    surface = read_surface(path, texture=texture)
+    return mesh_with_texture(read_surface(Path(path), texture=texture))
+
+
+def mesh_with_texture(surface: Surface) -> Mesh:
+    """Return a surface as a mesh, its texture with it where all faces have coordinates."""
     mesh = mesh_of(surface.data)
     return replace(mesh, texture=surface.texture) if mesh.uv is not None else mesh
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,13 @@ _OPTION_WORDS = {
     "-o": 3, "-s": 3, "-t": 3, "-texres": 1, "-type": 1,
 }  # fmt: skip
 
+# Words in names of pictures that are not the colour of a scan.
+_NO_COLOR = {
+    "ao", "bump", "disp", "displacement", "gloss", "glossiness", "height", "metal", "metallic", "metalness", "nm", "nor",
+    "norm", "normal", "normals", "nrm", "occlusion", "opacity", "alpha", "mask", "rough", "roughness", "spec", "specular",
+    "cover", "icon", "overview", "preview", "render", "screenshot", "thumb", "thumbnail", "turntable",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Material:
@@ -31,26 +40,41 @@ class Material:
         color: diffuse RGB in [0, 1].
         texture: the name of its diffuse texture as written, or None.
         library: the MTL file it comes from.
+        alpha: the name of its opacity texture (``map_d``) as written, or None.
+        scale, offset: of texture coordinates (options -s and -o).
+        clamp: coordinates outside [0, 1] continue the border instead of repeating (option -clamp on).
     """
 
     name: str
     color: tuple[float, float, float]
     texture: str | None
     library: Path
+    alpha: str | None = None
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+    clamp: bool = False
 
 
-def _texture_name(words: str) -> str:
-    """Return the file name of a ``map_Kd`` line, without options; it may hold blanks."""
+def _texture_options(words: str) -> tuple[str, dict[str, list[str]]]:
+    """Return the file name of a map line (it may hold blanks), and the words of each option before it."""
     rest = words.split()
+    options: dict[str, list[str]] = {}
     begin = 0
     while begin < len(rest) and rest[begin].lower() in _OPTION_WORDS:
         option = rest[begin].lower()
+        values = options[option] = []
         begin += 1
         for _ in range(_OPTION_WORDS[option]):
             # -o, -s and -t take one to three numbers.
             if begin < len(rest) - 1 and (_is_number(rest[begin]) or option not in ("-o", "-s", "-t")):
+                values.append(rest[begin])
                 begin += 1
-    return words.strip() if begin == 0 else " ".join(rest[begin:])
+    return (words.strip() if begin == 0 else " ".join(rest[begin:])), options
+
+
+def _pair(words: list[str] | None, default: float) -> tuple[float, float]:
+    numbers = [float(word) for word in words or () if math.isfinite(float(word))]
+    return (numbers + [default] * 2)[0], (numbers + [default] * 2)[1]
 
 
 def _is_number(word: str) -> bool:
@@ -78,19 +102,28 @@ def read_mtl(path: Path) -> dict[str, Material]:
     except OSError as error:
         raise MeshError(f"{path}: cannot be read ({error.strerror}); put it back beside its OBJ.") from error
     materials: dict[str, Material] = {}
-    name, color, texture = "", (1.0, 1.0, 1.0), None
+    current = Material("", (1.0, 1.0, 1.0), None, path)
     for line in text.splitlines():
         key, _, rest = line.replace("\t", " ").strip().partition(" ")
         key, rest = key.lower(), rest.strip()
         if key == "newmtl":
-            name, color, texture = rest, (1.0, 1.0, 1.0), None
+            current = Material(rest, (1.0, 1.0, 1.0), None, path)
         elif key == "kd":
-            color = _color(rest)
+            current = replace(current, color=_color(rest))
         elif key == "map_kd" and rest:
-            texture = _texture_name(rest)
+            name, options = _texture_options(rest)
+            current = replace(
+                current,
+                texture=name,
+                scale=_pair(options.get("-s"), 1.0),
+                offset=_pair(options.get("-o"), 0.0),
+                clamp=options.get("-clamp") == ["on"],
+            )
+        elif key == "map_d" and rest:
+            current = replace(current, alpha=_texture_options(rest)[0])
         else:
             continue
-        materials[name] = Material(name, color, texture, path)
+        materials[current.name] = current
     return materials
 
 
@@ -104,15 +137,23 @@ def read_materials(libraries: Iterable[Path]) -> dict[str, Material]:
     return materials
 
 
-def _exact_or_other_case(path: Path) -> Path | None:
-    """Return ``path`` if it is a file, else the one file of that name in another case, else None."""
+def exact_or_other_case(folder: Path, name: str) -> Path | None:
+    """Return the file of a relative name, each of its parts also in another letter case; None when there is none."""
+    place = folder
     try:
-        if path.is_file():
-            return path
-        same = [p for p in path.parent.iterdir() if p.name.lower() == path.name.lower() and p.is_file()]
+        if (folder / name).is_file():
+            return folder / name
+        for part in PurePosixPath(name).parts:
+            if (place / part).exists():
+                place = place / part
+                continue
+            same = sorted(p for p in place.iterdir() if p.name.lower() == part.lower())
+            if not same:
+                return None
+            place = same[0]
+        return place if place.is_file() else None
     except (OSError, ValueError):
         return None
-    return same[0] if same else None
 
 
 def find_texture(material: Material) -> Path:
@@ -136,11 +177,11 @@ def find_texture(material: Material) -> Path:
                 f"{material.library}: its texture path {written} leads out of the scan's folder; "
                 "copy the texture beside it and name it without a folder."
             )
-        found = _exact_or_other_case(folder / inside)
+        found = exact_or_other_case(folder, inside)
         if found is not None:
             return found
     for place in _TEXTURE_FOLDERS if base not in ("", ".", "..") else ():
-        found = _exact_or_other_case(folder / place / base)
+        found = exact_or_other_case(folder, f"{place}/{base}" if place else base)
         if found is not None:
             return found
     raise ImageError(
@@ -149,11 +190,25 @@ def find_texture(material: Material) -> Path:
 
 
 def loose_texture(mesh_path: Path) -> Path | None:
-    """Return the texture of a scan whose MTL is lost: the published name, RenderPeople's, or the only image there."""
+    """Return the texture of a scan whose MTL is lost: the published name, RenderPeople's, or the only image of one mesh.
+
+    Normal maps, thumbnails and the like are never taken for colour.
+    """
     folder = mesh_path.parent
     for pattern in ("material0.*", "tex/*_dif*", "tex/*"):
-        found = sorted(p for p in folder.glob(pattern) if p.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(
+            p for p in folder.glob(pattern) if p.suffix.lower() in IMAGE_SUFFIXES and _may_color(p)
+        )
         if found:
             return found[0]
-    images = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    return images[0] if len(images) == 1 else None
+    files = [p for p in sorted(folder.iterdir()) if p.is_file()]
+    images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES and _may_color(p)]
+    own = [p for p in images if p.stem.lower().startswith(mesh_path.stem.lower())]
+    if len(own) == 1:
+        return own[0]
+    alone = sum(p.suffix.lower() == mesh_path.suffix.lower() for p in files) == 1
+    return images[0] if len(images) == 1 and alone else None
+
+
+def _may_color(path: Path) -> bool:
+    return not set(re.split(r"[^a-z]+", path.stem.lower())) & _NO_COLOR

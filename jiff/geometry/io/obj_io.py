@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jiff.base.files import atomic_path
+from jiff.geometry.io.mtl_io import exact_or_other_case
 from jiff.geometry.io.obj_text import ObjData
 from jiff.geometry.mesh import Mesh
 
@@ -47,12 +49,27 @@ def mesh_of(data: ObjData) -> Mesh:
 
 
 def library_paths(data: ObjData, path: Path) -> list[Path]:
-    """Return the MTL files that the OBJ at ``path`` names; one line may name several, and names may hold blanks."""
+    """Return the MTL files that the OBJ at ``path`` names; one line may name several, and names may hold blanks.
+
+    Backslashes and another letter case are understood; a folder of another machine is looked past. Nothing outside the
+    OBJ's folder is returned.
+    """
     found: list[Path] = []
     for text in data.libraries:
-        whole = path.parent / text
-        found += [whole] if whole.is_file() else [path.parent / name for name in text.split()]
+        for name in [text] if _library(path.parent, text) else text.split():
+            found.append(
+                _library(path.parent, name) or path.parent / PurePosixPath(name.replace("\\", "/")).name
+            )
     return found
+
+
+def _library(folder: Path, written: str) -> Path | None:
+    name = written.replace("\\", "/")
+    inside = os.path.normpath(name)
+    base = PurePosixPath(name).name
+    if not (name.startswith("/") or PureWindowsPath(written).drive or inside.startswith("..")):
+        return exact_or_other_case(folder, inside) or exact_or_other_case(folder, base)
+    return exact_or_other_case(folder, base)
 
 
 def _rows(prefix: str, values: NDArray[np.float64], digits: int) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import MeshError
+from jiff.geometry.io.obj_colors import complete_colors, polypaint
+from jiff.geometry.io.polygons import clip_concave
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +24,6 @@ _BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
 _NUMBER_BYTE = np.isin(np.arange(256), np.frombuffer(b"0123456789-+", np.uint8))
 _FACE_BYTE = _NUMBER_BYTE | np.isin(np.arange(256), [_SPACE, _SLASH, _NEWLINE])
 _LONGEST_KEY = 8
-_BRIGHTEST = 1.5
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ObjData:
 
     Attributes:
         positions: [V, 3] float64.
-        colors: [V, 3] RGB in [0, 1] from ``v x y z r g b``, or None.
+        colors: [V, 3] RGB in [0, 1] from ``v x y z r g b`` or ZBrush's ``#MRGB``, or None.
         uv: [T, 2], or None.
         normals: [N, 3] as written, or None.
         corners: [F, 3] rows of ``positions``.
@@ -40,6 +41,8 @@ class ObjData:
         material: [F] index of ``materials``, -1 before the first ``usemtl``.
         materials: names, in order of first use.
         libraries: names of MTL files as written.
+        uncolored: number of vertices without a colour (or one that is no number) in a file with colours; these have that of
+            their neighbours.
     """
 
     positions: NDArray[np.float64]
@@ -52,6 +55,7 @@ class ObjData:
     material: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     materials: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    uncolored: int = 0
 
 
 class _Lines:
@@ -125,7 +129,7 @@ def _count_per_line(positions: NDArray[np.int64], ends: NDArray[np.int64]) -> ND
 
 
 def _float_rows(lines: _Lines, key: bytes, columns: int, path: Path, what: str) -> NDArray[np.float64]:
-    """Return [N, K] numbers of the lines that start with ``key``; K >= ``columns`` is the smallest count of any line."""
+    """Return [N, K] numbers of the lines that start with ``key``; what a line lacks beyond ``columns`` is nan."""
     text = lines.text(lines.select(key), key)
     if len(text) == 0:
         return np.zeros((0, columns))
@@ -139,10 +143,12 @@ def _float_rows(lines: _Lines, key: bytes, columns: int, path: Path, what: str) 
     values = _parse_numbers(text.tobytes(), np.float64)
     if len(values) != counts.sum():
         raise MeshError(f"{path}: a {what} line holds something that is not a number; export the scan again.")
-    if width == counts.max():
+    most = int(counts.max())
+    if width == most:
         return values.reshape(-1, width)
-    offsets = np.cumsum(counts) - counts
-    return values[offsets[:, None] + np.arange(width)]
+    table = np.full((len(counts), most), np.nan)
+    table[np.arange(most) < counts[:, None]] = values
+    return table
 
 
 def _fan(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -236,10 +242,18 @@ def parse_obj(path: Path | str) -> ObjData:
     corner, polygon = _fan(counts)
     if len(corner) == 0:
         raise MeshError(f"{path}: holds no triangles; export the scan again as a surface mesh.")
+    corner = clip_concave(positions[:, :3], rows[0], counts, corner, polygon)
     material, materials = _materials(lines, selected)
+    colors = (
+        positions[:, 3:6] if positions.shape[1] >= 6 else polypaint(lines.words(b"#MRGB"), len(positions))
+    )
+    uncolored = 0
+    if colors is not None:
+        colors, uncolored = complete_colors(colors, rows[0][corner])
     return ObjData(
         positions=np.ascontiguousarray(positions[:, :3]),
-        colors=_colors(positions[:, 3:6]) if positions.shape[1] >= 6 else None,
+        colors=colors,
+        uncolored=uncolored,
         uv=_two_columns(uv) if len(uv) else None,
         normals=normals[:, :3] if len(normals) else None,
         corners=rows[0][corner],
@@ -251,15 +265,11 @@ def parse_obj(path: Path | str) -> ObjData:
     )
 
 
-def _colors(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Some exporters write 0-255 where the convention is 0-1.
-    scale = 255.0 if values.max(initial=0.0) > _BRIGHTEST else 1.0
-    return np.clip(values / scale, 0.0, 1.0)
-
-
 def _two_columns(uv: NDArray[np.float64]) -> NDArray[np.float64]:
     # "vt u" alone is legal: v is 0 then.
-    return uv[:, :2] if uv.shape[1] >= 2 else np.concatenate([uv, np.zeros_like(uv)], axis=1)
+    if uv.shape[1] == 1:
+        return np.concatenate([uv, np.zeros_like(uv)], axis=1)
+    return np.column_stack([uv[:, 0], np.where(np.isnan(uv[:, 1]), 0.0, uv[:, 1])])
 
 
 def _materials(lines: _Lines, selected: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

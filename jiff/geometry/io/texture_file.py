@@ -39,6 +39,18 @@ def rgb_of(image: Any) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
+def alpha_of(source: Any) -> NDArray[np.uint8] | None:
+    """Return the [H, W] alpha of an image that ``decode_texture`` can read (path or file object), None without one."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(source) as image:
+            if not image.has_transparency_data:
+                return None
+            return np.array(image.convert("RGBA"))[..., 3]
+
+
 def decode_texture(blob: bytes, name: str) -> NDArray[np.uint8]:
     """Return the [H, W, 3] RGB of an encoded image; EXIF turns do not apply to textures.
 

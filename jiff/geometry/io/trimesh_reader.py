@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import ImageError, JiffError, MeshError
-from jiff.geometry.atlas import merge_textures
-from jiff.geometry.io.glb_writer import own_colors
-from jiff.geometry.io.header_checks import HEADER_CHECKS
-from jiff.geometry.io.obj_surface import ATLAS_MATERIAL, Surface
-from jiff.geometry.io.obj_text import ObjData
+from jiff.geometry.io.gltf_reader import read_gltf
+from jiff.geometry.io.header_checks import HEADER_CHECKS, ply_textures
+from jiff.geometry.io.parts import Part, join_parts
+from jiff.geometry.io.ply_reader import numbered_parts, texture_files
 from jiff.geometry.io.texture_file import rgb_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from jiff.geometry.io.obj_surface import Surface
 
 
 def _color_of(material: Any) -> NDArray[np.uint8]:
@@ -57,78 +58,26 @@ def _uv_of(part: Any) -> NDArray[np.float64] | None:
     return np.asarray(uv, dtype=np.float64)[:, :2]
 
 
-def _textured(parts: list[Any], faces: NDArray[np.int64], positions: NDArray[np.float64]) -> Surface:
-    """Join parts of which at least one has an image."""
-    images: list[NDArray[np.uint8]] = []
-    seen: dict[Any, int] = {}
-    group, corners_uv = [], []
-    for part in parts:
-        uv = _uv_of(part)
-        image = _image_of(part.visual) if uv is not None else None
-        if image is not None and uv is not None:
-            key: Any = id(image)
-            corners_uv.append(uv[part.faces])
-        else:
-            color = (
-                _color_of(part.visual.material)
-                if part.visual.kind == "texture"
-                else part.visual.main_color[:3]
-            )
-            key = tuple(int(c) for c in color)
-            corners_uv.append(np.full((len(part.faces), 3, 2), 0.5))
-        if key not in seen:
-            seen[key] = len(images)
-            images.append(rgb_of(image) if image is not None else np.tile(np.array(key, np.uint8), (8, 8, 1)))
-        group.append(np.full(len(part.faces), seen[key]))
-    joined = np.concatenate(corners_uv)
-    if len(images) == 1:
-        texture, uv_rows = images[0], joined.reshape(-1, 2)
-        uv_rows, inverse = np.unique(uv_rows, axis=0, return_inverse=True)
-        corners = inverse.reshape(-1, 3)
-    else:
-        texture, uv_rows, corners = merge_textures(joined, np.concatenate(group), images)
-    data = ObjData(
-        positions,
-        faces,
-        uv=uv_rows,
-        corners_uv=corners,
-        material=np.zeros(len(faces), np.int64),
-        materials=(ATLAS_MATERIAL,),
-    )
-    return Surface(data, texture)
-
-
 def _surface(loaded: Any, path: Path) -> Surface:
-    parts = _parts(loaded, path)
-    offsets = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
-    positions = np.concatenate([np.asarray(part.vertices, dtype=np.float64) for part in parts])
-    faces = np.concatenate(
-        [np.asarray(part.faces, dtype=np.int64) + offset for part, offset in zip(parts, offsets)]
-    )
-    if any(_uv_of(part) is not None and _image_of(part.visual) is not None for part in parts):
-        return _textured(parts, faces, positions)
-    single = parts[0] if len(parts) == 1 else None
-    uv = None if single is None else _uv_of(single)
-    colors = None
-    if all(part.visual.kind in ("vertex", "face") for part in parts):
-        colors = np.concatenate([np.asarray(part.visual.vertex_colors)[:, :3] for part in parts]) / 255.0
-    elif any(part.visual.kind is not None for part in parts):
-        table = [
-            np.asarray(part.visual.vertex_colors)[:, :3]
-            if part.visual.kind in ("vertex", "face")
-            else np.tile(_color_of(getattr(part.visual, "material", None)), (len(part.vertices), 1))
-            for part in parts
-        ]
-        colors = np.concatenate(table) / 255.0
-    data = ObjData(
-        positions,
-        faces,
-        colors=colors,
-        uv=uv,
-        corners_uv=None if uv is None else faces,
-        material=np.full(len(faces), -1),
-    )
-    return Surface(data)
+    pictures: dict[int, NDArray[np.uint8]] = {}
+    parts = []
+    for mesh in _parts(loaded, path):
+        uv, visual = _uv_of(mesh), mesh.visual
+        faces = np.asarray(mesh.faces, dtype=np.int64)
+        part = Part(
+            np.asarray(mesh.vertices, dtype=np.float64), faces, corners_uv=None if uv is None else uv[faces]
+        )
+        image = _image_of(visual) if uv is not None else None
+        if image is not None:
+            picture = pictures.setdefault(id(image), rgb_of(image))
+            part = replace(part, image=picture)
+        elif visual.kind in ("vertex", "face"):
+            part = replace(part, colors=np.asarray(visual.vertex_colors)[:, :3] / 255.0)
+        elif visual.kind is not None:
+            red, green, blue = (_color_of(getattr(visual, "material", None)) / 255.0).tolist()
+            part = replace(part, color=(red, green, blue))
+        parts.append(part)
+    return join_parts(parts, path)
 
 
 def read_with_trimesh(path: Path) -> Surface:
@@ -142,11 +91,17 @@ def read_with_trimesh(path: Path) -> Surface:
 
     try:
         HEADER_CHECKS[path.suffix.lower()](path)
-        surface = _surface(trimesh.load(path, process=False), path)
-        colors = own_colors(path) if path.suffix.lower() == ".glb" else None
-        if colors is not None and len(colors) == len(surface.data.positions):
-            return replace(surface, data=replace(surface.data, colors=colors))
-        return surface
+        if path.suffix.lower() in (".glb", ".gltf"):
+            return read_gltf(path)
+        files = texture_files(path) if path.suffix.lower() == ".ply" else []
+        # Trimesh looks by the name that is written; the file may differ in case.
+        pictures = (
+            {name: file.read_bytes() for name, file in zip(ply_textures(path), files)} if files else None
+        )
+        loaded = trimesh.load(path, process=False, resolver=pictures)
+        if len(files) > 1:
+            return join_parts(numbered_parts(loaded, path, files), path)
+        return _surface(loaded, path)
     except JiffError:
         raise
     except (OSError, SyntaxError) as error:
