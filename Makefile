@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 # Processes that run the tests.
 JOBS ?= 2
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format fuzz bench clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# 10,000 mutated inputs: each is read or named in one sentence.
+fuzz: setup
+	cd tests && ../$(BIN)/python -m fuzz --processes $(JOBS)
 
 bench: setup
 	$(BIN)/python -m benchmarks

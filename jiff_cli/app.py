@@ -53,7 +53,7 @@ def root(
 def main() -> None:
     """Entry point of the ``jiff`` script."""
     # OpenCV would print lines of its own about damaged images; jiff says it in a sentence.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a file's name must not stop the work.
         if isinstance(stream, io.TextIOWrapper):

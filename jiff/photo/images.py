@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import warnings
 from pathlib import Path
@@ -16,8 +17,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+_HEIF_SUFFIXES = (".heic", ".heif")
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte at three bytes): above it a small file can fill the memory."""
+
+
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of photos that can be read here: AVIF where Pillow was built with it, HEIC with pillow-heif."""
+    from PIL import features
+
+    avif = (".avif",) if features.check("avif") else ()
+    heif = _HEIF_SUFFIXES if importlib.util.find_spec("pillow_heif") is not None else ()
+    return (*IMAGE_SUFFIXES, *avif, *heif)
+
+
+def _know_heif(path: Path) -> None:
+    """Teach Pillow to open HEIC where the optional reader is installed."""
+    if path.suffix.lower() in _HEIF_SUFFIXES and importlib.util.find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
 
 
 def _check_pixels(path: Path, width: int, height: int) -> None:
@@ -127,7 +146,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     EXIF orientation is applied; gray, palette, CMYK and 16-bit images become 8-bit RGB.
 
     Args:
-        path: JPEG, PNG, WebP, TIFF or BMP file with one frame.
+        path: JPEG, PNG, WebP, TIFF or BMP file with one frame, HEIC and AVIF where they can be read (``photo_suffixes``).
 
     Returns:
         [H, W, 3] uint8 RGB, or [H, W, 4] with (unmultiplied) alpha when the file has it.
@@ -142,13 +161,14 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         raise ImageError(f"{path}: no such image; check the path.")
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is an empty file; copy or export the image again.")
+    _know_heif(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 _check_pixels(path, *image.size)
                 # MPO: a JPEG whose further pictures (a preview, the other eye's view) depend on the first.
-                if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "HEIF"):
                     raise ImageError(
                         f"{path}: holds {getattr(image, 'n_frames', 0)} frames; export the one frame to use as PNG or JPEG."
                     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.base.errors import ImageError, InputError
-from jiff.photo.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.photo.images import photo_suffixes, read_image, resize_image
 from jiff.photo.masks import MASK_TAG, read_mask
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def list_people(folder: Path | str, names: Collection[str] = ()) -> list[PersonF
         raise InputError(f"{folder}: no such folder; give the folder with <name>.jpg and <name>_mask.png.")
     people: dict[str, PersonFiles] = {}
     for path in sorted(folder.iterdir()):
-        usable = path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        usable = path.is_file() and path.suffix.lower() in photo_suffixes() and not path.name.startswith(".")
         if not usable or path.stem.endswith(MASK_TAG):
             continue
         if path.stem in people:

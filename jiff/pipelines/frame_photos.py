@@ -15,7 +15,7 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.raycast import RayScene
 from jiff.photo.framing import Framing, choose_person, frame_person
-from jiff.photo.images import IMAGE_SUFFIXES, read_image, resize_image
+from jiff.photo.images import photo_suffixes, read_image, resize_image
 from jiff.photo.masks import MASK_TAG, is_mask_of, mask_file
 from jiff.photo.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
 from jiff.photo.test_folder import PersonFiles
@@ -117,10 +117,11 @@ def find_photos(source: Path, folder: Path, person: int | None = None) -> FoundP
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder; give a photo or a folder of photos.")
     files = [path for path in sorted(source.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    readable = photo_suffixes()
+    pictures = [path for path in files if path.suffix.lower() in readable]
     # "nurse_with_mask.jpg" is a photo unless there is a "nurse_with.jpg" that it could belong to.
     # Photos that cannot be read have masks, too.
-    unread = [path for path in files if path.suffix.lower() in _UNREAD_SUFFIXES]
+    unread = [path for path in files if path.suffix.lower() in _UNREAD_SUFFIXES and path not in pictures]
     photos = [path for path in pictures if not any(is_mask_of(path, other) for other in [*pictures, *unread])]
     found: dict[str, Photo] = {}
     not_taken: dict[str, str] = {}
@@ -132,9 +133,9 @@ def find_photos(source: Path, folder: Path, person: int | None = None) -> FoundP
         else:
             found[path.stem] = Photo(path, folder, person)
     for path in unread:
-        not_taken[path.name] = (
-            f"{path}: {path.suffix[1:].upper()} pictures cannot be read; save it as JPEG, PNG, WebP or TIFF."
-        )
+        kind = path.suffix[1:].upper()
+        remedy = 'pip install "jiff[heic]", or save it' if kind in ("HEIC", "HEIF") else "save it"
+        not_taken[path.name] = f"{path}: {kind} pictures cannot be read; {remedy} as JPEG, PNG, WebP or TIFF."
     if not found:
         why = next(iter(not_taken.values()), "")
         raise InputError(why or f"{source}: holds no photos; give JPEG, PNG, WebP or TIFF files.")

@@ -168,7 +168,9 @@ class GltfFile:
         if isinstance(sparse, dict):
             values = self._sparse(values, sparse, kind)
         if kind == "<f4":
-            return values.astype(np.float64)
+            # Damaged files hold signalling NaNs, of which NumPy warns; who takes the values checks them.
+            with np.errstate(invalid="ignore"):
+                return values.astype(np.float64)
         if entry.get("normalized"):
             return np.maximum(values / float(np.iinfo(kind).max), -1.0)
         return values.astype(np.int64)
