@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PACKAGES = ("jiff", "jiff_cli")
 IMPORTED_AS = {
+    "mapbox-earcut": "mapbox_earcut",
+    "pillow-heif": "pillow_heif",
     "libigl": "igl",
     "fast-simplification": "fast_simplification",
     "lightning-fabric": "lightning_fabric",
