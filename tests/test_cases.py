@@ -87,8 +87,10 @@ def test_colours_of_a_case(case: str, tmp_path: Path) -> None:
         upper, lower = _halves(tmp_path / subject / f"{subject}.obj")
         np.testing.assert_allclose(upper, _COLORS[case][0], atol=5)
         np.testing.assert_allclose(lower, _COLORS[case][1], atol=5)
-        extent = np.ptp(load_mesh(tmp_path / subject / f"{subject}.obj").vertices, axis=0)
-        np.testing.assert_allclose(extent, (65, 180, 41), atol=1)
+        mesh = load_mesh(tmp_path / subject / f"{subject}.obj")
+        np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), (65, 180, 41), atol=1)
+        # What lies outside is in no UV map.
+        assert mesh.uv is not None and mesh.uv.min() >= -1e-6 and mesh.uv.max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("case", sorted(_REFUSED))
