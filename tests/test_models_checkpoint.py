@@ -232,17 +232,40 @@ def test_weights_are_found_beside_what_a_training_keeps(tmp_path: Path, key: str
         read_pth(tmp_path / "c.pth")
 
 
-def test_what_is_not_read_beside_the_tensors_is_named(tmp_path: Path) -> None:
+class _Command:
+    """Stands for what runs a command when a careless reader makes it."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        import os
+
+        return os.system, (f"touch '{self.target}'",)
+
+
+def test_plain_values_beside_the_tensors_are_read_and_others_named(tmp_path: Path) -> None:
     import argparse
+    from collections import defaultdict
 
     import numpy as np
 
     state = {"a.weight": torch.ones(2, 2)}
-    torch.save({"state_dict": state, "opt": argparse.Namespace(lr=1)}, tmp_path / "a.pth")
+    plain = {
+        "options": argparse.Namespace(lr=np.float32(1)),
+        "loss": np.float64(0.5),
+        "step": np.int64(3),
+        "history": np.zeros(3),
+    }
+    torch.save({"state_dict": state, **plain}, tmp_path / "a.pth")
+    assert list(read_pth(tmp_path / "a.pth")) == ["a.weight"]
+    torch.save({"state_dict": state, "log": defaultdict(list)}, tmp_path / "b.pth")
     with pytest.raises(
-        CheckpointError, match=r"holds argparse\.Namespace beside the tensors, .*save the state dict alone"
+        CheckpointError,
+        match=r"holds collections\.defaultdict beside the tensors, .*save the state dict alone",
     ):
-        read_pth(tmp_path / "a.pth")
-    torch.save({"state_dict": state, "loss": np.float64(0.5)}, tmp_path / "b.pth")
-    with pytest.raises(CheckpointError, match=r"holds numpy\..*scalar.* beside the tensors"):
         read_pth(tmp_path / "b.pth")
+    torch.save({"state_dict": state, "x": _Command(tmp_path / "ran")}, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match=r"holds posix\.system beside the tensors"):
+        read_pth(tmp_path / "c.pth")
+    assert not (tmp_path / "ran").exists()

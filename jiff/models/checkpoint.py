@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from jiff import __version__
 from jiff.base.errors import CheckpointError, ConfigError
 from jiff.base.files import write_bytes
+from jiff.models.plain_globals import plain_globals
 from jiff.models.published import infer_color_config, infer_kind, infer_shape_config, normalize_keys
 from jiff.models.registry import KINDS, NETWORKS, Network, NetworkConfig, network_kind
 
@@ -206,7 +207,8 @@ def read_pth(path: Path | str) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             # About pickle protocols; what matters is whether the file can be read.
             warnings.simplefilter("ignore", UserWarning)
-            value = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(plain_globals()):
+                value = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}); check the checkpoint's path."

@@ -60,7 +60,8 @@ def baked_colors(data: ObjData, corner_colors: NDArray[np.float64]) -> Surface:
     return Surface(with_atlas(data, uv, corners_uv), texture)
 
 
-def _solid(color: tuple[float, float, float]) -> NDArray[np.uint8]:
+def solid_picture(color: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """Return a small picture of one colour in [0, 1]."""
     return np.tile(np.rint(np.array(color) * 255).astype(np.uint8), (8, 8, 1))
 
 
@@ -157,6 +158,6 @@ def _painted(data: ObjData, has_uv: NDArray[np.bool_], materials: dict[int, Mate
         notes = ()
     if len(shown) == 1:
         return replace(_one_texture(data, corners_uv, pictures[0]), notes=notes)
-    images = [load_texture(key) if isinstance(key, Path) else _solid(key) for key in numbers]
+    images = [load_texture(key) if isinstance(key, Path) else solid_picture(key) for key in numbers]
     texture, uv, faces_uv = merge_textures(corners_uv, group, images)
     return Surface(with_atlas(data, uv, faces_uv), texture, notes=notes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jiff.base.errors import MeshError
 from jiff.geometry.atlas import color_atlas, merge_textures
-from jiff.geometry.io.obj_surface import ATLAS_MATERIAL, Surface
+from jiff.geometry.io.obj_surface import ATLAS_MATERIAL, Surface, solid_picture
 from jiff.geometry.io.obj_text import ObjData
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ class Part:
     color: tuple[float, float, float] | None = None
 
 
-def _solid(color: tuple[float, float, float]) -> NDArray[np.uint8]:
-    return np.tile(np.rint(np.array(color) * 255).astype(np.uint8), (8, 8, 1))
-
-
 def _textured(parts: list[Part], positions: NDArray[np.float64], faces: NDArray[np.int64]) -> Surface:
     images: list[NDArray[np.uint8]] = []
     seen: dict[Any, int] = {}
@@ -56,7 +52,10 @@ def _textured(parts: list[Part], positions: NDArray[np.float64], faces: NDArray[
                 uv, key = rows[index], id(image)
             else:
                 key = part.color or (1.0, 1.0, 1.0)  # type: ignore[assignment]
-                image, uv = _solid(part.color or (1.0, 1.0, 1.0)), np.full((len(part.corners), 3, 2), 0.5)
+                image, uv = (
+                    solid_picture(part.color or (1.0, 1.0, 1.0)),
+                    np.full((len(part.corners), 3, 2), 0.5),
+                )
         if key not in seen:
             seen[key] = len(images)
             images.append(image)
