@@ -128,6 +128,9 @@ def test_lying_and_upside_down_scans_are_told_and_mended(case: str, up: str, tmp
     report, told = _rescaled(case, tmp_path / "a")
     text = told + " ".join(report.failures.values())
     assert f"--up {up}" in text
+    if report.ok:
+        _, told = _rescaled(case, tmp_path / "f", frontal=True)
+        assert "its face was not looked for" in told and "by its face" not in told
     report, told = _rescaled(case, tmp_path / "b", up=up)
     assert report.ok and "feet are up" not in told
     upper, lower = _halves(tmp_path / "b" / "person" / "person.obj")

@@ -143,7 +143,9 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
             raise MeshError(
                 "lies along another axis than y or z, or is not one standing person; give --up x (or another axis)."
             )
-        if task.frontal:
+        upside_down = feet_are_up(Mesh(data.positions @ rotation.T, data.corners))
+        # Detectors see faces in the folds of one that stands on its head.
+        if task.frontal and not upside_down:
             facing = _facing(surface, rotation, task.detector_model)
             yaw = task.yaw_deg - facing.yaw_deg
         if yaw:
@@ -174,8 +176,12 @@ def rescale_scan(task: RescaleTask) -> RescaleResult:
     write_scan(surface, task.target, record, task.source)
     finish(stamp_path(task.target), stamp)
     baked = surface.source is None
-    notes = (*surface.notes, *doubts(mesh_of(surface.data), up))
-    return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked, notes)
+    notes = [*surface.notes, *doubts(mesh_of(surface.data))]
+    if upside_down:
+        other = up.removesuffix("-down") if up.endswith("-down") else f"{up}-down"
+        left = ", and its face was not looked for" if task.frontal else ""
+        notes.append(f"its feet are up, as its legs show{left}; give --up {other}")
+    return RescaleResult(height, up, yaw, facing, texture_name(surface.source), baked, tuple(notes))
 
 
 def _up(asked: str, earlier: dict[str, Any], mesh: Mesh) -> str:
@@ -185,12 +191,9 @@ def _up(asked: str, earlier: dict[str, Any], mesh: Mesh) -> str:
     return up_axis(mesh) if asked == "auto" else asked
 
 
-def doubts(mesh: Mesh, up: str) -> list[str]:
+def doubts(mesh: Mesh) -> list[str]:
     """Return what makes a rescaled scan unfit for what follows, each half a sentence."""
     told = []
-    if feet_are_up(mesh):
-        other = up.removesuffix("-down") if up.endswith("-down") else f"{up}-down"
-        told.append(f"its feet are up, as its legs show; give --up {other}")
     reach = float(np.linalg.norm(mesh.vertices[np.unique(mesh.faces)][:, [0, 2]], axis=1).max())
     if reach > CANONICAL_HALF_WIDTH:
         told.append(
