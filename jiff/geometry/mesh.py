@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+_FARTHEST = 1e12
+"""Squares of coordinates beyond this are no sound numbers for areas and volumes."""
+
+
 @dataclass(frozen=True)
 class Mesh:
     """Triangles, counter-clockwise seen from outside.
@@ -137,6 +141,8 @@ def check_mesh(mesh: Mesh, name: str) -> Mesh:
         raise MeshError(f"{name}: holds no triangles; export the scan again as a surface mesh.")
     if not np.isfinite(mesh.vertices).all():
         raise MeshError(f"{name}: has vertices that are not finite numbers; repair or export the scan again.")
+    if np.abs(mesh.vertices).max() > _FARTHEST:
+        raise MeshError(f"{name}: has vertices more than 1e12 units away; repair or export the scan again.")
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
         raise MeshError(
             f"{name}: a face refers to a vertex that does not exist; the file is damaged, export it again."

@@ -98,7 +98,9 @@ def read_with_trimesh(path: Path) -> Surface:
         pictures = (
             {name: file.read_bytes() for name, file in zip(ply_textures(path), files)} if files else None
         )
-        loaded = trimesh.load(path, process=False, resolver=pictures)
+        # What trimesh makes of damaged numbers is checked below; NumPy need not warn of it.
+        with np.errstate(all="ignore"):
+            loaded = trimesh.load(path, process=False, resolver=pictures)
         if len(files) > 1:
             return join_parts(numbered_parts(loaded, path, files), path)
         return _surface(loaded, path)
