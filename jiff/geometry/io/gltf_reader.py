@@ -64,6 +64,12 @@ def _look(gltf: GltfFile, index: Any) -> _Look | None:
     return _Look(str(material.get("name") or index), np.clip(values, 0, 1), texture, mode, cutoff)
 
 
+def _times(image: NDArray[np.uint8], factor: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a picture [H, W, 3] times a factor of its light, [3] or [H, W, 3]."""
+    light = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)[image] * factor
+    return np.rint(linear_to_srgb(light) * 255).astype(np.uint8)
+
+
 class _Reader:
     """Reads the parts of one file; pictures that parts share are decoded once."""
 
@@ -146,26 +152,26 @@ class _Reader:
 
     def _tint(self, part: Part, look: _Look, colors: NDArray[np.float64] | None) -> Part:
         """Multiply factor and vertex colours into the texture, in light."""
-        assert part.image is not None and part.corners_uv is not None and look.texture is not None
+        if part.image is None or part.corners_uv is None or look.texture is None:
+            return part
         if colors is not None and (colors[:, :3] > 0.997).all():
             colors = None
         if colors is None and (look.factor[:3] > 0.997).all():
             return part
-        key = (look.texture.get("index"), look.factor.tobytes(), None if colors is None else id(colors))
-        if key not in self._tinted:
-            factor: NDArray[Any] = look.factor[:3].astype(np.float32)
-            if colors is not None:
-                size = (part.image.shape[0], part.image.shape[1])
-                painted, apart = paint_factor(part.corners_uv, colors[part.corners][..., :3], size)
-                factor = factor * painted
-                if apart > 0.02:
-                    self.notes.append(
-                        f"its vertex colours multiply a texture of which {apart:.0%} of the faces share texels in other colours; "
-                        "bake them into the texture if it looks wrong"
-                    )
-            light = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)[part.image] * factor
-            self._tinted[key] = np.rint(linear_to_srgb(light) * 255).astype(np.uint8)
-        return replace(part, image=self._tinted[key])
+        factor: NDArray[Any] = look.factor[:3].astype(np.float32)
+        if colors is None:
+            key = (look.texture.get("index"), look.factor.tobytes())
+            if key not in self._tinted:
+                self._tinted[key] = _times(part.image, factor)
+            return replace(part, image=self._tinted[key])
+        size = (part.image.shape[0], part.image.shape[1])
+        painted, apart = paint_factor(part.corners_uv, colors[part.corners][..., :3], size)
+        if apart > 0.02:
+            self.notes.append(
+                f"its vertex colours multiply a texture of which {apart:.0%} of the faces share texels in other colours; "
+                "bake them into the texture if it looks wrong"
+            )
+        return replace(part, image=_times(part.image, factor * painted))
 
     def _cut(
         self, part: Part, look: _Look, alpha: NDArray[np.uint8] | None, colors: NDArray[np.float64] | None

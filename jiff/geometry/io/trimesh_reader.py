@@ -69,8 +69,9 @@ def _surface(loaded: Any, path: Path) -> Surface:
         )
         image = _image_of(visual) if uv is not None else None
         if image is not None:
-            picture = pictures.setdefault(id(image), rgb_of(image))
-            part = replace(part, image=picture)
+            if id(image) not in pictures:
+                pictures[id(image)] = rgb_of(image)
+            part = replace(part, image=pictures[id(image)])
         elif visual.kind in ("vertex", "face"):
             part = replace(part, colors=np.asarray(visual.vertex_colors)[:, :3] / 255.0)
         elif visual.kind is not None:
