@@ -45,6 +45,14 @@ def open_edge_share(faces: NDArray[np.int64]) -> float:
     return float((count != 2).mean())
 
 
+def _areas(mesh: Mesh, faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return [F'] areas of the welded faces, whose numbers are those of rounded positions in sorted order."""
+    extent = float(np.ptp(mesh.vertices, axis=0).max())
+    points = np.unique(np.round(mesh.vertices / max(extent, 1e-30) * 1e6).astype(np.int64), axis=0)
+    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1))
+
+
 def _size_facts(item: CheckItem, mesh: Mesh) -> NDArray[np.float64]:
     axis = up_axis(mesh)
     vertices = mesh.vertices if axis == "y" else mesh.vertices[:, [0, 2, 1]] * [1, 1, -1]
@@ -106,7 +114,13 @@ def _surface_facts(item: CheckItem, mesh: Mesh) -> None:
         item.reject(
             "Its triangles face inward, so that inside and outside are swapped; turn the faces over and export again."
         )
-    if share > _MAX_OPEN_SHARE[1]:
+    body = labels == np.argmax(np.bincount(labels, weights=_areas(mesh, faces)))
+    if share > _MAX_OPEN_SHARE[1] and open_edge_share(faces[body]) <= _MAX_OPEN_SHARE[1]:
+        item.fix(
+            f"{share:.0%} of its edges are open, those of sheets (hair or lash cards) around a closed body; they get no"
+            " inside, so remove them if they should not be learnt."
+        )
+    elif share > _MAX_OPEN_SHARE[1]:
         item.reject(f"{share:.0%} of its edges are open; close the surface, inside tests would be wrong.")
     elif share > _MAX_OPEN_SHARE[0]:
         item.fix(f"{share:.1%} of its edges are open; close its holes if labels turn out noisy.")

@@ -69,7 +69,12 @@ def _read_deep_tiff(path: Path) -> NDArray[np.uint8] | None:
         _check_pixels(path, *_tiff_size(path))
     except (*DECODER_ERRORS, KeyError, TypeError):
         return None
-    array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    # OpenCV would print what libtiff thinks of a damaged file; the caller says it in one sentence.
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if array is None or array.dtype not in (np.uint8, np.uint16):
         return None
     if array.dtype == np.uint16:

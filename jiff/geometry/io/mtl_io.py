@@ -43,6 +43,7 @@ class Material:
         alpha: the name of its opacity texture (``map_d``) as written, or None.
         scale, offset: of texture coordinates (options -s and -o).
         clamp: coordinates outside [0, 1] continue the border instead of repeating (option -clamp on).
+        opacity: 1 is solid (``d``, or 1 - ``Tr`` where there is no ``d``).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Material:
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
     clamp: bool = False
+    opacity: float = 1.0
 
 
 def _texture_options(words: str) -> tuple[str, dict[str, list[str]]]:
@@ -103,6 +105,7 @@ def read_mtl(path: Path) -> dict[str, Material]:
         raise MeshError(f"{path}: cannot be read ({error.strerror}); put it back beside its OBJ.") from error
     materials: dict[str, Material] = {}
     current = Material("", (1.0, 1.0, 1.0), None, path)
+    dissolved: set[str] = set()
     for line in text.splitlines():
         key, _, rest = line.replace("\t", " ").strip().partition(" ")
         key, rest = key.lower(), rest.strip()
@@ -121,6 +124,13 @@ def read_mtl(path: Path) -> dict[str, Material]:
             )
         elif key == "map_d" and rest:
             current = replace(current, alpha=_texture_options(rest)[0])
+        elif key == "d" or (key == "tr" and current.name not in dissolved):
+            # "d -halo 0.5" is the specification's other form.
+            value = rest.split()[-1] if rest else ""
+            if not _is_number(value):
+                continue
+            current = replace(current, opacity=float(value) if key == "d" else 1 - float(value))
+            dissolved |= {current.name} if key == "d" else set()
         else:
             continue
         materials[current.name] = current

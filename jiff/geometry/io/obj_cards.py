@@ -1,4 +1,4 @@
-"""Hair and lash cards of an OBJ: materials with an opacity texture (``map_d``), cut along it."""
+"""What an OBJ shows through: materials with an opacity texture (``map_d``) are cut along it, clear ones (``d``) left out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jiff.geometry.io.obj_text import ObjData
 
 _CUTOFF = 0.5
+_MOST_CLEAR = 0.5
+"""Share of the surface above which materials said to be clear are an exporter's mistake (``d 0`` or ``Tr 1`` everywhere)."""
 
 
 def _opacity(material: Material) -> NDArray[np.uint8]:
@@ -28,6 +30,42 @@ def _opacity(material: Material) -> NDArray[np.uint8]:
     if alpha is not None and alpha.min() < 255:
         return alpha
     return np.asarray(image.max(axis=2))
+
+
+def without_clear(data: ObjData, materials: dict[int, Material | None]) -> tuple[ObjData, tuple[str, ...]]:
+    """Leave out the faces of materials that are more clear than solid (corneas, lenses, tear lines).
+
+    Args:
+        data: the file's content.
+        materials: index -> material.
+
+    Returns:
+        data, and half a sentence for each such material.
+    """
+    clear = {k: m for k, m in materials.items() if m is not None and m.opacity < _CUTOFF}
+    gone = np.isin(data.material, list(clear))
+    if not gone.any():
+        return data, ()
+    share = surface_area(data.positions, data.corners[gone]) / max(
+        surface_area(data.positions, data.corners), 1e-30
+    )
+    names = ", ".join(m.name for m in clear.values())
+    if share > _MOST_CLEAR:
+        return data, (
+            f"its MTL calls {share:.0%} of its surface transparent ({names}), which was not believed",
+        )
+    kept = ~gone
+    used, inverse = np.unique(data.corners[kept], return_inverse=True)
+    left = replace(
+        data,
+        positions=data.positions[used],
+        colors=None if data.colors is None else data.colors[used],
+        corners=inverse.reshape(-1, 3),
+        corners_uv=None if data.corners_uv is None else data.corners_uv[kept],
+        corners_normal=None if data.corners_normal is None else data.corners_normal[kept],
+        material=data.material[kept],
+    )
+    return left, (f"its transparent material {names} was left out ({share:.1%} of its surface)",)
 
 
 def cut_materials(

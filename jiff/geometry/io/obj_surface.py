@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.geometry.atlas import color_atlas, index_rows, merge_textures
 from jiff.geometry.io.mtl_io import loose_texture, read_materials
-from jiff.geometry.io.obj_cards import cut_materials
+from jiff.geometry.io.obj_cards import cut_materials, without_clear
 from jiff.geometry.io.obj_io import library_paths
 from jiff.geometry.io.obj_paint import moved_to_unit, pictures_of, straddles
 from jiff.geometry.io.texture_file import load_texture
@@ -87,6 +87,7 @@ def colored_surface(data: ObjData, path: Path) -> Surface:
     if not any(material for material in materials.values()) and len(known) == 1:
         # Exporters forget "usemtl" or spell it otherwise when there is only one material.
         materials = dict.fromkeys(used, next(iter(known.values())))
+    data, clear = without_clear(data, materials)
     has_uv = np.zeros(len(data.corners), bool)
     if data.uv is not None and data.corners_uv is not None:
         has_uv = np.asarray((data.corners_uv >= 0).all(axis=1))
@@ -96,6 +97,7 @@ def colored_surface(data: ObjData, path: Path) -> Surface:
         if loose is not None:
             return _one_texture(data, _corners_uv(data), loose)
     surface = _painted(data, has_uv, materials)
+    surface = replace(surface, notes=(*clear, *surface.notes))
     if data.uncolored and surface.texture is None:
         note = f"{data.uncolored} of its {len(data.positions)} vertices have no colour and take that of their neighbours"
         return replace(surface, notes=(*surface.notes, note))
