@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jiff.assets.registry import Asset, verify, verify_published
+from jiff.assets.wheel import take_from_wheel
 from jiff.base.errors import AssetError, OutputError
 from jiff.base.files import make_folder
 
@@ -32,6 +33,13 @@ def fetch_asset(asset: Asset, progress: Progress, *, overwrite: bool = False) ->
         AssetError: the licence does not allow it, the server cannot be reached, or another file arrived.
         OutputError: the assets folder cannot be written.
     """
+    if asset.wheel is not None:
+        found = asset.find()
+        if found is not None and not overwrite:
+            verify(asset, found)
+            return found, False
+        take_from_wheel(asset.wheel, asset.target, progress)
+        return asset.target, True
     target = asset.target
     if asset.url is None:
         raise AssetError(

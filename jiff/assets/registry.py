@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from jiff.assets.folders import assets_dir
+from jiff.assets.folders import assets_dir, cache_dir
+from jiff.assets.wheel import Member, Wheel, verify_members, writable_place
 from jiff.base.errors import AssetError, UsageError
 
 
@@ -25,6 +26,7 @@ class Asset:
         sha256: checksum of the file behind ``url``, or of the published file.
         size: bytes of that file.
         folder: whether it is a folder.
+        wheel: the Python wheel whose files fill that folder.
     """
 
     name: str
@@ -37,15 +39,27 @@ class Asset:
     sha256: str | None = None
     size: int | None = None
     folder: bool = False
+    wheel: Wheel | None = None
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether the licence lets anybody fetch it."""
+        return self.url is not None or self.wheel is not None
 
     @property
     def target(self) -> Path:
         """Where ``fetch`` puts it: the file of the address, else the pattern itself."""
+        if self.wheel is not None:
+            # A folder of files that all share may be read-only.
+            return writable_place(assets_dir(), cache_dir() / "assets") / self.pattern
         name = self.url.rsplit("/", 1)[1] if self.url else self.pattern
         return assets_dir() / Path(self.pattern).parent / Path(name).name
 
     def find(self) -> Path | None:
         """Return the file that is there, the newest name first, or None."""
+        if self.wheel is not None:
+            places = [root / self.pattern for root in (assets_dir(), cache_dir() / "assets")]
+            return next((place for place in places if self.wheel.complete(place)), None)
         root = assets_dir()
         found = sorted(root.glob(self.pattern)) if root.is_dir() else []
         wanted = [path for path in found if path.is_dir() == self.folder]
@@ -63,7 +77,45 @@ _HELPERS = (
     ("std_exp.txt", "4abc20f1cad2471272637d366b511f1a44c2befeeb1353b7fff392ef72ed1203", 615),
 )
 
+_MEDIAPIPE = Wheel(
+    "mediapipe==0.10.21",
+    "mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl",
+    "956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5",
+    (
+        Member(
+            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+            6_440_512,
+        ),
+        Member(
+            "mediapipe/modules/face_landmark/face_landmark.tflite",
+            "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+            1_242_398,
+        ),
+        Member(
+            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+            "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+            249_505,
+        ),
+        Member(
+            "mediapipe-0.10.21.dist-info/LICENSE",
+            "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
+            12_331,
+        ),
+    ),
+)
+
 ASSETS: tuple[Asset, ...] = (
+    Asset(
+        "perception",
+        "mediapipe-0.10.21",
+        "person, pose and face points of photos (MediaPipe's networks)",
+        "masks come from GrabCut and faces from OpenCV's cascades, which miss most people",
+        "Apache-2.0",
+        "https://pypi.org/project/mediapipe/0.10.21/",
+        folder=True,
+        wheel=_MEDIAPIPE,
+    ),
     Asset(
         "yunet",
         "face_detection_yunet_*.onnx",
@@ -192,6 +244,8 @@ def verify(asset: Asset, path: Path) -> str:
     Raises:
         AssetError: it is empty or another file than the published one.
     """
+    if asset.wheel is not None:
+        return verify_members(asset.wheel, path)
     if asset.folder:
         if not any(path.iterdir()):
             raise AssetError(f"{path}: is empty; put the scans of {asset.source} there.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _SETTLED = 0.08
 _LANDMARKS, _ALL_LANDMARKS = 33, 39
 
 
-def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _sigmoid(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(values.astype(np.float64), -60, 60))))
 
 

@@ -18,7 +18,7 @@ def command(config: FetchConfig, console: Console) -> None:
     from jiff.assets.fetch import fetch_asset
     from jiff.assets.registry import ASSETS, get_asset
 
-    chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.url]
+    chosen = [get_asset(name) for name in config.names] or [asset for asset in ASSETS if asset.fetchable]
     report = WorkReport()
     for asset in chosen:
         try:

@@ -30,14 +30,14 @@ def command(config: ListConfig, console: Console) -> None:
                 "without": asset.without,
                 "licence": asset.licence,
                 "source": asset.source,
-                "fetchable": asset.url is not None,
+                "fetchable": asset.fetchable,
             }
             for asset, path in shown
         ]
         console.out(json.dumps(rows, indent=2))
         return
     for asset, path in shown:
-        how = "jiff assets fetch " + asset.name if asset.url else asset.source
+        how = "jiff assets fetch " + asset.name if asset.fetchable else asset.source
         console.out(
             f"{asset.name}: {'found' if path else 'missing'} ({asset.purpose}; licence: {asset.licence})"
         )

@@ -1,0 +1,95 @@
+"""Synthetic people over backgrounds of photographic noise, with true masks: what the person networks are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.face_people import TEXTURE, TRIANGLES
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh
+from jiff.geometry.mesh import Mesh
+from jiff.render.environments import generate_environments
+from jiff.render.prt_io import Prt
+from jiff.render.sh import clamped_cosine_sh
+from jiff.render.shading import ShadedScan
+from jiff.synthetic.scan_files import ScanJob, truth_files, write_scan
+
+SIZE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class SeenScan:
+    """A scan in world units with its truth.
+
+    Attributes:
+        mesh: frontal, textured.
+        face: bare skin of the true face.
+        shaded: ready to be rendered.
+    """
+
+    mesh: Mesh
+    face: Mesh
+    shaded: ShadedScan
+
+
+def seen_scan(folder: Path, seed: int, index: int) -> SeenScan:
+    """Return person ``index`` of a seed, made in ``folder`` unless it is there."""
+    job = ScanJob(folder / f"synth_{index:04d}", seed, index, TRIANGLES, TEXTURE)
+    if not (job.folder / f"{job.folder.name}.obj").is_file():
+        write_scan(job)
+    mesh = load_mesh(job.folder / f"{job.folder.name}.obj")
+    with np.load(truth_files(job.folder)[0], allow_pickle=False) as stored:
+        truth = {key: stored[key] for key in stored.files}
+    low, high = mesh.bounds
+    scale = 180.0 / float((high - low)[1])
+    offset = -scale * np.array([(low + high)[0] / 2, low[1], (low + high)[2] / 2])
+    world = mesh.transformed(np.eye(3) * scale, offset)
+    face = Mesh(truth["face_vertices"] * scale + offset, truth["face_triangles"].astype(np.int64))
+    transfer = clamped_cosine_sh(world.vertex_normals()).astype(np.float32)
+    return SeenScan(world, face, ShadedScan(world, Prt(transfer, world.faces)))
+
+
+def noise_background(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return [size, size, 3] in [0, 1]: noise with the spectrum of photographs (1/f), with large patches of colour."""
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequency[0, 0] = 1.0
+    picture = np.zeros((size, size, 3))
+    shared = rng.normal(size=(size, size))
+    power = rng.uniform(1.0, 1.5)
+    for channel in range(3):
+        noise = np.fft.rfft2(0.8 * shared + 0.6 * rng.normal(size=(size, size))) / frequency**power
+        field = np.fft.irfft2(noise, (size, size))
+        picture[..., channel] = (field - field.mean()) / field.std()
+    contrast = rng.uniform(0.08, 0.25)
+    picture = rng.uniform(0.2, 0.75) + rng.normal(0, 0.08, 3) + contrast * picture
+    for _ in range(rng.integers(2, 7)):
+        x, y = rng.integers(0, size, 2)
+        w, h = rng.integers(size // 12, size // 2, 2)
+        part = picture[y : y + h, x : x + w]
+        part += rng.normal(0, 0.15, 3) + rng.normal(0, 0.03)
+    return np.clip(picture, 0, 1)
+
+
+def photograph(
+    scan: SeenScan, seed: int, yaw_deg: float, pitch_deg: float = 0.0, size: int = SIZE
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Camera]:
+    """Return the picture [size, size, 3], the true mask [size, size] and the camera of a person before noise.
+
+    Light, background, blur and sensor noise depend on the seed alone.
+    """
+    import cv2
+
+    rng = np.random.default_rng([seed, 0x5EE])
+    camera = Camera.at_yaw(yaw_deg, pitch_deg, size=size)
+    light = generate_environments(1, int(rng.integers(2**31)))[0]
+    frame = scan.shaded.render(camera, light, samples=4)
+    weight = frame.mask[..., None] / 255.0
+    # Rendered over black, so that the border is already weighted.
+    mixed = frame.image / 255.0 + noise_background(size, rng) * (1 - weight)
+    blurred = cv2.GaussianBlur(mixed, (0, 0), rng.uniform(0.4, 1.2))
+    noisy = blurred + rng.normal(0, rng.uniform(0.0, 0.02), blurred.shape)
+    return np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8), frame.mask, camera

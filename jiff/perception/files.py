@@ -1,0 +1,50 @@
+"""The files of the person networks: found among the optional files, fetched once where a command needs them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jiff.assets.fetch import fetch_asset
+from jiff.assets.registry import get_asset
+from jiff.base.errors import AssetError, JiffError
+from jiff.perception.networks import PersonNetworks
+
+if TYPE_CHECKING:
+    from jiff.base.progress import Progress
+
+SWITCH = "JIFF_PERCEPTION"
+"""Environment variable; "off" leaves the networks out, as on a machine that has no way to get them."""
+VERSION = "mediapipe 0.10.21"
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path) -> PersonNetworks:
+    return PersonNetworks(folder)
+
+
+def find_networks() -> PersonNetworks | None:
+    """Return the networks if their files are there, loaded once per process; None if not, or switched off."""
+    if os.environ.get(SWITCH, "").lower() in ("off", "0", "no"):
+        return None
+    folder = get_asset("perception").find()
+    return None if folder is None else _loaded(folder)
+
+
+def ensure_networks(progress: Progress) -> PersonNetworks | None:
+    """Return the networks, fetched where they are missing; where that fails, say what is used instead and return None."""
+    found = find_networks()
+    if found is not None or os.environ.get(SWITCH, "").lower() in ("off", "0", "no"):
+        return found
+    progress.info("Fetching the networks that see people (36 MB, once; Apache-2.0).")
+    try:
+        fetch_asset(get_asset("perception"), progress)
+    except JiffError as error:
+        progress.warn(f"{str(error).rstrip('.')}; until then GrabCut and OpenCV's cascades look for people.")
+        return None
+    found = find_networks()
+    if found is None:
+        raise AssetError("perception: was fetched and is not there; run `jiff assets fetch perception`.")
+    return found
