@@ -28,11 +28,13 @@ class SeenScan:
     Attributes:
         mesh: frontal, textured.
         face: bare skin of the true face.
+        five_world: [5, 3] true eyes, nose tip, mouth corners.
         shaded: ready to be rendered.
     """
 
     mesh: Mesh
     face: Mesh
+    five_world: NDArray[np.float64]
     shaded: ShadedScan
 
 
@@ -50,7 +52,8 @@ def seen_scan(folder: Path, seed: int, index: int) -> SeenScan:
     world = mesh.transformed(np.eye(3) * scale, offset)
     face = Mesh(truth["face_vertices"] * scale + offset, truth["face_triangles"].astype(np.int64))
     transfer = clamped_cosine_sh(world.vertex_normals()).astype(np.float32)
-    return SeenScan(world, face, ShadedScan(world, Prt(transfer, world.faces)))
+    five = truth["landmarks"][:5] * scale + offset
+    return SeenScan(world, face, five, ShadedScan(world, Prt(transfer, world.faces)))
 
 
 def noise_background(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -61,7 +64,7 @@ def noise_background(size: int, rng: np.random.Generator) -> NDArray[np.float64]
     shared = rng.normal(size=(size, size))
     power = rng.uniform(1.0, 1.5)
     for channel in range(3):
-        noise = np.fft.rfft2(0.8 * shared + 0.6 * rng.normal(size=(size, size))) / frequency**power
+        noise = np.fft.rfft2(shared + 0.3 * rng.normal(size=(size, size))) / frequency**power
         field = np.fft.irfft2(noise, (size, size))
         picture[..., channel] = (field - field.mean()) / field.std()
     contrast = rng.uniform(0.08, 0.25)

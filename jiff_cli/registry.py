@@ -31,6 +31,7 @@ DATA = (
     Entry("rescale", "Bring scans to 180 units height, feet at 0, centred.", "jiff_cli.data.rescale"),
     Entry("prt", "Compute how each vertex of a scan sees its surroundings (PRT).", "jiff_cli.data.prt"),
     Entry("render", "Render scans to images, masks and UV maps: the processed set.", "jiff_cli.data.render"),
+    Entry("frame", "Find the people of photos and frame them: a test folder.", "jiff_cli.data.frame"),
     Entry("face", "Find faces and fit a 3D face model (processed set or test folder).", "jiff_cli.data.face"),
     Entry("icp", "Refine the fitted face meshes against the scans.", "jiff_cli.data.icp"),
     Entry("check", "Check raw scans or a processed set before training.", "jiff_cli.data.check"),
@@ -78,7 +79,10 @@ ROOT = (
         "demo", "Everything from scans to measured people on free data, in minutes.", "jiff_cli.demo", _TRY
     ),
     Entry(
-        "data", "Prepare scans: synth, rescale, prt, render, face, icp, check.", panel=_WORK, commands=DATA
+        "data",
+        "Prepare scans: synth, rescale, prt, render, frame, face, icp, check.",
+        panel=_WORK,
+        commands=DATA,
     ),
     Entry("train", "Train: shape, color-coarse, color-fine.", panel=_WORK, commands=TRAIN),
     Entry("eval", "Reconstruct and measure: pifu, align, jiff, metrics.", panel=_WORK, commands=EVAL),

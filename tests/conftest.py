@@ -9,11 +9,16 @@ from pathlib import Path
 # reads this once, when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TERMINAL_WIDTH", "200")
+# The networks are an optional file: most tests must hold without them. Those that need them switch them on.
+os.environ["JIFF_PERCEPTION"] = "off"
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from walk import Walk
+
+from jiff.perception.files import find_networks
+from jiff.perception.networks import PersonNetworks
 
 # The same examples in every run of CI: what fails there can be repeated here.
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -35,6 +40,16 @@ def shared() -> Path:
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     """The folder in which real processes walk through every command, stage by stage as tests ask for them."""
     return Walk(tmp_path_factory.mktemp("walk"))
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> PersonNetworks:
+    """The networks that see people, switched on for this test and the processes it starts."""
+    monkeypatch.delenv("JIFF_PERCEPTION")
+    found = find_networks()
+    if found is None:
+        pytest.skip("the person networks are not there (`jiff assets fetch perception`)")
+    return found
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ class Crop:
         if scale < 0.8:
             # Averaging first: sampling a large photo sparsely would alias.
             small = np.maximum(np.rint((high - low) * scale), 1).astype(int)
-            part = cv2.resize(part, (int(small[0]), int(small[1])), interpolation=cv2.INTER_AREA)
+            size_small = (int(small[0]), int(small[1]))
+            part = np.asarray(cv2.resize(part, size_small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
             matrix[:, :2] = matrix[:, :2] * ((high - low) / small)
         # OpenCV counts pixels from their centres, continuous pixels from the corner.
         matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5

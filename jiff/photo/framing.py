@@ -9,9 +9,12 @@ import numpy as np
 
 from jiff.base.errors import ImageError
 from jiff.geometry.camera import BODY_HEIGHT_WORLD, CANONICAL_HALF_WIDTH
+from jiff.photo.cut_off import missing_part, not_upright_deg, vertical_extent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from jiff.perception.landmarks import Pose
 
 BODY_SHARE = BODY_HEIGHT_WORLD / (2 * CANONICAL_HALF_WIDTH)
 """Height of a body over the height of the framed image: 450 of 512 pixels."""
@@ -137,13 +140,22 @@ def choose_person(
     return people[person - 1]
 
 
-def frame_person(mask: NDArray[np.uint8], name: str, *, size: int | None = None) -> Framing:
+def frame_person(
+    mask: NDArray[np.uint8],
+    name: str,
+    *,
+    size: int | None = None,
+    pose: Pose | None = None,
+    partial: bool = False,
+) -> Framing:
     """Return the framing that puts a standing person where training had them: 180 units high, in the middle.
 
     Args:
         mask: [H, W] uint8 of one person.
         name: of the photo, for messages.
         size: of the framed image; None takes 1024 for large photos and 512 for others.
+        pose: landmarks, which know better than the border what is cut off; None where there are none.
+        partial: go on with a person of whom a part is outside; landmarks say how large the whole is.
 
     Raises:
         ImageError: no person, mask full, head or feet outside, too small, or not standing.
@@ -151,26 +163,40 @@ def frame_person(mask: NDArray[np.uint8], name: str, *, size: int | None = None)
     inside = mask >= 128
     if not inside.any():
         raise ImageError(f"{name}: no person is in the mask; give a photo or mask that shows one.")
-    if inside.mean() > _FULL:
+    if inside.mean() > _FULL and not partial:
         raise ImageError(f"{name}: the mask covers the whole picture; paint the person white on black.")
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    height, width = int(bottom - top), int(right - left)
+    top, bottom, left, right = float(rows[0]), float(rows[-1] + 1), float(columns[0]), float(columns[-1] + 1)
+    notes = []
+    turned = None if pose is None else not_upright_deg(pose)
+    if turned is not None:
+        raise ImageError(
+            f"{name}: the person is turned by {abs(turned):.0f} degrees (upside down or lying); turn the photo upright."
+        )
+    missing = _missing_at_border(inside) if pose is None else missing_part(pose, mask)
+    if missing is not None and not partial:
+        raise ImageError(
+            f"{name}: {missing}; use a photo of the whole body, or insist with --partial on what is seen."
+        )
+    if missing is not None:
+        if pose is None:
+            raise ImageError(
+                f"{name}: {missing}, and no landmarks say how large the whole person is; use a photo of the whole body."
+            )
+        whole = vertical_extent(pose)
+        top, bottom = min(top, whole[0]), max(bottom, whole[1])
+        notes.append(f"{missing[0].upper()}{missing[1:]}; what is outside is missing.")
+    height, width = bottom - top, right - left
     if height < _LEAST_HEIGHT_PX:
         raise ImageError(
-            f"{name}: the person is only {height} pixels high; at least {_LEAST_HEIGHT_PX} are needed, 500 are good."
+            f"{name}: the person is only {height:.0f} pixels high; at least {_LEAST_HEIGHT_PX} are needed, 500 are good."
         )
-    if top == 0 and inside[0].sum() > _HEAD_CUT * height:
-        raise ImageError(f"{name}: the head is cut off by the upper border; use a photo of the whole body.")
-    if bottom == mask.shape[0] and inside[-1].sum() > _FEET_CUT * height:
-        raise ImageError(f"{name}: the feet are outside the lower border; use a photo of the whole body.")
-    if width > 1.2 * height:
+    if width > 1.2 * height and pose is None:
         raise ImageError(f"{name}: the person is wider than high; use a photo of a standing person.")
-    notes = []
     if left == 0 or right == mask.shape[1]:
         notes.append("The person touches the side of the photo; what is outside is missing.")
     if height < _COARSE_HEIGHT_PX:
-        notes.append(f"The person is only {height} pixels high; expect a coarse result.")
+        notes.append(f"The person is only {height:.0f} pixels high; expect a coarse result.")
     if size is None:
         size = 1024 if height >= 0.6 * BODY_SHARE * 1024 else 512
     scale = BODY_SHARE * size / height
@@ -179,5 +205,15 @@ def frame_person(mask: NDArray[np.uint8], name: str, *, size: int | None = None)
     if widest > 1:
         scale /= widest
         notes.append("The arms reach far to the sides; the person was made smaller to fit.")
-    center = ((left + right) / 2, (top + bottom) / 2)
-    return Framing(size, float(scale), (float(center[0]), float(center[1])), tuple(notes))
+    return Framing(size, float(scale), ((left + right) / 2, (top + bottom) / 2), tuple(notes))
+
+
+def _missing_at_border(inside: NDArray[np.bool_]) -> str | None:
+    """Return what a mask that touches the border lacks, or None."""
+    rows = np.flatnonzero(inside.any(1))
+    height = float(rows[-1] + 1 - rows[0])
+    if rows[0] == 0 and inside[0].sum() > _HEAD_CUT * height:
+        return "the head is cut off by the upper border"
+    if rows[-1] + 1 == inside.shape[0] and inside[-1].sum() > _FEET_CUT * height:
+        return "the feet are outside the lower border"
+    return None

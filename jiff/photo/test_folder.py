@@ -50,6 +50,21 @@ class PersonFiles:
         return self.image.with_name(f"{self.name}_fit.json")
 
     @property
+    def framing(self) -> Path:
+        """How the photo was framed, where ``jiff data frame`` or ``jiff reconstruct`` did it."""
+        return self.image.with_name(f"{self.name}_framing.json")
+
+    @property
+    def seen(self) -> Path:
+        """What the person networks see, in pixels of the photo, where they looked."""
+        return self.image.with_name(f"{self.name}_person.json")
+
+    @property
+    def head(self) -> Path:
+        """The head in the photo's own pixels, where a face is seen."""
+        return self.image.parent / "heads" / f"{self.name}.png"
+
+    @property
     def unaligned_face_mesh(self) -> Path:
         """Face model as it was before it was brought onto the coarse reconstruction."""
         return self.image.with_name(f"{self.name}_mesh_unaligned.obj")

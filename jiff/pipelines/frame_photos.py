@@ -6,28 +6,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from jiff.base.errors import ImageError, InputError
-from jiff.base.files import read_json, write_json
+from jiff.base.files import write_json
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
-from jiff.geometry.raycast import RayScene
+from jiff.perception.files import VERSION
 from jiff.photo.framing import Framing, choose_person, frame_person
-from jiff.photo.images import photo_suffixes, read_image, resize_image
+from jiff.photo.images import photo_suffixes, read_image
 from jiff.photo.masks import MASK_TAG, is_mask_of, mask_file
 from jiff.photo.matting import Matte, find_faces, given_matte, grabcut_matte, is_wide, refuse_joined_people
+from jiff.photo.seen import HEAD_SIZE, SOURCE, Seen, people_in_mask, see_masked, see_person, write_seen
 from jiff.photo.test_folder import PersonFiles
-from jiff.render.gbuffer import render_gbuffer
-from jiff.render.preview import render_preview
+from jiff.pipelines.photo_pictures import draw_seen, overlay, shown
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.face.detect.detector import FaceDetector
-    from jiff.geometry.mesh import Mesh
+    from jiff.perception.networks import PersonNetworks
     from jiff.photo.onnx_matting import MattingNetwork
 
 _FORMAT = 1
@@ -47,8 +46,6 @@ _UNREAD_SUFFIXES = (
     ".jp2",
     ".svg",
 )
-_PICTURE_SIDE = 1024
-_DRAWN_SIDE = 640
 
 
 @dataclass(frozen=True)
@@ -148,11 +145,15 @@ class FramingTools:
 
     Attributes:
         detector: of faces.
-        matting: network that finds masks; GrabCut does without it.
+        matting: network that finds masks, before all others.
+        networks: see people, pose and face; without them GrabCut guesses below a face.
+        partial: whether people of whom a part is outside the photo are taken.
     """
 
     detector: FaceDetector
     matting: MattingNetwork | None = None
+    networks: PersonNetworks | None = None
+    partial: bool = False
 
     def stamp(self, photo: Photo) -> Stamp:
         """Return what decides how a photo is framed and its face found."""
@@ -162,6 +163,8 @@ class FramingTools:
             "person": photo.person_number,
             "matting": None if self.matting is None else self.matting.settings,
             "detector": self.detector.name,
+            "networks": None if self.networks is None else VERSION,
+            "partial": self.partial,
         }
         return Stamp("framing", _FORMAT, settings, inputs)
 
@@ -184,24 +187,25 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
     stamp = tools.stamp(photo).taken(photo.record.parent)
     image = read_image(photo.source)
     rgb = np.ascontiguousarray(image[..., :3])
-    matte = _matte(photo, image, rgb, tools)
     name = str(photo.source)
+    matte, seen = _matte(photo, image, rgb, tools)
     try:
-        mask = (
-            matte.mask
-            if matte.source == "GrabCut"
-            else choose_person(matte.mask, photo.person_number, name, photo.choice)
-        )
-        framing = frame_person(mask, name)
-        if photo.person_number is None and is_wide(mask):
-            refuse_joined_people(mask, find_faces(rgb, tools.detector), name, photo.choice)
+        mask = matte.mask
+        if matte.source not in ("GrabCut", SOURCE):
+            mask = choose_person(matte.mask, photo.person_number, name, photo.choice)
+        if seen is None and tools.networks is not None:
+            seen = see_masked(tools.networks, rgb, mask)
+        pose = None if seen is None else seen.pose
+        framing = frame_person(mask, name, pose=pose, partial=tools.partial)
+        if photo.person_number is None and matte.source != SOURCE and is_wide(mask):
+            _refuse_joined(mask, rgb, tools, name, photo.choice)
     except ImageError as error:
         if not matte.found:
             raise
-        save_image(photo.picture, _overlay(*_shown(rgb, matte.mask)))
+        save_image(photo.picture, overlay(*shown(rgb, matte.mask)))
         raise ImageError(f"{str(error)[:-1]} (see {photo.picture} for the mask that was found).") from error
     notes = []
-    if matte.found:
+    if matte.found and matte.source != SOURCE:
         notes.append(
             f"No mask was given; {matte.source} found one, see {photo.picture}; a {photo.name}{MASK_TAG}.png is better."
         )
@@ -218,21 +222,52 @@ def frame_photo(photo: Photo, tools: FramingTools) -> dict[str, Any]:
     photo.record.unlink(missing_ok=True)
     # A face of what was framed here before (another photo of that name, person or mask) must not become this one's.
     photo.person.forget_face()
+    for old in (photo.person.seen, photo.person.head):
+        old.unlink(missing_ok=True)
     save_image(photo.person.image, framed)
     save_image(photo.person.mask, framed_mask)
-    save_image(photo.picture, _overlay(framed, framed_mask))
+    picture = overlay(framed, framed_mask)
+    if seen is not None:
+        write_seen(photo.person.seen, seen)
+        if seen.head_window is not None:
+            save_image(photo.person.head, seen.head_window.take(rgb, HEAD_SIZE))
+        picture = draw_seen(picture, seen, framing.photo_to_frame)
+    save_image(photo.picture, picture)
     write_json(photo.record, record)
     return record
 
 
-def _matte(photo: Photo, image: NDArray[np.uint8], rgb: NDArray[np.uint8], tools: FramingTools) -> Matte:
-    """Return the mask that comes with a photo, else the one that is found."""
+def _refuse_joined(
+    mask: NDArray[np.uint8], rgb: NDArray[np.uint8], tools: FramingTools, name: str, choice: str
+) -> None:
+    """Refuse a mask that joins several people."""
+    if tools.networks is None:
+        refuse_joined_people(mask, find_faces(rgb, tools.detector), name, choice)
+        return
+    count = people_in_mask(tools.networks, rgb, mask)
+    if count > 1:
+        raise ImageError(
+            f"{name}: the mask joins {count} people; paint one of them white, crop,"
+            f" or insist with {choice}1 if this is one person."
+        )
+
+
+def _matte(
+    photo: Photo, image: NDArray[np.uint8], rgb: NDArray[np.uint8], tools: FramingTools
+) -> tuple[Matte, Seen | None]:
+    """Return the mask that comes with a photo, else the one that is found, and what was seen on the way."""
     given = given_matte(photo.source, image)
     if given is not None:
-        return given
+        return given, None
+    name = str(photo.source)
     if tools.matting is not None:
-        return Matte(tools.matting.mask(rgb, str(photo.source)), tools.matting.path.name, found=True)
-    return grabcut_matte(rgb, tools.detector, str(photo.source), photo.person_number, choice=photo.choice)
+        return Matte(tools.matting.mask(rgb, name), tools.matting.path.name, found=True), None
+    if tools.networks is not None:
+        seen = see_person(tools.networks, rgb, name, photo.person_number, photo.choice)
+        if seen.mask is None:
+            raise ImageError(f"{name}: no mask was made; give {photo.name}{MASK_TAG}.png.")
+        return Matte(seen.mask, SOURCE, found=True), seen
+    return grabcut_matte(rgb, tools.detector, name, photo.person_number, choice=photo.choice), None
 
 
 def world_to_photo(framing: Framing) -> NDArray[np.float64]:
@@ -244,54 +279,3 @@ def world_to_photo(framing: Framing) -> NDArray[np.float64]:
     mapped = back[:, :2] @ pixels
     mapped[:, 3] += back[:, 2]
     return np.asarray(mapped)
-
-
-def _shown(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return photo and mask at the size of a picture."""
-    factor = min(1.0, _PICTURE_SIDE / max(mask.shape))
-    size = (max(1, round(mask.shape[0] * factor)), max(1, round(mask.shape[1] * factor)))
-    return resize_image(rgb, size), resize_image(mask, size)
-
-
-def _overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the picture with everything outside the mask tinted."""
-    weight = mask[..., None] / 255.0
-    tint = 0.35 * rgb + 0.65 * np.array([255.0, 0.0, 160.0])
-    return np.rint(rgb * weight + tint * (1 - weight)).astype(np.uint8)
-
-
-def mesh_in_photo(photo: Photo, mesh: Mesh) -> NDArray[np.uint8]:
-    """Return the photo with the mesh's outline, and beside it the photo with the mesh drawn in, [H, 2 W, 3].
-
-    Args:
-        photo: a framed photo.
-        mesh: in the canonical camera's world frame.
-
-    Raises:
-        ImageError: the photo cannot be read any more.
-        InputError: its record is missing or damaged.
-    """
-    record = read_json(photo.record)
-    rgb = np.ascontiguousarray(read_image(photo.source)[..., :3])
-    factor = min(1.0, _PICTURE_SIDE / max(rgb.shape[:2]))
-    height, width = (max(1, round(n * factor)) for n in rgb.shape[:2])
-    base = resize_image(rgb, (height, width))
-    camera = Camera(size=min(int(record["size"]), _DRAWN_SIDE))
-    scene = RayScene(mesh.vertices, mesh.faces)
-    drawn = render_preview(mesh, camera, background=(0, 0, 0), samples=2, scene=scene)
-    covered = np.rint(render_gbuffer(mesh, camera, 2, scene=scene).coverage() * 255).astype(np.uint8)
-    matrix = np.array(record["frame_to_photo"]) * factor
-    matrix[:, :2] *= record["size"] / camera.size
-    # OpenCV counts pixels from their centres, continuous pixels from the corner.
-    matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5
-    seen, weight = (
-        np.asarray(cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR), dtype=np.uint8)
-        for part in (drawn, covered)
-    )
-    share = weight[..., None] / 255.0
-    inside = np.rint(base * (1 - share) + seen).clip(0, 255).astype(np.uint8)
-    lines, _ = cv2.findContours((weight >= 128).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outlined = cv2.drawContours(
-        base.copy(), lines, -1, (255, 0, 160), max(2, round(max(height, width) / 400))
-    )
-    return np.concatenate([np.asarray(outlined, dtype=np.uint8), inside], axis=1)

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import UsageError
 from jiff.base.files import read_json, write_json
-from jiff.face.detect.detector import make_detector
 from jiff.geometry.io.mesh_io import save_image
 from jiff.options.align import AlignConfig
 from jiff.options.face import FaceConfig
 from jiff.options.mesh_output import MeshOutput
 from jiff.options.reconstruct import ReconstructConfig
-from jiff.photo.onnx_matting import MattingNetwork
 from jiff.pipelines.align import run_align
 from jiff.pipelines.evaluate import SUMMARY_NAME, Evaluation, run_evaluation, write_summary
 from jiff.pipelines.face import run_face
 from jiff.pipelines.face_photos import person_complete
-from jiff.pipelines.frame_photos import (
-    FramingTools,
-    Photo,
-    find_photos,
-    frame_photo,
-    is_framed,
-    mesh_in_photo,
-)
-from jiff.pipelines.photo_views import PhotoView, check_views, parse_views
-from jiff.run.parallel import WorkReport, run_items
-from jiff.run.stage import Verdict
+from jiff.pipelines.frame import frame_all, framing_tools
+from jiff.pipelines.frame_photos import Photo, find_photos
+from jiff.pipelines.photo_pictures import mesh_in_photo
+from jiff.pipelines.photo_views import check_views, parse_views
+from jiff.run.parallel import WorkReport
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
@@ -39,44 +31,6 @@ _COARSE_RESOLUTION = 256
 """The coarse mesh only serves to place the face."""
 _TOGETHER = 8
 """Photos that go through all steps before the next begin: their encoded images stay in memory in between."""
-
-
-def _tools(config: ReconstructConfig) -> FramingTools:
-    matting = None
-    if config.matting_model is not None and config.matting_kind is not None:
-        matting = MattingNetwork(config.matting_model, config.matting_kind)
-    return FramingTools(make_detector(config.detector_model), matting)
-
-
-def _frame(
-    config: ReconstructConfig,
-    tools: FramingTools,
-    photos: list[Photo],
-    views: list[PhotoView],
-    progress: Progress,
-) -> WorkReport:
-    """Frame the photos and the further views of the only one; its failure tells those of its views too."""
-
-    def one(photo: Photo) -> dict[str, Any]:
-        record = frame_photo(photo, tools)
-        for note in record["notes"]:
-            progress.warn(f"{photo.name}: {note}")
-        return record
-
-    named = [(photo.name, photo) for photo in photos]
-    named += [(f"{photos[0].name} at {view.yaw_deg:g} degrees", view.photo) for view in views]
-    report = run_items(
-        one,
-        named,
-        jobs=1,
-        progress=progress,
-        title="Framing",
-        is_complete=lambda photo: Verdict(False) if config.overwrite else is_framed(photo, tools),
-    )
-    for name, _ in named[len(photos) :]:
-        if name in report.failures:
-            report.failures.setdefault(photos[0].name, report.failures.pop(name))
-    return report
 
 
 @dataclass
@@ -180,12 +134,12 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
     views = parse_views(config.view, photos[0])
     evaluation = Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
     evaluation.views = {photos[0].name: [(view.yaw_deg, view.photo.person) for view in views]}
-    tools = _tools(config)
+    tools = framing_tools(config, progress)
     evaluation.prepare([photo.person for photo in photos])
     if views:
         for note in check_views(evaluation.networks(), evaluation.files, 1 + len(views)):
             progress.warn(note)
-    framing = _frame(config, tools, photos, views, progress)
+    framing = frame_all(photos, views, tools, progress, overwrite=config.overwrite)
     run = _Run(config, evaluation, WorkReport(details=dict(framing.details)))
     for name, reason in found.not_taken.items():
         progress.warn(reason)

@@ -1,0 +1,107 @@
+"""Where the 468 points of the face network lie on a face model, and how far they may be trusted.
+
+Learnt by ``python -m benchmarks.learn_face_points`` on renders of synthetic people with known skin, on anny's face;
+carried to other models by laying anny's face onto theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.geometry.closest import MeshBvh
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.face.model import MorphableModel
+
+COUNT = 468
+_FILE = "anny_points.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPoints:
+    """The face points on a model's surface.
+
+    Attributes:
+        which: [N] their numbers among the 468.
+        index: [N, 3] corners of the triangles they lie on.
+        share: [N, 3] barycentric coordinates.
+        spread: [N] standard deviation of the network's places, world units.
+    """
+
+    which: NDArray[np.int64]
+    index: NDArray[np.int64]
+    share: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def on(self, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return [N, D] the points on vertices [V, D] of the model."""
+        return np.asarray(np.einsum("ni,nij->nj", self.share, vertices[self.index]))
+
+
+def barycentric(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [N, 3] coordinates of points [N, 3] in their triangles [N, 3, 3]."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    u, v, w = b - a, c - a, points - a
+    uu, uv, vv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1)
+    wu, wv = (w * u).sum(1), (w * v).sum(1)
+    det = np.maximum(uu * vv - uv * uv, 1e-30)
+    second, third = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
+    share = np.clip(np.stack([1 - second - third, second, third], axis=1), 0, 1)
+    return np.asarray(share / share.sum(axis=1, keepdims=True))
+
+
+def learnt_points() -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return which points are known [N], their places [N, 3] on anny's mean face, and their spread [N]."""
+    rows = json.loads((resources.files("jiff.face") / _FILE).read_text(encoding="utf-8"))
+    which = np.array([k for k, row in enumerate(rows) if row is not None], dtype=np.int64)
+    table = np.array([rows[k] for k in which], dtype=np.float64)
+    return which, table[:, :3], table[:, 3]
+
+
+def _dropped(
+    model: MorphableModel, places: NDArray[np.float64], which: NDArray[np.int64], spread: NDArray[np.float64]
+) -> ModelPoints:
+    mean = model.mean.astype(np.float64)
+    nearest = MeshBvh(mean, model.triangles).closest(places)
+    corner = model.triangles[nearest.face]
+    return ModelPoints(which, corner, barycentric(nearest.point, mean[corner]), spread)
+
+
+def anny_points(model: MorphableModel) -> ModelPoints:
+    """Return the points on anny's face model."""
+    which, places, spread = learnt_points()
+    return _dropped(model, places, which, spread)
+
+
+def carried_points(model: MorphableModel, anny: MorphableModel) -> ModelPoints | None:
+    """Return the points on another model: anny's face is laid onto its mean by landmarks and shape.
+
+    Args:
+        model: BFM, FLAME, a face mesh.
+        anny: the model that the points were learnt on.
+
+    Returns:
+        None for a model without landmarks.
+    """
+    from jiff.face.fit.fitting import FaceFitter, start_from_landmarks
+    from jiff.face.surface import FaceScene
+    from jiff.geometry.mesh import Mesh
+
+    marks = np.asarray(model.landmarks68)
+    if len(np.unique(marks)) < 10:
+        return None
+    mean = model.mean.astype(np.float64)
+    start = start_from_landmarks(anny, model.five_landmarks(mean))
+    surface = FaceScene(Mesh(mean, model.triangles)).around(start.offset, start.rotation)
+    if len(surface.points_world) < 200:
+        return None
+    pose = FaceFitter(anny).fit(surface, start, model.five_landmarks(mean))
+    points = anny_points(anny)
+    return _dropped(model, points.on(pose.vertices(anny)), points.which, points.spread)
