@@ -17,8 +17,8 @@ from rich.console import Console
 
 from benchmarks.seen_people import photograph, seen_scan
 from jiff.face.fit.fitting import FaceFitter, FacePose, start_from_landmarks
-from jiff.face.points import barycentric
 from jiff.face.models.anny_face import load_anny_face
+from jiff.face.points import barycentric
 from jiff.face.surface import FaceScene
 from jiff.geometry.closest import MeshBvh
 from jiff.geometry.mesh import Mesh

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from jiff.perception.landmarks import Pose
 
 _LARGEST = 1024
-_RADIUS = 1.5
-"""Of the guided filter, in pixels of the network's mask."""
-_SMOOTHNESS = 1e-3
+_RADII = (6.0, 3.0)
+"""Of the guided filters, one after the other, in pixels of the network's mask."""
+_SMOOTHNESS = 1e-4
 _CONTRAST = 2.0
 _LEAST_PIECE = 0.02
 
@@ -37,10 +37,23 @@ def guided_filter(
 
     mean_guide, mean_values = mean(guide), mean(values)
     cross = mean(guide * values[..., None]) - mean_guide * mean_values[..., None]
-    products = mean((guide[..., :, None] * guide[..., None, :]).reshape(*guide.shape[:2], 9))
-    cov = products.reshape(*guide.shape[:2], 3, 3) - mean_guide[..., :, None] * mean_guide[..., None, :]
-    cov = cov + smoothness * np.eye(3, dtype=np.float32)
-    slope = np.linalg.solve(cov, cross[..., None])[..., 0]
+    # The six different products of channels; their 3 x 3 systems are solved by cofactors, all pixels at once.
+    var = {
+        (i, j): mean(guide[..., i] * guide[..., j]) - mean_guide[..., i] * mean_guide[..., j]
+        for i in range(3)
+        for j in range(i, 3)
+    }
+    rr, gg, bb = (var[k, k] + smoothness for k in range(3))
+    rg, rb, gb = var[0, 1], var[0, 2], var[1, 2]
+    c_rr, c_rg, c_rb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    det = np.maximum(rr * c_rr + rg * c_rg + rb * c_rb, 1e-12)
+    x, y, z = cross[..., 0], cross[..., 1], cross[..., 2]
+    slope = np.stack(
+        [c_rr * x + c_rg * y + c_rb * z, c_rg * x + c_gg * y + c_gb * z, c_rb * x + c_gb * y + c_bb * z],
+        axis=-1,
+    )
+    slope /= det[..., None]
     offset = mean_values - (slope * mean_guide).sum(-1)
     return np.asarray((mean(slope.astype(np.float32)) * guide).sum(-1) + mean(offset), np.float32)
 
@@ -66,9 +79,10 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
         seen = crop.take(np.rint(theirs * 255).astype(np.uint8), size).astype(np.float32) / 255.0
         share = np.where(seen > share, 0.0, share).astype(np.float32)
     guide = crop.take(rgb, size).astype(np.float32) / 255.0
-    radius = max(2, round(_RADIUS * size / 256))
-    fine = guided_filter(guide, share, radius, _SMOOTHNESS)
-    fine = np.clip((fine - 0.5) * _CONTRAST + 0.5, 0, 1)
+    fine = share
+    for radius in _RADII:
+        fine = guided_filter(guide, fine, max(2, round(radius * size / 256)), _SMOOTHNESS)
+        fine = np.clip((fine - 0.5) * _CONTRAST + 0.5, 0, 1).astype(np.float32)
     placed = crop.paste(fine, (rgb.shape[0], rgb.shape[1]))
     mask = np.rint(placed * 255).astype(np.uint8)
     return _without_specks(mask)

@@ -28,6 +28,8 @@ _LEFT_OVER = 0.12
 """Area of what no person covers, over the largest person's, from which another person is looked for there."""
 _BYSTANDER = 0.45
 """Height over the largest person's below which somebody is a bystander."""
+_AGREED = 0.9
+"""Share of the landmarks that the mask covers where both are right."""
 _SAME = 0.25
 """Mean distance of trunk and nose over a person's size below which two finds are one person."""
 
@@ -109,6 +111,39 @@ def _is_seen(pose: Pose, share: NDArray[np.float32]) -> bool:
     return float((share[y, x] > 0.2).mean()) >= 0.6
 
 
+def _coverage(pose: Pose, shape: tuple[int, ...]) -> float:
+    """Return the share of the landmarks in the photo that the pose's own mask covers."""
+    points = pose.points_px
+    inside = (points >= 0).all(1) & (points < [shape[1], shape[0]]).all(1)
+    matrix = pose.crop.photo_to_crop(256)
+    x, y = np.floor(points[inside] @ matrix[:, :2].T + matrix[:, 2]).astype(int).clip(0, 255).T
+    # Landmarks lie on borders too: fingers, toes.
+    grown = _grown(pose.mask > 0.3)
+    return float(grown[y, x].mean()) if len(x) else 0.0
+
+
+def _whole_pose(networks: PersonNetworks, rgb: NDArray[np.uint8], crop: Crop) -> Pose:
+    """Return the landmarks of a rough window; where mask and landmarks disagree, of a better one."""
+    pose = networks.pose(rgb, [crop])[0]
+    best, most = pose, _coverage(pose, rgb.shape)
+    if most >= _AGREED or pose.score < LEAST_SCORE:
+        return best
+    low, high = pose.points_px.min(0), pose.points_px.max(0)
+    others = [
+        Crop.around(float(low[0]), float(low[1]), float(high[0]), float(high[1]), 1.35),
+        Crop(crop.center_px, 1.5 * crop.side_px),
+        whole_crop(rgb),
+    ]
+    for other in others:
+        pose = networks.pose(rgb, [other])[0]
+        coverage = _coverage(pose, rgb.shape)
+        if pose.score >= LEAST_SCORE and coverage > most:
+            best, most = pose, coverage
+        if most >= _AGREED:
+            break
+    return best
+
+
 def _same(a: Pose, b: Pose) -> bool:
     marks = [NOSE, *SHOULDERS, *HIPS]
     size = max(float(np.ptp(p.points_px[[NOSE, *SHOULDERS, *HIPS, 27, 28]], axis=0).max()) for p in (a, b))
@@ -142,7 +177,7 @@ def find_people(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> list[SeenPe
         if not pieces:
             break
         tried.append(pieces[0][1])
-        pose = networks.pose(small, [pieces[0][1]])[0]
+        pose = _whole_pose(networks, small, pieces[0][1])
         if not _is_seen(pose, share) or any(_same(pose, other) for other in found):
             continue
         found.append(pose)
@@ -171,7 +206,7 @@ def person_in(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np
     if len(rows) == 0:
         return None
     crop = Crop.around(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    pose = networks.pose(rgb, [crop])[0]
+    pose = _whole_pose(networks, rgb, crop)
     return SeenPerson(pose) if _is_seen(pose, mask.astype(np.float32) / 255.0) else None
 
 

@@ -1,4 +1,4 @@
-"""Face detectors: OpenCV's YuNet when its file is known, else OpenCV's bundled Haar cascades."""
+"""Face detectors: the person networks where they are, else OpenCV's YuNet when its file is known, else Haar cascades."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import numpy as np
 
 from jiff.assets.folders import assets_dir
 from jiff.base.errors import AssetError
+from jiff.perception.files import find_networks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from jiff.perception.networks import PersonNetworks
 
 YUNET_PATTERN = "face_detection_yunet*.onnx"
 SCORE_THRESHOLD = 0.6
@@ -31,13 +34,15 @@ class Detection:
         box_px: [4] left, top, right, bottom, continuous pixels.
         points_px: [5, 2] right eye, left eye, nose tip, right and left mouth corner.
         score: the detector's confidence in [0, 1].
-        evidence: what found it: "yunet", "haar+eyes", "haar", or "given".
+        evidence: what found it: "points", "yunet", "haar+eyes", "haar", or "given".
+        mesh_px: [468, 3] points of the face network, z behind the face's middle in the same unit; None of other detectors.
     """
 
     box_px: NDArray[np.float64]
     points_px: NDArray[np.float64]
     score: float
     evidence: str
+    mesh_px: NDArray[np.float64] | None = None
 
     @property
     def measured(self) -> bool:
@@ -47,8 +52,13 @@ class Detection:
     def mapped(self, scale: float, offset_px: tuple[float, float]) -> Detection:
         """Return the detection in the image that this one's image is a crop of: p -> p / scale + offset."""
         shift = np.array(offset_px, dtype=np.float64)
+        mesh = None if self.mesh_px is None else self.mesh_px / scale + np.append(shift, 0.0)
         return Detection(
-            self.box_px / scale + np.tile(shift, 2), self.points_px / scale + shift, self.score, self.evidence
+            self.box_px / scale + np.tile(shift, 2),
+            self.points_px / scale + shift,
+            self.score,
+            self.evidence,
+            mesh,
         )
 
 
@@ -262,17 +272,27 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return both / total if total > 0 else 0.0
 
 
-@lru_cache(maxsize=4)
 def load_detector(path: Path | None = None) -> FaceDetector:
     """Return the detector of a file, or the best one there is (see ``make_detector``), loaded once per process."""
+    networks = None if path is not None else find_networks()
+    return _loaded(path, networks)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path | None, networks: PersonNetworks | None) -> FaceDetector:
     return make_detector(path)
 
 
 def make_detector(given: Path | None = None) -> FaceDetector:
-    """Return YuNet when its file is known, else Haar.
+    """Return YuNet of a given file, else the person networks where they are, else YuNet of the assets folder, else Haar.
 
     Raises:
         AssetError: a given file is missing or damaged.
     """
+    networks = None if given is not None else find_networks()
+    if networks is not None:
+        from jiff.face.detect.points_detector import PointsDetector
+
+        return PointsDetector(networks)
     path = find_detector_model(given)
     return YuNetDetector(path) if path is not None else HaarDetector()

@@ -31,7 +31,7 @@ _TEXTURE_SIZE = 2048
 _AGREE_DEG = 45.0
 _FRONT_DEG = 50.0
 """Detectors of frontal faces find faces turned by up to about this."""
-_WEIGHT = {"yunet": 1.0, "haar+eyes": 1.0, "haar": 0.3}
+_WEIGHT = {"points": 1.0, "yunet": 1.0, "haar+eyes": 1.0, "haar": 0.3}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.face.fit.equations import Marks, add_marks, parameter_rows
 from jiff.face.landmarks import similarity
 from jiff.geometry.normals import area_weighted_normals
 
@@ -134,6 +135,7 @@ class FaceFitter:
         *,
         rounds: slice = slice(None),
         picture: PictureTerm | None = None,
+        marks: Marks | None = None,
     ) -> FacePose:
         """Return the pose and coefficients that bring the model onto the surface.
 
@@ -147,6 +149,7 @@ class FaceFitter:
             five_weight: [5] trust in each, 1 where measured.
             rounds: which rounds of the configuration to run.
             picture: a photo of the face, whose features find their place in it.
+            marks: further points whose places are known.
         """
         c = self.config
         pose = start
@@ -157,7 +160,9 @@ class FaceFitter:
             subset = self._fine if number == len(chosen) - 1 else self._coarse
             settings = _Round(*round_settings)
             for _ in range(iterations):
-                pose = self._step(pose, start, surface, subset, settings, five_world, five_weight, picture)
+                pose = self._step(
+                    pose, start, surface, subset, settings, five_world, five_weight, picture, marks
+                )
         return pose
 
     def polish(
@@ -185,11 +190,11 @@ class FaceFitter:
         five_world: NDArray[np.float64] | None,
         five_weight: NDArray[np.float64] | None,
         picture: PictureTerm | None = None,
+        marks: Marks | None = None,
     ) -> FacePose:
         model = self.model
         vertices = pose.vertices(model)
         normals = area_weighted_normals(vertices, model.triangles)
-        center = pose.offset
         count = 7 + self._basis.shape[2]
         normal_matrix, right = np.zeros((count, count)), np.zeros(count)
         prior, mark_noise = settings.prior, settings.landmark_noise
@@ -209,9 +214,10 @@ class FaceFitter:
                 ahead = picture.camera.forward_world
                 normal_matrix[3:6, 3:6] += 1e3 * np.trace(normal_matrix[3:6, 3:6]) * np.outer(ahead, ahead)
         if five_world is not None and np.isfinite(mark_noise):
-            self._add_landmarks(
-                pose, vertices, center, mark_noise, five_world, five_weight, normal_matrix, right
-            )
+            five = self._five_marks(mark_noise, five_world, five_weight)
+            add_marks(self._basis, pose, vertices, five, normal_matrix, right)
+        if marks is not None:
+            add_marks(self._basis, pose, vertices, marks, normal_matrix, right)
         coefficients = np.concatenate([pose.identity, pose.expression])
         diagonal = np.arange(7, len(right))
         normal_matrix[diagonal, diagonal] += prior
@@ -270,7 +276,7 @@ class FaceFitter:
         right: NDArray[np.float64],
     ) -> None:
         """Add the equations "moving vertex ``index`` along ``directions`` should give ``residual``", in place."""
-        rows = self._rows(pose, index, vertices[index] - pose.offset, directions)
+        rows = parameter_rows(self._basis, pose, index, vertices[index] - pose.offset, directions)
         weighted = rows * weight.astype(np.float32)[:, None]
         normal_matrix += weighted.T @ rows
         right += weighted.T @ residual.astype(np.float32)
@@ -292,51 +298,13 @@ class FaceFitter:
             normal_matrix[6, 6] += weight
             right[6] -= weight * float(np.log(pose.scale / start.scale))
 
-    def _rows(
-        self,
-        pose: FacePose,
-        vertices: NDArray[np.int64],
-        arms: NDArray[np.float64],
-        directions: NDArray[np.float64],
-    ) -> NDArray[np.float32]:
-        """Return [N, 7 + C] how moving each parameter moves each vertex along its direction [N, 3].
-
-        Parameters: rotation vector about ``offset``, offset, logarithm of the scale, coefficients.
-        """
-        in_model = (pose.scale * directions @ pose.rotation).astype(np.float32)
-        rows = np.empty((len(vertices), 7 + self._basis.shape[2]), dtype=np.float32)
-        rows[:, :3] = np.cross(arms, directions)
-        rows[:, 3:6] = directions
-        rows[:, 6] = np.einsum("ij,ij->i", arms, directions)
-        rows[:, 7:] = in_model[:, :1] * self._basis[0, vertices]
-        rows[:, 7:] += in_model[:, 1:2] * self._basis[1, vertices]
-        rows[:, 7:] += in_model[:, 2:] * self._basis[2, vertices]
-        return rows
-
-    def _add_landmarks(
-        self,
-        pose: FacePose,
-        vertices: NDArray[np.float64],
-        center: NDArray[np.float64],
-        mark_noise: float,
-        five_world: NDArray[np.float64],
-        five_weight: NDArray[np.float64] | None,
-        normal_matrix: NDArray[np.float64],
-        right: NDArray[np.float64],
-    ) -> None:
-        """Add the equations of the five landmarks (all three coordinates) to the system, in place."""
+    def _five_marks(
+        self, mark_noise: float, five_world: NDArray[np.float64], five_weight: NDArray[np.float64] | None
+    ) -> Marks:
+        """Return the five landmarks [5, 3] as marks."""
         index, share = self.model.five
         trust = np.ones(5) if five_weight is None else five_weight
-        for axis in range(3):
-            direction = np.zeros((index.size, 3))
-            direction[:, axis] = 1.0
-            rows = self._rows(pose, index.ravel(), vertices[index.ravel()] - center, direction).astype(
-                np.float64
-            )
-            rows = (rows.reshape(5, 6, -1) * share[..., None]).sum(1)
-            error = five_world[:, axis] - (vertices[index, axis] * share).sum(1)
-            # Counted like correspondences: five landmarks weigh as 5 % of all of them.
-            deviation = mark_noise * self.config.landmark_axes[axis]
-            w = trust * (0.01 * self.config.data_scale / deviation**2)
-            normal_matrix += rows.T @ (w[:, None] * rows)
-            right += rows.T @ (w * error)
+        # Counted like correspondences: five landmarks weigh as 5 % of all of them.
+        deviation = mark_noise * np.array(self.config.landmark_axes)
+        weight = trust[:, None] * (0.01 * self.config.data_scale / deviation**2)
+        return Marks(index, share, five_world, weight)

@@ -116,7 +116,7 @@ def _start(
     five, hit = scene.lift(evidence.camera, detection.points_px)
     if hit.sum() < 4:
         return "its landmarks do not lie on the scan"
-    trust = np.ones(5) if detection.evidence in ("yunet", "given") else _GUESSED_TRUST
+    trust = np.ones(5) if detection.evidence in ("points", "yunet", "given") else _GUESSED_TRUST
     trust = np.where(hit, trust, 0.0)
     five = np.where(hit[:, None], five, five[hit].mean(0))
     return start_from_landmarks(fitter.model, five, np.maximum(trust, 1e-6)), five, trust
