@@ -28,6 +28,7 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
 from jiff.options.face import FaceConfig
+from jiff.perception.files import ensure_networks
 from jiff.photo.images import read_image
 from jiff.photo.masks import read_mask
 from jiff.pipelines.face_fitter import face_stamp, fit_limits, fitter_for, judge_fit
@@ -63,6 +64,7 @@ def run_face(config: FaceConfig, progress: Progress) -> WorkReport:
     config = config.located()
     # Load once here: missing files end the run at once, caches are built before the processes start.
     load_face_model(config.model)
+    ensure_networks(progress)
     load_detector(config.detector_model)
     if ProcessedSet(config.input).exists():
         return _run_processed_set(config, progress)

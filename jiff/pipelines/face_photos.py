@@ -13,15 +13,19 @@ from jiff.face.detect.locate import locate_face
 from jiff.face.fit.appearance import face_colors
 from jiff.face.fit.overlay import overlay_picture
 from jiff.face.fit.photo_fit import fit_photo, landmark_quality, photo_refusal
+from jiff.face.fit.quality import PHOTO_LIMITS, refusal
+from jiff.face.fit.seen_fit import fit_seen, seen_refusal
 from jiff.face.landmarks import check_five, five_of, read_landmarks
-from jiff.face.models.registry import load_photo_reader
+from jiff.face.models.registry import load_model_points, load_photo_reader
 from jiff.face.prior_files import write_face
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
 from jiff.options.face import FaceConfig
-from jiff.photo.test_folder import PersonFiles, list_people, read_person
+from jiff.perception.files import VERSION, find_networks
+from jiff.photo.test_folder import PersonFiles, PersonImage, list_people, read_person
 from jiff.pipelines.face_fitter import face_stamp, fitter_for, judge_fit
+from jiff.pipelines.seen_faces import close_up_of, seen_face
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
@@ -51,8 +55,15 @@ def run_test_folder(config: FaceConfig, progress: Progress) -> WorkReport:
 
 
 def _stamp(person: PersonFiles, config: FaceConfig) -> Stamp:
-    inputs = {"photo": person.image, "mask": person.mask, "landmarks": person.landmarks}
-    return face_stamp(config, person.name, {role: path for role, path in inputs.items() if path.is_file()})
+    inputs = {
+        "photo": person.image,
+        "mask": person.mask,
+        "landmarks": person.landmarks,
+        "what was seen": person.seen,
+    }
+    there = {role: path for role, path in inputs.items() if path.is_file()}
+    looks = person.seen.is_file() or find_networks() is not None
+    return face_stamp(config, person.name, there, networks=VERSION if looks else None)
 
 
 def person_complete(item: tuple[PersonFiles, FaceConfig]) -> Verdict:
@@ -61,6 +72,25 @@ def person_complete(item: tuple[PersonFiles, FaceConfig]) -> Verdict:
     if config.overwrite:
         return Verdict(False)
     return judge_fit(_stamp(person, config), person.fit, person.has_face)
+
+
+def _find_face(person: PersonFiles, pixels: PersonImage, config: FaceConfig) -> Detection:
+    """Return the face that the user's landmarks, what was seen in the photo, or a detector tells.
+
+    Raises:
+        FitError: none.
+    """
+    if person.landmarks.is_file():
+        points = read_landmarks(person.landmarks)
+        five = five_of(points)
+        wrong = check_five(five)
+        if wrong is not None:
+            raise FitError(f"{person.landmarks}: {wrong}; mend the landmarks or delete the file.")
+        return Detection(np.concatenate([points.min(0), points.max(0)]), five, 1.0, "given")
+    seen = seen_face(person)
+    if seen is not None:
+        return seen
+    return locate_face(pixels.rgb, pixels.mask, load_detector(config.detector_model))
 
 
 def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
@@ -72,28 +102,31 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
     camera = Camera(size=size)
     model: MorphableModel = fitter_for(config, person.name).model
     try:
-        if person.landmarks.is_file():
-            points = read_landmarks(person.landmarks)
-            five = five_of(points)
-            wrong = check_five(five)
-            if wrong is not None:
-                raise FitError(f"{person.landmarks}: {wrong}; mend the landmarks or delete the file.")
-            box = np.concatenate([points.min(0), points.max(0)])
-            detection = Detection(box, five, 1.0, "given")
+        detection = _find_face(person, pixels, config)
+        points = None if detection.mesh_px is None else load_model_points(model)
+        if points is not None and detection.mesh_px is not None:
+            mesh_px = detection.mesh_px
+            close_up = close_up_of(person, pixels, camera, mesh_px)
+            pose, quality = fit_seen(model, points, camera, mesh_px, detection.points_px, close_up)
+            method, why = "face points", seen_refusal(quality, mesh_px, pixels.mask)
         else:
-            detection = locate_face(pixels.rgb, pixels.mask, load_detector(config.detector_model))
-            points = detection.points_px
-        pose, quality = fit_photo(model, camera, pixels.rgb, pixels.mask, points, detection.evidence)
-        method = "landmarks" if quality.picture is None else "picture"
+            marks = detection.points_px
+            if detection.evidence == "given":
+                marks = read_landmarks(person.landmarks)
+            pose, quality = fit_photo(model, camera, pixels.rgb, pixels.mask, marks, detection.evidence)
+            method = "landmarks" if quality.picture is None else "picture"
+            fitted_px = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
+            why = photo_refusal(quality, pixels.rgb, detection, fitted_px)
+        if why is not None:
+            raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
         reader = load_photo_reader(config.model) if config.face_mesh is None else None
         if reader is not None:
             pose = reader.read_pose(model, pixels.rgb, detection.points_px, camera)
             quality = landmark_quality(model, pose, camera, detection.points_px)
             method = "coefficients"
-        fitted_px = camera.world_to_pixel(model.five_landmarks(pose.vertices(model)))
-        why = photo_refusal(quality, pixels.rgb, detection, fitted_px)
-        if why is not None:
-            raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
+            why = refusal(quality, PHOTO_LIMITS)
+            if why is not None:
+                raise FitError(why[0].upper() + why[1:] + "; give a clearer picture or landmarks.")
     except FitError as error:
         person.forget_face()
         person.overlay.unlink(missing_ok=True)
@@ -122,4 +155,5 @@ def _fit_person(item: tuple[PersonFiles, FaceConfig]) -> dict[str, Any]:
         "landmark_px": measured["landmark_px"],
         "yaw_deg": measured["yaw_deg"],
         "picture": measured["picture"],
+        "points_cm": measured["points"],
     }

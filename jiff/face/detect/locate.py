@@ -71,6 +71,9 @@ def sensible(detection: Detection, mask: NDArray[np.uint8]) -> str | None:
         return "no eyes were found in it"
     if not _on_person(detection, mask):
         return "it lies outside the person's mask"
+    if detection.mesh_px is not None:
+        # Body landmarks led to it: crouching and bending people have their heads anywhere.
+        return None
     if middle > rows[0] + 0.6 * height:
         return "it lies in the lower part of the person"
     if not 0.06 * height < size < 0.6 * height:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +35,8 @@ class PointsPrior:
     """
 
     scale: float = 0.3
-    independent: float = 120.0
-    depth_noise: float = 6.0
+    independent: float = 30.0
+    depth_noise: float = 12.0
     identity: float = 1.0
     expression: float = 1.0
     iterations: int = 12
@@ -164,8 +164,3 @@ def _turned_to_camera(
     shape = model.shape(coefficients[:count], coefficients[count:])
     normals = points.on(area_weighted_normals(shape, model.triangles)) @ rotation.T
     return np.clip((normals[:, 2] - 0.05) / 0.35, 0.0, 1.0)
-
-
-def moved_to(fit: PointsFit, pose: FacePose) -> PointsFit:
-    """Return the fit with another pose."""
-    return replace(fit, pose=pose)

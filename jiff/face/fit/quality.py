@@ -40,6 +40,7 @@ class FitQuality:
         landmark_px: mean distance of the five landmarks to the detected ones, None where none are known.
         landmark_relative: the same as a share of the distance between the eyes.
         picture: how well the model's features are found in the photo, see ``PictureTerm.agreement``.
+        points: root mean square distance of the network's face points, at the model's mean size; None without them.
     """
 
     median: float
@@ -55,6 +56,7 @@ class FitQuality:
     landmark_px: float | None = None
     landmark_relative: float | None = None
     picture: float | None = None
+    points: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain rounded values."""
@@ -73,6 +75,7 @@ class FitLimits:
         coefficient_rms: of the identity.
         landmark_relative: landmark error as a share of the distance between the eyes.
         picture: least agreement with the photo.
+        points: largest distance of the network's face points.
     """
 
     median: float = 0.15
@@ -85,6 +88,7 @@ class FitLimits:
     coefficient_rms: float = 2.5
     landmark_relative: float = 0.45
     picture: float = 0.45
+    points: float = float("inf")
 
 
 PHOTO_LIMITS = FitLimits(landmark_relative=0.35)
@@ -185,6 +189,8 @@ def refusal(quality: FitQuality, limits: FitLimits) -> str | None:
         return f"the shape is implausible ({q.coefficient_rms:.1f} standard deviations)"
     if q.landmark_relative is not None and q.landmark_relative > limits.landmark_relative:
         return f"its landmarks are {q.landmark_px:.1f} px from the detected ones"
+    if q.points is not None and q.points > limits.points:
+        return f"the face points do not make a face ({q.points:.2f} cm apart, at most {limits.points})"
     if q.picture is not None and q.picture < limits.picture:
         return f"the picture does not look like a face there (agreement {q.picture:.2f}, at least {limits.picture})"
     return None

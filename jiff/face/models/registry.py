@@ -11,6 +11,7 @@ from typing import Any
 from jiff.assets.folders import assets_dir, cache_dir
 from jiff.face.fit.photo_reader import PhotoReader
 from jiff.face.model import MorphableModel
+from jiff.face.points import ModelPoints, anny_points, carried_points
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_entry
 
 
@@ -35,6 +36,16 @@ def load_face_model(name: str = DEFAULT_FACE_MODEL) -> MorphableModel:
     """
     model: MorphableModel = _loaded(face_model_entry(name).loader, cache_dir(), assets_dir())
     return model
+
+
+def load_model_points(model: MorphableModel) -> ModelPoints | None:
+    """Return where the face network's points lie on a model, None where it has no landmarks to find out.
+
+    Raises:
+        AssetError: the default model cannot be built.
+    """
+    anny = load_face_model()
+    return anny_points(model) if model.name == anny.name else carried_points(model, anny)
 
 
 def load_photo_reader(name: str) -> PhotoReader | None:

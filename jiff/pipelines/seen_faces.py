@@ -1,0 +1,96 @@
+"""The face of a framed photo, from what was seen in the photo itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.base.errors import FitError, InputError
+from jiff.base.files import read_json
+from jiff.face.detect.points_detector import detection_of
+from jiff.face.fit.seen_fit import CloseUp
+from jiff.geometry.camera import Camera
+from jiff.perception.crop import Crop
+from jiff.perception.landmarks import FacePoints
+from jiff.photo.images import read_image
+from jiff.photo.seen import read_seen_face
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.face.detect.detector import Detection
+    from jiff.photo.test_folder import PersonFiles, PersonImage
+
+_SIZE = 256
+_MARGIN = 1.4
+"""Side of a close-up made from the framed image, over the extent of the face."""
+
+
+def _to_frame(person: PersonFiles) -> tuple[float, NDArray[np.float64]] | None:
+    """Return scale and offset [2] from photo to framed pixels; None where the photo was not framed here.
+
+    Raises:
+        InputError: the record of the framing is damaged.
+    """
+    if not (person.seen.is_file() and person.framing.is_file()):
+        return None
+    try:
+        back = np.array(read_json(person.framing)["frame_to_photo"], dtype=np.float64).reshape(2, 3)
+        return 1.0 / float(back[0, 0]), -back[:, 2] / back[0, 0]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"{person.framing}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
+        ) from error
+
+
+def seen_face(person: PersonFiles) -> Detection | None:
+    """Return the face that was seen in the photo, in framed pixels; None where nobody looked.
+
+    Raises:
+        FitError: the networks looked and saw no face.
+        InputError: a record is damaged.
+    """
+    mapped = _to_frame(person)
+    if mapped is None:
+        return None
+    face, _ = read_seen_face(person.seen)
+    if face is None:
+        raise FitError("no face is seen in the photo (from behind, turned away or covered)")
+    scale, offset = mapped
+    return detection_of(FacePoints(face.points_px * scale + np.append(offset, 0.0), face.score))
+
+
+def close_up_of(
+    person: PersonFiles, pixels: PersonImage, camera: Camera, mesh_px: NDArray[np.float64]
+) -> CloseUp:
+    """Return the head in the photo's own pixels where they were kept, else in those of the framed image.
+
+    Args:
+        person: of the test folder.
+        pixels: framed.
+        camera: of the framed image.
+        mesh_px: [468, 3] face points in framed pixels.
+    """
+    mapped = _to_frame(person)
+    window, rgb = None, None
+    if mapped is not None and person.head.is_file():
+        _, in_photo = read_seen_face(person.seen)
+        if in_photo is not None:
+            scale, offset = mapped
+            x, y = np.array(in_photo.center_px) * scale + offset
+            window = Crop((float(x), float(y)), in_photo.side_px * scale)
+            rgb = np.ascontiguousarray(read_image(person.head)[..., :3])
+    if window is None or rgb is None:
+        low, high = mesh_px[:, :2].min(0), mesh_px[:, :2].max(0)
+        window = Crop.around(*low.tolist(), *high.tolist(), _MARGIN)
+        rgb = window.take(pixels.rgb, _SIZE)
+    size = rgb.shape[0]
+    half = window.side_px / camera.size * camera.half_width_world / camera.zoom
+    close = Camera(
+        rotation=camera.rotation,
+        center_world=camera.pixel_to_world(np.array(window.center_px)),
+        half_width_world=half,
+        size=size,
+    )
+    return CloseUp(rgb, window.take(pixels.mask, size), close)
