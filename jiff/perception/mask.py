@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +19,6 @@ _RADII = (6.0, 3.0)
 _SMOOTHNESS = 1e-4
 _CONTRAST = 2.0
 _LEAST_PIECE = 0.02
-_LOST = 0.75
-"""Share of what the segmentation calls a person below which the pose network lost a part (legs in loud trousers)."""
 
 
 def guided_filter(
@@ -59,28 +56,6 @@ def guided_filter(
     slope /= det[..., None]
     offset = mean_values - (slope * mean_guide).sum(-1)
     return np.asarray((mean(slope.astype(np.float32)) * guide).sum(-1) + mean(offset), np.float32)
-
-
-def completed(pose: Pose, people: NDArray[np.float32]) -> Pose:
-    """Return the pose with a mask to which is added what the pose network lost of the only person of a photo.
-
-    Args:
-        pose: of the person.
-        people: [256, 256] share of people in the pose's window, by the segmentation network.
-    """
-    import cv2
-
-    both = np.maximum(pose.mask, people)
-    _, labels = cv2.connectedComponents((both > 0.5).astype(np.uint8), connectivity=8)
-    own = np.bincount(labels[pose.mask > 0.5], minlength=int(labels.max()) + 1)
-    own[0] = 0
-    if own.max(initial=0) == 0:
-        return pose
-    piece = labels == own.argmax()
-    covered = float((pose.mask[piece] > 0.5).mean())
-    if covered >= _LOST:
-        return pose
-    return replace(pose, mask=np.where(piece, both, pose.mask).astype(np.float32))
 
 
 def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ()) -> NDArray[np.uint8]:

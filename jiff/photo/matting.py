@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jiff.face.detect.detector import Detection, FaceDetector
 
 _WORKING_SIDE = 480
+_OPAQUE = 0.97
 _SEARCHED_SIDE = 1280
 _HEADS_SHARE = 0.5
 """Heads of people who stand beside each other lie in this upper part of what they cover together."""
@@ -56,6 +57,9 @@ def given_matte(path: Path, image: NDArray[np.uint8]) -> Matte | None:
         alpha = stretched(gray_of(image)) if image[..., 3].max() >= 8 else image[..., 3]
         if alpha.max() < MASK_THRESHOLD:
             raise ImageError(f"{path}: is fully transparent; save the person opaque.")
+        if (alpha >= MASK_THRESHOLD).mean() > _OPAQUE:
+            # Rounded corners or a few clear pixels: nobody was cut out.
+            return None
         return Matte(alpha, "alpha")
     return None
 

@@ -13,7 +13,7 @@ from jiff.base.files import read_json, write_json
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
 from jiff.perception.landmarks import POSE_NAMES, FacePoints, face_crop
-from jiff.perception.mask import completed, person_mask
+from jiff.perception.mask import person_mask
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
 if TYPE_CHECKING:
@@ -88,10 +88,7 @@ def see_person(
         raise ImageError(f"{name}: has {len(people)} people, not a number {number}; correct {choice}N.")
     chosen = people[number - 1]
     others = [other.pose for other in people if other is not chosen]
-    pose = chosen.pose
-    if not others:
-        pose = completed(pose, networks.people_mask(rgb, pose.crop))
-    mask = person_mask(rgb, pose, others)
+    mask = person_mask(rgb, chosen.pose, others)
     return Seen(chosen.pose, see_face(networks, rgb, chosen.pose), mask, len(people))
 
 

@@ -83,7 +83,7 @@ def close_up_of(
             rgb = np.ascontiguousarray(read_image(person.head)[..., :3])
     if window is None or rgb is None:
         low, high = mesh_px[:, :2].min(0), mesh_px[:, :2].max(0)
-        window = Crop.around(*low.tolist(), *high.tolist(), _MARGIN)
+        window = Crop.around(float(low[0]), float(low[1]), float(high[0]), float(high[1]), _MARGIN)
         rgb = window.take(pixels.rgb, _SIZE)
     size = rgb.shape[0]
     half = window.side_px / camera.size * camera.half_width_world / camera.zoom

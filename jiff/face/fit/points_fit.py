@@ -35,7 +35,7 @@ class PointsPrior:
     """
 
     scale: float = 0.3
-    independent: float = 30.0
+    independent: float = 100.0
     depth_noise: float = 12.0
     identity: float = 1.0
     expression: float = 1.0

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 SEEN_FIT = replace(
     PHOTO_FIT,
-    prior=(60.0, 60.0, 60.0),
+    prior=(20.0, 20.0, 20.0),
     landmark_noise=(float("inf"),) * 3,
     picture=(150.0, 300.0, 300.0),
 )
 """Pixels refine what the points hold."""
-_HOLD = 60.0
+_HOLD = 100.0
 """So many independent measurements the points count for beside the pixels."""
 
 SEEN_LIMITS = FitLimits(
-    scale=(0.45, 2.5), turn_deg=75.0, roll_deg=80.0, landmark_relative=0.35, picture=-1.0, points=0.8
+    scale=(0.45, 2.5), turn_deg=75.0, roll_deg=80.0, landmark_relative=0.35, picture=-1.0, points=1.4
 )
 """For faces seen by the network: crouching people fill the frame with larger heads, jumping ones tilt them. Agreement with
 the model's own colours separates nothing that the points do not."""
