@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch>=2.6,<2.14"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@# Without a network everything works, less well: the command says so itself.
+	-$(BIN)/jiff assets fetch perception
 	@touch $(STAMP)
 
 demo: setup

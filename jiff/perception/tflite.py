@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import AssetError
+from jiff.base.opencv import silent_opencv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,10 +36,9 @@ class TfliteNetwork:
         import cv2
 
         self.path, self.size, self._sizes = path, size, outputs
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
-            blob = np.frombuffer(path.read_bytes(), np.uint8)
-            self._network: Any = cv2.dnn.readNetFromTFLite(blob)
+            with silent_opencv():
+                self._network: Any = cv2.dnn.readNetFromTFLite(np.frombuffer(path.read_bytes(), np.uint8))
             self._names = [str(name) for name in self._network.getUnconnectedOutLayersNames()]
         except OSError as error:
             raise AssetError(
@@ -48,8 +48,6 @@ class TfliteNetwork:
             raise AssetError(
                 f"{path}: OpenCV {cv2.__version__} cannot read this network; run `jiff assets fetch perception --overwrite`."
             ) from error
-        finally:
-            cv2.utils.logging.setLogLevel(level)
 
     def run(self, picture: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Return the flat outputs by their names for a picture [size, size, 3].

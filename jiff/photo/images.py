@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import ImageError
+from jiff.base.opencv import silent_opencv
 from jiff.geometry.io.texture_file import DECODER_ERRORS
 
 if TYPE_CHECKING:
@@ -69,12 +70,9 @@ def _read_deep_tiff(path: Path) -> NDArray[np.uint8] | None:
         _check_pixels(path, *_tiff_size(path))
     except (*DECODER_ERRORS, KeyError, TypeError):
         return None
-    # OpenCV would print what libtiff thinks of a damaged file; the caller says it in one sentence.
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    # It would print what libtiff thinks of a damaged file.
+    with silent_opencv():
         array = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if array is None or array.dtype not in (np.uint8, np.uint16):
         return None
     if array.dtype == np.uint16:
