@@ -192,9 +192,31 @@ def test_people_are_counted_from_the_left(networks: PersonNetworks, shared: Path
         see_person(networks, both, "two.jpg", 3)
 
 
+def test_people_who_overlap_are_told_apart(networks: PersonNetworks, shared: Path) -> None:
+    canvas = np.full((1024, 1324, 3), 150, np.uint8)
+    for name, left in (("person_20.png", 0), ("person_18.png", 130)):
+        rgb = np.ascontiguousarray(read_image(shared / "people" / name)[..., :3])
+        alpha = see_person(networks, rgb, name, None).mask[..., None] / 255.0
+        part = canvas[:, left : left + 1024]
+        part[:] = np.rint(part * (1 - alpha) + rgb * alpha)
+    with pytest.raises(ImageError, match="2 people"):
+        see_person(networks, canvas, "hug.png", None)
+    behind, front = (see_person(networks, canvas, "hug.png", n) for n in (1, 2))
+    both = (behind.mask >= 128) & (front.mask >= 128)
+    assert both.sum() < 0.05 * (front.mask >= 128).sum()
+    assert behind.face is not None and front.pose.points_px[0, 0] - behind.pose.points_px[0, 0] > 80
+
+
 @pytest.mark.parametrize(
     ("kind", "sentence"),
-    [("noise", "no person"), ("black", "no person"), ("tiny", "pixels"), ("upside down", "turn the photo")],
+    [
+        ("noise", "no person"),
+        ("black", "no person"),
+        ("tiny", "pixels"),
+        ("upside down", "turn the photo"),
+        ("lying", "turn the photo"),
+        ("head", "part of a person"),
+    ],
 )
 def test_pictures_without_an_upright_person(
     networks: PersonNetworks, photo: np.ndarray, kind: str, sentence: str
@@ -204,6 +226,8 @@ def test_pictures_without_an_upright_person(
         "black": np.zeros((256, 256, 3), np.uint8),
         "tiny": np.full((1, 1, 3), 128, np.uint8),
         "upside down": np.ascontiguousarray(photo[::-1, ::-1]),
+        "lying": np.ascontiguousarray(photo.transpose(1, 0, 2)[:, ::-1]),
+        "head": np.asarray(cv2.resize(photo[44:104, 222:282], (600, 600), interpolation=cv2.INTER_CUBIC)),
     }
     with pytest.raises(ImageError, match=sentence):
         seen = see_person(networks, pictures[kind], "a.jpg", None)

@@ -30,7 +30,8 @@ _BYSTANDER = 0.45
 """Height over the largest person's below which somebody is a bystander."""
 _AGREED = 0.9
 """Share of the landmarks that the mask covers where both are right."""
-_SAME = 0.25
+_SURE_TURN = 0.8
+_SAME = 0.12
 """Mean distance of trunk and nose over a person's size below which two finds are one person."""
 
 
@@ -170,6 +171,8 @@ def find_people(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> list[SeenPe
     found: list[Pose] = []
     tried: list[Crop] = []
     largest = 0.0
+    # Who was found is painted over, lest the next window find them again in front of somebody else.
+    rest = small
     for _ in range(_TRIES):
         pieces = [
             p for p in _pieces(free) if p[0] > max(_LEFT_OVER * largest, 60.0) and not _known(p[1], tried)
@@ -177,21 +180,60 @@ def find_people(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> list[SeenPe
         if not pieces:
             break
         tried.append(pieces[0][1])
-        pose = _whole_pose(networks, small, pieces[0][1])
+        pose = _whole_pose(networks, rest, pieces[0][1])
         if not _is_seen(pose, share) or any(_same(pose, other) for other in found):
             continue
         found.append(pose)
-        free &= ~_grown(pose.crop.paste(pose.mask, (share.shape[0], share.shape[1])) > 0.3)
+        theirs = _grown(pose.crop.paste(pose.mask, (share.shape[0], share.shape[1])) > 0.3)
+        free &= ~theirs
+        rest = np.where(theirs[..., None], np.uint8(128), rest)
         largest = max(largest, float((pose.mask > 0.5).mean()) * pose.crop.side_px**2)
     if not found:
         # A person whom the segmentation misses: on a stage, painted, from an unusual side.
         pose = networks.pose(small, [whole_crop(small)])[0]
         found = [pose] if pose.score >= LEAST_SCORE and _is_seen(pose, np.ones_like(share)) else []
+    found = _apart(networks, small, found, share)
+    found = [_upright(networks, small, pose) for pose in found]
     people = [SeenPerson(_scaled(pose, 1 / factor)) for pose in found]
     tallest = max((person.height_px for person in people), default=0.0)
     people = [person for person in people if person.height_px >= _BYSTANDER * tallest]
     people.sort(key=lambda person: float(person.pose.middle(HIPS)[0]))
     return people
+
+
+def _apart(
+    networks: PersonNetworks, rgb: NDArray[np.uint8], found: list[Pose], share: NDArray[np.float32]
+) -> list[Pose]:
+    """Return the landmarks of several people, each looked at again without those that overlap."""
+    if len(found) < 2:
+        return found
+    masks = [pose.crop.paste(pose.mask, (share.shape[0], share.shape[1])) for pose in found]
+    better = []
+    for number, pose in enumerate(found):
+        others = np.max([mask for k, mask in enumerate(masks) if k != number], axis=0)
+        alone = np.where(((others > 0.5) & (others > masks[number]))[..., None], np.uint8(128), rgb)
+        again = networks.pose(alone, [pose.crop])[0]
+        same = _is_seen(again, share) and _same(again, pose)
+        better.append(again if same else pose)
+    return better
+
+
+def _upright(networks: PersonNetworks, rgb: NDArray[np.uint8], pose: Pose) -> Pose:
+    """Return the landmarks of somebody whose face is seen when the photo is turned, else those found.
+
+    The network imagines an upright body in people who are upside down or lie; a face cannot be imagined.
+    """
+    if networks.face(rgb, [pose])[0].score >= FACE_SCORE:
+        return pose
+    for quarter in (2, 1, 3):
+        crop = Crop(pose.crop.center_px, pose.crop.side_px, math.pi / 2 * quarter)
+        turned = networks.pose(rgb, [crop])[0]
+        away = abs(math.remainder(turned.crop.angle_rad - pose.crop.angle_rad, 2 * math.pi))
+        if turned.score < _SURE_TURN or away < math.pi / 4:
+            continue
+        if networks.face(rgb, [turned])[0].score >= _SURE_TURN:
+            return turned
+    return pose
 
 
 def see_face(networks: PersonNetworks, rgb: NDArray[np.uint8], pose: Pose) -> FacePoints | None:

@@ -17,7 +17,12 @@ _CROWN = 1.6
 """From the eyes to the crown, over the distance from mouth to eyes."""
 _HEEL = 0.02
 """A foot may be so far outside, over the person's height."""
+_NECK = 0.05
+"""Width of the mask on the upper border over the person's height that is more than a crown."""
+_EYES = 0.05
+"""From the upper border to the eyes, over the height, below which there is no room for a forehead."""
 _TURNED_DEG = 60.0
+_LEAST_BODY = 0.55
 
 
 def crown_px(pose: Pose) -> NDArray[np.float64]:
@@ -45,7 +50,8 @@ def missing_part(pose: Pose, mask: NDArray[np.uint8]) -> str | None:
     crown, eyes = float(crown_px(pose)[1]), float(pose.points_px[[LEFT_EYE, RIGHT_EYE], 1].mean())
     inside = mask >= 128
     # Hair may reach the border; half of the way from eyes to crown may not be missing.
-    if (crown + eyes) / 2 < 0 and inside[0].any():
+    wide = float(inside[0].sum()) > _NECK * size
+    if inside[0].any() and ((crown + eyes) / 2 < 0 or (wide and eyes < _EYES * size)):
         return "the head is cut off by the upper border"
     feet = float(pose.points_px[list(FEET), 1].max())
     if inside[-1].any() and feet > height + _HEEL * size:
@@ -60,3 +66,12 @@ def not_upright_deg(pose: Pose) -> float | None:
     if min(abs(body), abs(pose.tilt_deg)) <= _TURNED_DEG:
         return None
     return body
+
+
+def is_fragment(pose: Pose, mask: NDArray[np.uint8]) -> bool:
+    """Return whether a mask is much larger than the landmarks in it: a close-up of a head, in which a body was imagined."""
+    rows, columns = np.flatnonzero((mask >= 128).any(1)), np.flatnonzero((mask >= 128).any(0))
+    if len(rows) == 0:
+        return False
+    extent = max(float(np.ptp(rows)), float(np.ptp(columns)))
+    return float(np.ptp(pose.points_px, axis=0).max()) < _LEAST_BODY * extent

@@ -9,7 +9,7 @@ import numpy as np
 
 from jiff.base.errors import ImageError
 from jiff.geometry.camera import BODY_HEIGHT_WORLD, CANONICAL_HALF_WIDTH
-from jiff.photo.cut_off import missing_part, not_upright_deg, vertical_extent
+from jiff.photo.cut_off import is_fragment, missing_part, not_upright_deg, vertical_extent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,6 +173,8 @@ def frame_person(
         raise ImageError(
             f"{name}: the person is turned by {abs(turned):.0f} degrees (upside down or lying); turn the photo upright."
         )
+    if pose is not None and is_fragment(pose, mask):
+        raise ImageError(f"{name}: only a part of a person is seen (a head?); use a photo of the whole body.")
     missing = _missing_at_border(inside) if pose is None else missing_part(pose, mask)
     if missing is not None and not partial:
         raise ImageError(
