@@ -30,6 +30,7 @@ _BYSTANDER = 0.45
 """Height over the largest person's below which somebody is a bystander."""
 _AGREED = 0.9
 """Share of the landmarks that the mask covers where both are right."""
+_PART = 0.05
 _SURE_TURN = 0.8
 _SAME = 0.12
 """Mean distance of trunk and nose over a person's size below which two finds are one person."""
@@ -89,14 +90,30 @@ def people_share(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> NDArray[np
     return np.asarray(np.max(parts, axis=0), dtype=np.float32)
 
 
-def _pieces(on: NDArray[np.bool_]) -> list[tuple[float, Crop]]:
-    """Return (area, window) of the connected pieces, the largest first."""
+def _pieces(on: NDArray[np.bool_], *, joined: bool) -> list[tuple[float, Crop]]:
+    """Return (area, window) of the connected pieces, the largest first.
+
+    Args:
+        on: [H, W].
+        joined: whether pieces above one another are one: what remains of a person behind somebody is in parts.
+    """
     import cv2
 
     count, _, stats, _ = cv2.connectedComponentsWithStats(on.astype(np.uint8), connectivity=8)
+    rows = sorted(stats[1:count].tolist(), key=lambda row: -row[4])
     found = []
-    for x, y, w, h, area in stats[1:count].tolist():
-        found.append((float(area), Crop.around(x, y, x + w, y + h)))
+    while rows:
+        x, y, w, h, area = rows.pop(0)
+        left, top, right, bottom = x, y, x + w, y + h
+        for other in list(rows) if joined else ():
+            ox, oy, ow, oh, other_area = other
+            if other_area > _PART * area and ox < right and ox + ow > left:
+                left, top, right, bottom = (
+                    min(left, ox), min(top, oy), max(right, ox + ow), max(bottom, oy + oh),
+                )  # fmt: skip
+                area += other_area
+                rows.remove(other)
+        found.append((float(area), Crop.around(left, top, right, bottom)))
     return sorted(found, key=lambda piece: -piece[0])
 
 
@@ -174,9 +191,8 @@ def find_people(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> list[SeenPe
     # Who was found is painted over, lest the next window find them again in front of somebody else.
     rest = small
     for _ in range(_TRIES):
-        pieces = [
-            p for p in _pieces(free) if p[0] > max(_LEFT_OVER * largest, 60.0) and not _known(p[1], tried)
-        ]
+        pieces = _pieces(free, joined=bool(found))
+        pieces = [p for p in pieces if p[0] > max(_LEFT_OVER * largest, 60.0) and not _known(p[1], tried)]
         if not pieces:
             break
         tried.append(pieces[0][1])
