@@ -10,14 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_people import model
+import tiny_person
+from face_people import model, person, write_subject
 
+from jiff.base.progress import NullProgress
 from jiff.face.fit.fitting import FacePose
 from jiff.face.fit.points_fit import fit_points
 from jiff.face.fit.seen_fit import fit_seen, seen_refusal, share_on_person
 from jiff.face.points import anny_points, barycentric, carried_points, learnt_points
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
+from jiff.options.face import FaceConfig
+from jiff.options.reconstruct import ReconstructConfig
 from jiff.perception.networks import PersonNetworks
+from jiff.pipelines.face import run_face
+from jiff.pipelines.reconstruct import run_reconstruct
 
 
 def _seen(yaw_deg: float, scale: float = 1.0) -> tuple[FacePose, np.ndarray]:
@@ -122,3 +128,32 @@ def test_photos_to_faces_by_the_commands(networks: PersonNetworks, shared: Path,
     assert 35 < yaw < 75
     again = _jiff("data", "face", "-i", tmp_path / "test", "-j", 1)
     assert again.returncode == 0 and "complete" in again.stdout + again.stderr
+
+
+def test_a_processed_set_is_seen_by_the_same_networks(networks: PersonNetworks, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    write_subject(root, "front", person().mesh, yaws=(0, 90))
+    write_subject(root, "back", person().mesh.transformed(rotation_y(np.pi)), yaws=(0,))
+    report = run_face(FaceConfig(input=root, jobs=1), NullProgress())
+    assert list(report.results) == ["front"] and list(report.failures) == ["back"]
+    assert report.results["front"]["evidence"] == "points on the frontal image"
+    assert report.results["front"]["median_cm"] < 0.1
+
+
+def test_a_photo_without_mask_goes_through_all_steps(
+    networks: PersonNetworks, shared: Path, tmp_path: Path
+) -> None:
+    checkpoint = tiny_person.train_networks(tmp_path / "run", steps=40)
+    shutil.copy(shared / "people" / "person_17.jpg", tmp_path / "anna.jpg")
+    config = ReconstructConfig(
+        tmp_path / "anna.jpg", tmp_path / "out", checkpoint=checkpoint, resolution=48, format=("obj",), device="cpu"
+    )  # fmt: skip
+    progress = NullProgress()
+    report = run_reconstruct(config, progress)
+    assert list(report.results) == ["anna"], report.failures
+    crops = tmp_path / "out" / "crops"
+    assert (crops / "anna_mesh.obj").is_file() and (crops / "anna_person.json").is_file()
+    assert not [w for w in progress.warnings if "mask" in w], "a mask that was seen is no guess"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["people"]["anna"]["framing"]["mask"] == "person networks"
+    assert run_reconstruct(config, NullProgress()).skipped == ["anna"]
