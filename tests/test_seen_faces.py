@@ -14,10 +14,11 @@ import tiny_person
 from face_people import model, person, write_subject
 
 from jiff.base.progress import NullProgress
+from jiff.face.fit.carried_points import carried_points
 from jiff.face.fit.fitting import FacePose
 from jiff.face.fit.points_fit import fit_points
 from jiff.face.fit.seen_fit import fit_seen, seen_refusal, share_on_person
-from jiff.face.points import anny_points, barycentric, carried_points, learnt_points
+from jiff.face.points import anny_points, barycentric, learnt_points
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.options.face import FaceConfig
 from jiff.options.reconstruct import ReconstructConfig

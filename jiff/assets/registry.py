@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from jiff.assets.folders import assets_dir, cache_dir
-from jiff.assets.wheel import Member, Wheel, verify_members, writable_place
+from jiff.assets.wheel import Member, Wheel, checksum, verify_members, writable_place
 from jiff.base.errors import AssetError, UsageError
 
 
@@ -227,15 +226,6 @@ def get_asset(name: str) -> Asset:
         if asset.name == name.lower().replace("_", "-"):
             return asset
     raise UsageError(f"there is no optional file called {name!r}; 'jiff assets list' names them.")
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def verify(asset: Asset, path: Path) -> str:

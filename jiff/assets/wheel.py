@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -62,14 +63,21 @@ class Wheel:
         return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
 
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def verify_members(wheel: Wheel, folder: Path) -> str:
     """Check the files of a folder, and return how they were checked.
 
     Raises:
         AssetError: one is missing or another than the published one.
     """
-    from jiff.assets.registry import checksum
-
     for member in wheel.members:
         path = folder / member.name
         if not path.is_file():
@@ -121,10 +129,6 @@ def _download(wheel: Wheel, folder: Path, given: Path, progress: Progress) -> No
 
 
 def _unpack(wheel: Wheel, source: Path, target: Path) -> None:
-    import hashlib
-
-    from jiff.assets.registry import checksum
-
     if checksum(source) != wheel.sha256:
         raise AssetError(f"{source}: is another wheel than the published one; get it again from pypi.org.")
     try:

@@ -65,9 +65,10 @@ def learnt_points() -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.
     return which, table[:, :3], table[:, 3]
 
 
-def _dropped(
+def dropped_points(
     model: MorphableModel, places: NDArray[np.float64], which: NDArray[np.int64], spread: NDArray[np.float64]
 ) -> ModelPoints:
+    """Return the points of places [N, 3] on a model's mean face."""
     mean = model.mean.astype(np.float64)
     nearest = MeshBvh(mean, model.triangles).closest(places)
     corner = model.triangles[nearest.face]
@@ -77,31 +78,4 @@ def _dropped(
 def anny_points(model: MorphableModel) -> ModelPoints:
     """Return the points on anny's face model."""
     which, places, spread = learnt_points()
-    return _dropped(model, places, which, spread)
-
-
-def carried_points(model: MorphableModel, anny: MorphableModel) -> ModelPoints | None:
-    """Return the points on another model: anny's face is laid onto its mean by landmarks and shape.
-
-    Args:
-        model: BFM, FLAME, a face mesh.
-        anny: the model that the points were learnt on.
-
-    Returns:
-        None for a model without landmarks.
-    """
-    from jiff.face.fit.fitting import FaceFitter, start_from_landmarks
-    from jiff.face.surface import FaceScene
-    from jiff.geometry.mesh import Mesh
-
-    marks = np.asarray(model.landmarks68)
-    if len(np.unique(marks)) < 10:
-        return None
-    mean = model.mean.astype(np.float64)
-    start = start_from_landmarks(anny, model.five_landmarks(mean))
-    surface = FaceScene(Mesh(mean, model.triangles)).around(start.offset, start.rotation)
-    if len(surface.points_world) < 200:
-        return None
-    pose = FaceFitter(anny).fit(surface, start, model.five_landmarks(mean))
-    points = anny_points(anny)
-    return _dropped(model, points.on(pose.vertices(anny)), points.which, points.spread)
+    return dropped_points(model, places, which, spread)

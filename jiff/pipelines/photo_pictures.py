@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from jiff.geometry.mesh import Mesh
     from jiff.photo.seen import Seen
-    from jiff.pipelines.frame_photos import Photo
 
 _PICTURE_SIDE = 1024
 _DRAWN_SIDE = 640
@@ -71,19 +71,20 @@ def overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8
     return np.rint(rgb * weight + tint * (1 - weight)).astype(np.uint8)
 
 
-def mesh_in_photo(photo: Photo, mesh: Mesh) -> NDArray[np.uint8]:
+def mesh_in_photo(source: Path, record_file: Path, mesh: Mesh) -> NDArray[np.uint8]:
     """Return the photo with the mesh's outline, and beside it the photo with the mesh drawn in, [H, 2 W, 3].
 
     Args:
-        photo: a framed photo.
+        source: the photo.
+        record_file: how it was framed.
         mesh: in the canonical camera's world frame.
 
     Raises:
         ImageError: the photo cannot be read any more.
         InputError: its record is missing or damaged.
     """
-    record = read_json(photo.record)
-    rgb = np.ascontiguousarray(read_image(photo.source)[..., :3])
+    record = read_json(record_file)
+    rgb = np.ascontiguousarray(read_image(source)[..., :3])
     factor = min(1.0, _PICTURE_SIDE / max(rgb.shape[:2]))
     height, width = (max(1, round(n * factor)) for n in rgb.shape[:2])
     base = resize_image(rgb, (height, width))

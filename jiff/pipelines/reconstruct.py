@@ -168,7 +168,9 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     def finish(name: str, mesh: Mesh) -> dict[str, Any]:
         photo = by_name[name]
-        save_image(run.config.out / "in_photo" / f"{name}.jpg", mesh_in_photo(photo, mesh))
+        save_image(
+            run.config.out / "in_photo" / f"{name}.jpg", mesh_in_photo(photo.source, photo.record, mesh)
+        )
         record = read_json(photo.record)
         return {"photo": {key: record[key] for key in ("photo", "photo_size", "mask", "world_to_photo")}}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,8 @@ import numpy as np
 
 from jiff.assets.folders import assets_dir
 from jiff.base.errors import AssetError
+from jiff.face.detect.detection import Detection
+from jiff.face.detect.points_detector import PointsDetector
 from jiff.perception.files import find_networks
 
 if TYPE_CHECKING:
@@ -24,42 +25,6 @@ SCORE_THRESHOLD = 0.6
 
 # Where a Haar box (x, y, width, height) has eyes, nose tip and mouth corners, as fractions of the box.
 _HAAR_FIVE = np.array([[0.31, 0.39], [0.69, 0.39], [0.5, 0.63], [0.35, 0.81], [0.65, 0.81]])
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One face of an image.
-
-    Attributes:
-        box_px: [4] left, top, right, bottom, continuous pixels.
-        points_px: [5, 2] right eye, left eye, nose tip, right and left mouth corner.
-        score: the detector's confidence in [0, 1].
-        evidence: what found it: "points", "yunet", "haar+eyes", "haar", or "given".
-        mesh_px: [468, 3] points of the face network, z behind the face's middle in the same unit; None of other detectors.
-    """
-
-    box_px: NDArray[np.float64]
-    points_px: NDArray[np.float64]
-    score: float
-    evidence: str
-    mesh_px: NDArray[np.float64] | None = None
-
-    @property
-    def measured(self) -> bool:
-        """Whether the landmarks were measured rather than guessed from the box."""
-        return self.evidence != "haar"
-
-    def mapped(self, scale: float, offset_px: tuple[float, float]) -> Detection:
-        """Return the detection in the image that this one's image is a crop of: p -> p / scale + offset."""
-        shift = np.array(offset_px, dtype=np.float64)
-        mesh = None if self.mesh_px is None else self.mesh_px / scale + np.append(shift, 0.0)
-        return Detection(
-            self.box_px / scale + np.tile(shift, 2),
-            self.points_px / scale + shift,
-            self.score,
-            self.evidence,
-            mesh,
-        )
 
 
 class FaceDetector(Protocol):
@@ -291,8 +256,6 @@ def make_detector(given: Path | None = None) -> FaceDetector:
     """
     networks = None if given is not None else find_networks()
     if networks is not None:
-        from jiff.face.detect.points_detector import PointsDetector
-
         return PointsDetector(networks)
     path = find_detector_model(given)
     return YuNetDetector(path) if path is not None else HaarDetector()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.face.detect.detector import Detection
+from jiff.face.detect.detection import Detection
 from jiff.perception.people import find_people, see_face
 
 if TYPE_CHECKING:

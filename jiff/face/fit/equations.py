@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.face.fit.fitting import FacePose
+    from jiff.face.fit.face_pose import FacePose
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.face.fit.equations import Marks, add_marks, parameter_rows
+from jiff.face.fit.face_pose import FacePose
 from jiff.face.landmarks import similarity
 from jiff.geometry.normals import area_weighted_normals
 
@@ -56,33 +57,6 @@ class FitConfig:
     scale_deviation: float = float("inf")
     picture: tuple[float, ...] = ()
     picture_level: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class FacePose:
-    """A posed face: vertices = scale * rotation @ shape(identity, expression) + offset.
-
-    Attributes:
-        scale: model to world units.
-        rotation: [3, 3].
-        offset: [3] world units.
-        identity: [K].
-        expression: [E].
-    """
-
-    scale: float
-    rotation: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    identity: NDArray[np.float64]
-    expression: NDArray[np.float64]
-
-    def vertices(self, model: MorphableModel) -> NDArray[np.float64]:
-        """Return [V, 3] world vertices."""
-        return self.place(model.shape(self.identity, self.expression))
-
-    def place(self, shape: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return model points [N, 3] in the world."""
-        return self.scale * shape @ self.rotation.T + self.offset
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jiff.assets.folders import assets_dir, cache_dir
+from jiff.face.fit.carried_points import carried_points
 from jiff.face.fit.photo_reader import PhotoReader
 from jiff.face.model import MorphableModel
-from jiff.face.points import ModelPoints, anny_points, carried_points
+from jiff.face.points import ModelPoints, anny_points
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_entry
 
 
