@@ -12,6 +12,7 @@ os.environ.setdefault("TERMINAL_WIDTH", "200")
 # The networks are an optional file: most tests must hold without them. Those that need them switch them on.
 os.environ["JIFF_PERCEPTION"] = "off"
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -19,6 +20,9 @@ from walk import Walk
 
 from jiff.perception.files import find_networks
 from jiff.perception.networks import PersonNetworks
+
+# Its threads do not survive a fork, which some tests make.
+cv2.setNumThreads(1)
 
 # The same examples in every run of CI: what fails there can be repeated here.
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -9,6 +9,8 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from tiny_set import make_set
@@ -104,3 +106,12 @@ def test_what_cannot_be_handed_over_ends_the_run(items: TrainingSet) -> None:
     unsendable = Unsendable(items.dataset, items.subjects, CONFIG)
     with pytest.raises(TrainingError, match="A process that loads data ended"):
         list(open_batches(unsendable, ORDER, 1, pin_memory=False, progress=NullProgress()))
+
+
+@pytest.mark.timeout(120)
+def test_loaders_start_after_opencv_used_threads(items: TrainingSet) -> None:
+    """Regression: a loader forked after OpenCV had started threads waited for them for ever."""
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((1500, 1500), np.float32), (0, 0), 5.0)
+    batches = list(open_batches(items, ORDER, 1, pin_memory=False, progress=NullProgress()))
+    assert len(batches) == 4 and cv2.getNumThreads() == 1

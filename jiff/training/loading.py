@@ -123,6 +123,10 @@ def open_batches(
             f"{_SHARED_MEMORY} is too small for the batches of {workers} loading processes, which pass them through pipes; "
             "more of it (docker run --shm-size 2g) loads faster."
         )
+    import cv2
+
+    # Threads of OpenCV do not survive a fork, and a forked loader would wait for them for ever: they end first.
+    cv2.setNumThreads(1)
     with warnings.catch_warnings():
         # More loaders than cores is the user's choice.
         warnings.filterwarnings("ignore", message="This DataLoader will create")
