@@ -179,6 +179,15 @@ def test_reconstruct_does_all_steps_on_a_photo(walk: Walk) -> None:
     assert "Next: jiff view reconstructed/visitor.glb" in walk.said["reconstruct"].stdout
 
 
+def test_frame_writes_a_test_folder(walk: Walk) -> None:
+    folder = walk.framed
+    assert {"visitor.png", "visitor_mask.png", "visitor_framing.json"} <= {p.name for p in folder.iterdir()}
+    assert (folder / "visitor.png").read_bytes() == (
+        walk.reconstructed / "crops" / "visitor.png"
+    ).read_bytes()
+    assert "Next: jiff data face -i framed" in walk.said["frame"].stdout
+
+
 def test_view_writes_a_page_that_needs_nothing(walk: Walk) -> None:
     scan = walk.rescaled / PEOPLE[0] / f"{PEOPLE[0]}.obj"
     result = walk.pifu / f"{HELD_OUT}.obj"
@@ -228,12 +237,13 @@ SECOND_RUNS = {
     "align": ("test", "1 complete before"),
     "eval_jiff": ("fine", "1 complete before"),
     "reconstruct": ("reconstructed", "1 complete before"),
+    "frame": ("framed", "1 complete before"),
 }
 
 
 @pytest.mark.parametrize("stage", SECOND_RUNS)
 def test_second_run_does_nothing(walk: Walk, stage: str) -> None:
-    _ = walk.jiff_results, walk.reconstructed
+    _ = walk.jiff_results, walk.reconstructed, walk.framed
     folder, words = SECOND_RUNS[stage]
     before = digests(walk.root / folder)
     done = walk.jiff(*walk.words[stage])

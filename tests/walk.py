@@ -185,6 +185,13 @@ class Walk:
         return self.root / "reconstructed"
 
     @property
+    def framed(self) -> Path:
+        """Test folder made of ``photo``."""
+        _ = self.photo
+        self.stage("frame", "data", "frame", "-i", "photos", "-o", "framed")
+        return self.root / "framed"
+
+    @property
     def demo(self) -> Path:
         """The whole demo at its smallest size, from nothing."""
         words = ["demo", "-o", "demo", "-n", "3", "--held-out", "1", "--network", "tiny", "--yaw-step", "90"]
