@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from benchmarks.seen_people import seen_scan
 from jiff.geometry.camera import Camera
-from jiff.geometry.io.mesh_io import load_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.render.environments import generate_environments
-from jiff.render.prt_io import Prt
-from jiff.render.sh import clamped_cosine_sh
-from jiff.render.shading import ShadedScan
-from jiff.synthetic.scan_files import ScanJob, truth_files, write_scan
 
-TRIANGLES, TEXTURE = 60_000, 1024
 VIEW_YAWS_DEG = (0, 30, 60, 180)
 _FIELDS = ("vertices", "faces", "face_vertices", "face_triangles", "pictures", "masks", "five")
 
@@ -68,27 +63,17 @@ def known_person(seed: int, index: int, cache: Path | None = None) -> KnownPerso
         with np.load(path, allow_pickle=False) as stored:
             return _from_arrays({key: stored[key] for key in _FIELDS})
     with tempfile.TemporaryDirectory() as folder:
-        job = ScanJob(Path(folder) / f"synth_{index:04d}", seed, index, TRIANGLES, TEXTURE)
-        write_scan(job)
-        mesh = load_mesh(job.folder / f"{job.folder.name}.obj")
-        with np.load(truth_files(job.folder)[0], allow_pickle=False) as stored:
-            truth = {key: stored[key] for key in stored.files}
-    low, high = mesh.bounds
-    scale = 180.0 / float((high - low)[1])
-    offset = -scale * np.array([(low + high)[0] / 2, low[1], (low + high)[2] / 2])
-    world = mesh.transformed(np.eye(3) * scale, offset)
-    transfer = clamped_cosine_sh(world.vertex_normals()).astype(np.float32)
-    shaded = ShadedScan(world, Prt(transfer, world.faces))
+        scan = seen_scan(Path(folder), seed, index)
     light = generate_environments(index + 1, seed)[index]
-    frames = [shaded.render(Camera.at_yaw(yaw), light, samples=4) for yaw in VIEW_YAWS_DEG]
+    frames = [scan.shaded.render(Camera.at_yaw(yaw), light, samples=4) for yaw in VIEW_YAWS_DEG]
     arrays = {
-        "vertices": world.vertices,
-        "faces": world.faces,
-        "face_vertices": truth["face_vertices"] * scale + offset,
-        "face_triangles": truth["face_triangles"].astype(np.int64),
+        "vertices": scan.mesh.vertices,
+        "faces": scan.mesh.faces,
+        "face_vertices": scan.face.vertices,
+        "face_triangles": scan.face.faces,
         "pictures": np.stack([frame.image for frame in frames]),
         "masks": np.stack([frame.mask for frame in frames]),
-        "five": truth["landmarks"][:5] * scale + offset,
+        "five": scan.five_world,
     }
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from jiff.face.detect.detector import FaceDetector
 from jiff.face.detect.points_detector import PointsDetector, detection_of
 from jiff.face.fit.fitting import FaceFitter, FacePose
 from jiff.face.fit.scan_fit import fit_scan
-from jiff.face.fit.seen_fit import CloseUp, fit_seen, seen_refusal
+from jiff.face.fit.seen_fit import close_up_in, fit_seen, seen_refusal
 from jiff.face.landmarks import similarity
 from jiff.face.models.anny_face import load_anny_face
 from jiff.face.points import anny_points
@@ -34,7 +34,7 @@ from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 from jiff.perception.crop import Crop
 from jiff.perception.files import find_networks
-from jiff.perception.landmarks import FacePoints, face_crop
+from jiff.perception.landmarks import FacePoints, head_window
 from jiff.perception.networks import PersonNetworks
 from jiff.perception.people import FACE_SCORE, find_people, see_face
 from jiff.photo.seen import see_person
@@ -76,16 +76,8 @@ class Seer:
         """Return the fit to face points of a photo; FitError when it is refused."""
         if face is None or face.score < FACE_SCORE:
             raise FitError("no face is seen in the photo")
-        window = face_crop(face)
-        window = Crop(window.center_px, 1.5 * window.side_px)
-        half = window.side_px / camera.size * camera.half_width_world
-        close = Camera(
-            rotation=camera.rotation,
-            center_world=camera.pixel_to_world(np.array(window.center_px)),
-            half_width_world=half,
-            size=256,
-        )
-        close_up = CloseUp(window.take(rgb, 256), window.take(mask, 256), close)
+        window = head_window(face)
+        close_up = close_up_in(window, window.take(rgb, 256), mask, camera)
         found = detection_of(face)
         pose, quality = fit_seen(self.model, self.points, camera, face.points_px, found.points_px, close_up)
         why = seen_refusal(quality, face.points_px, mask)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.face_people import TEXTURE, TRIANGLES
 from jiff.body.anny_body import load_anny_body
 from jiff.body.pose import Poser
 from jiff.face.landmarks import similarity
@@ -24,6 +23,7 @@ from jiff.synthetic.scan_files import ScanJob, template_triangles, truth_files, 
 from jiff.synthetic.template import load_template
 from jiff.synthetic.wardrobe import sample_person
 
+TRIANGLES, TEXTURE = 60_000, 1024
 SIZE = 1024
 
 

@@ -141,7 +141,7 @@ def test_a_processed_set_is_seen_by_the_same_networks(networks: PersonNetworks, 
     assert report.results["front"]["median_cm"] < 0.1
 
 
-def test_a_photo_without_mask_goes_through_all_steps(
+def test_a_photo_alone_goes_through_all_steps(
     networks: PersonNetworks, shared: Path, tmp_path: Path
 ) -> None:
     checkpoint = tiny_person.train_networks(tmp_path / "run", steps=40)

@@ -28,14 +28,22 @@ _MAX_OPEN_SHARE = (0.02, 0.10)
 _MAX_TURN_DEG = 20.0
 
 
-def welded_faces(mesh: Mesh) -> NDArray[np.int64]:
-    """Return [F', 3] faces with vertices of equal position made one (exports split them at seams), flat ones dropped."""
+def welded(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return points [V', 3], in millionths of the extent, and faces [F', 3] of a mesh.
+
+    Vertices of equal position are made one (exports split them at seams), flat faces dropped.
+    """
     extent = float(np.ptp(mesh.vertices, axis=0).max())
     keys = np.round(mesh.vertices / max(extent, 1e-30) * 1e6).astype(np.int64)
-    _, first = np.unique(keys, axis=0, return_inverse=True)
+    points, first = np.unique(keys, axis=0, return_inverse=True)
     faces = first.ravel()[mesh.faces]
     solid = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    return faces[solid]
+    return points, faces[solid]
+
+
+def welded_faces(mesh: Mesh) -> NDArray[np.int64]:
+    """Return the faces of ``welded``."""
+    return welded(mesh)[1]
 
 
 def open_edge_share(faces: NDArray[np.int64]) -> float:
@@ -43,14 +51,6 @@ def open_edge_share(faces: NDArray[np.int64]) -> float:
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     _, count = np.unique(edges[:, 0] * (int(faces.max()) + 1) + edges[:, 1], return_counts=True)
     return float((count != 2).mean())
-
-
-def _areas(mesh: Mesh, faces: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return [F'] areas of the welded faces, whose numbers are those of rounded positions in sorted order."""
-    extent = float(np.ptp(mesh.vertices, axis=0).max())
-    points = np.unique(np.round(mesh.vertices / max(extent, 1e-30) * 1e6).astype(np.int64), axis=0)
-    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1))
 
 
 def _size_facts(item: CheckItem, mesh: Mesh) -> NDArray[np.float64]:
@@ -85,11 +85,19 @@ def _size_facts(item: CheckItem, mesh: Mesh) -> NDArray[np.float64]:
     return vertices
 
 
+def _body_is_closed(points: NDArray[np.int64], faces: NDArray[np.int64], labels: NDArray[np.int32]) -> bool:
+    """Return whether the piece with the most surface is closed well enough; ``labels`` [F'] number the pieces."""
+    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
+    areas = np.bincount(labels, weights=np.linalg.norm(np.cross(b - a, c - a), axis=1))
+    body = labels == areas.argmax()
+    return open_edge_share(faces[body]) <= _MAX_OPEN_SHARE[1]
+
+
 def _surface_facts(item: CheckItem, mesh: Mesh) -> None:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    faces = welded_faces(mesh)
+    points, faces = welded(mesh)
     if len(faces) == 0:
         item.reject("All its triangles are flat; export it again.")
         return
@@ -114,8 +122,7 @@ def _surface_facts(item: CheckItem, mesh: Mesh) -> None:
         item.reject(
             "Its triangles face inward, so that inside and outside are swapped; turn the faces over and export again."
         )
-    body = labels == np.argmax(np.bincount(labels, weights=_areas(mesh, faces)))
-    if share > _MAX_OPEN_SHARE[1] and open_edge_share(faces[body]) <= _MAX_OPEN_SHARE[1]:
+    if share > _MAX_OPEN_SHARE[1] and _body_is_closed(points, faces, labels):
         item.fix(
             f"{share:.0%} of its edges are open, those of sheets (hair or lash cards) around a closed body; they get no"
             " inside, so remove them if they should not be learnt."

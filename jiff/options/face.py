@@ -23,7 +23,9 @@ class FaceConfig(WorkOptions):
     )
     model: str = option(DEFAULT_FACE_MODEL, help=face_model_help(), panel=_FIT)
     detector_model: Path | None = option(
-        None, help="YuNet detector file (.onnx); without it the assets folder's, else Haar.", panel=_FIT
+        None,
+        help="YuNet detector file (.onnx) to use where no <name>_person.json tells the face; without it the person networks, else Haar.",
+        panel=_FIT,
     )
     face_mesh: Path | None = option(
         None, help="Folder with <name>.obj, .ply or .glb: use these faces (DECA, FLAME, a scan) instead of a model.",

@@ -24,7 +24,7 @@ class PhotoOptions:
     partial: bool = option(False, help="Take people of whom head or feet are outside the photo.")
     detector_model: Path | None = option(
         None,
-        help="YuNet detector file (.onnx), used where the person networks see no face.",
+        help="YuNet detector file (.onnx), which looks for faces where the person networks did not.",
         panel="Face",
     )
     matting_model: Path | None = option(

@@ -20,6 +20,10 @@ SWITCH = "JIFF_PERCEPTION"
 VERSION = "mediapipe 0.10.21"
 
 
+def _switched_off() -> bool:
+    return os.environ.get(SWITCH, "").lower() in ("off", "0", "no")
+
+
 @lru_cache(maxsize=2)
 def _loaded(folder: Path) -> PersonNetworks:
     return PersonNetworks(folder)
@@ -27,7 +31,7 @@ def _loaded(folder: Path) -> PersonNetworks:
 
 def find_networks() -> PersonNetworks | None:
     """Return the networks if their files are there, loaded once per process; None if not, or switched off."""
-    if os.environ.get(SWITCH, "").lower() in ("off", "0", "no"):
+    if _switched_off():
         return None
     folder = get_asset("perception").find()
     return None if folder is None else _loaded(folder)
@@ -36,7 +40,7 @@ def find_networks() -> PersonNetworks | None:
 def ensure_networks(progress: Progress) -> PersonNetworks | None:
     """Return the networks, fetched where they are missing; where that fails, say what is used instead and return None."""
     found = find_networks()
-    if found is not None or os.environ.get(SWITCH, "").lower() in ("off", "0", "no"):
+    if found is not None or _switched_off():
         return found
     progress.info("Fetching the networks that see people (36 MB, once; Apache-2.0).")
     try:

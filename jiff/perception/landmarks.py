@@ -27,15 +27,13 @@ POSE_LINES = (
 )  # fmt: skip
 """Pairs of landmarks that a skeleton joins."""
 NOSE, LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR, MOUTH = 0, 2, 5, 7, 8, (9, 10)
-SHOULDERS, HIPS, KNEES, ANKLES, FEET = (11, 12), (23, 24), (25, 26), (27, 28), (29, 30, 31, 32)
-HEAD = tuple(range(11))
+SHOULDERS, HIPS, ANKLES, FEET = (11, 12), (23, 24), (27, 28), (29, 30, 31, 32)
 
 FACE_FIVE = ((33, 133), (263, 362), (1,), (61,), (291,))
 """Points of the face mesh whose means are right eye, left eye, nose tip, right and left mouth corner."""
-FACE_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136,
-    172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
+
+_HEAD_WINDOW = 1.5
+"""Side of the window of a head over that of its face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +128,9 @@ def face_crop(face: FacePoints) -> Crop:
     low, high = turned.min(0), turned.max(0)
     center = axes.T @ ((low + high) / 2)
     return Crop((float(center[0]), float(center[1])), 1.5 * max(float((high - low).max()), 4.0), angle)
+
+
+def head_window(face: FacePoints) -> Crop:
+    """Return the upright window of the whole head: about 45 cm, with all of the hair."""
+    crop = face_crop(face)
+    return Crop(crop.center_px, _HEAD_WINDOW * crop.side_px)

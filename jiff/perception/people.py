@@ -42,11 +42,9 @@ class SeenPerson:
 
     Attributes:
         pose: body landmarks.
-        face: face points, None where no face is seen.
     """
 
     pose: Pose
-    face: FacePoints | None = None
 
     @property
     def height_px(self) -> float:

@@ -12,7 +12,7 @@ from jiff.base.errors import ImageError, InputError
 from jiff.base.files import read_json, write_json
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
-from jiff.perception.landmarks import POSE_NAMES, FacePoints, face_crop
+from jiff.perception.landmarks import POSE_NAMES, FacePoints, head_window
 from jiff.perception.mask import person_mask
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 SOURCE = "person networks"
 _LEAST_SIDE = 32
-_HEAD_WINDOW = 1.5
-"""Side of the close-up over the window of the face: about 45 cm, with all of the hair."""
 HEAD_SIZE = 512
 
 
@@ -51,8 +49,7 @@ class Seen:
         """The upright window of the head, None where no face is seen."""
         if self.face is None:
             return None
-        crop = face_crop(self.face)
-        return Crop(crop.center_px, _HEAD_WINDOW * crop.side_px)
+        return head_window(self.face)
 
 
 def see_person(

@@ -9,8 +9,7 @@ import numpy as np
 from jiff.base.errors import FitError, InputError
 from jiff.base.files import read_json
 from jiff.face.detect.points_detector import detection_of
-from jiff.face.fit.seen_fit import CloseUp
-from jiff.geometry.camera import Camera
+from jiff.face.fit.seen_fit import CloseUp, close_up_in
 from jiff.perception.crop import Crop
 from jiff.perception.landmarks import FacePoints
 from jiff.photo.images import read_image
@@ -19,7 +18,8 @@ from jiff.photo.seen import read_seen_face
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.face.detect.detector import Detection
+    from jiff.face.detect.detection import Detection
+    from jiff.geometry.camera import Camera
     from jiff.photo.test_folder import PersonFiles, PersonImage
 
 _SIZE = 256
@@ -85,12 +85,4 @@ def close_up_of(
         low, high = mesh_px[:, :2].min(0), mesh_px[:, :2].max(0)
         window = Crop.around(float(low[0]), float(low[1]), float(high[0]), float(high[1]), _MARGIN)
         rgb = window.take(pixels.rgb, _SIZE)
-    size = rgb.shape[0]
-    half = window.side_px / camera.size * camera.half_width_world / camera.zoom
-    close = Camera(
-        rotation=camera.rotation,
-        center_world=camera.pixel_to_world(np.array(window.center_px)),
-        half_width_world=half,
-        size=size,
-    )
-    return CloseUp(rgb, window.take(pixels.mask, size), close)
+    return close_up_in(window, rgb, pixels.mask, camera)

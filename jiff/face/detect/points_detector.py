@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jiff.face.detect.detection import Detection
 from jiff.perception.people import find_people, see_face
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from jiff.perception.landmarks import FacePoints
@@ -20,10 +19,7 @@ EVIDENCE = "points"
 
 def detection_of(face: FacePoints) -> Detection:
     """Return the points of a face as a detection."""
-    low, high = face.box_px[:2], face.box_px[2:]
-    # Detectors' boxes end at the brows; the points reach the hairline.
-    box = np.concatenate([low, high])
-    return Detection(box, face.five_px, face.score, EVIDENCE, face.points_px)
+    return Detection(face.box_px, face.five_px, face.score, EVIDENCE, face.points_px)
 
 
 class PointsDetector:

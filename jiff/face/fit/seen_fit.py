@@ -13,6 +13,7 @@ from jiff.face.fit.photo_fit import PHOTO_FIT, landmark_quality
 from jiff.face.fit.picture_term import PictureTerm, shows_features
 from jiff.face.fit.points_fit import PointsFit, fit_points
 from jiff.face.fit.quality import FitLimits, FitQuality, refusal
+from jiff.geometry.camera import Camera
 from jiff.geometry.normals import area_weighted_normals
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from jiff.face.model import MorphableModel
     from jiff.face.points import ModelPoints
-    from jiff.geometry.camera import Camera
+    from jiff.perception.crop import Crop
 
 SEEN_FIT = replace(
     PHOTO_FIT,
@@ -54,6 +55,25 @@ class CloseUp:
     rgb: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     camera: Camera
+
+
+def close_up_in(window: Crop, rgb: NDArray[np.uint8], mask: NDArray[np.uint8], camera: Camera) -> CloseUp:
+    """Return the close-up of a window.
+
+    Args:
+        window: in pixels of ``camera.size``.
+        rgb: [S, S, 3] what is seen in it, at any resolution.
+        mask: [H, W] of the camera's whole picture.
+        camera: of that picture.
+    """
+    size = rgb.shape[0]
+    own = Camera(
+        rotation=camera.rotation,
+        center_world=camera.pixel_to_world(np.array(window.center_px)),
+        half_width_world=window.side_px / camera.size * camera.half_width_world / camera.zoom,
+        size=size,
+    )
+    return CloseUp(rgb, window.take(mask, size), own)
 
 
 def fit_seen(
