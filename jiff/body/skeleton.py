@@ -132,10 +132,10 @@ def bone_shares() -> BoneShares:
             # Fingers bend about the hand's width, the thumb about the palm's normal mixed with its own side.
             bend = _unit(np.cross(np.cross(along, across), along)) * -sign
             middle = (3.5 - finger) / 2 if finger > 1 else 0.0
-            for joint in (1, 2, 3):
-                spread = normal * middle if joint == 1 else none
+            for number in (1, 2, 3):
+                spread = normal * middle if number == 1 else none
                 curl = THUMB_CURL if finger == 1 else FINGER_CURL
-                rows.append((f"finger{finger}-{joint}.{side}", -1, 1.0, 3, bend, spread, hand, curl))
+                rows.append((f"finger{finger}-{number}.{side}", -1, 1.0, 3, bend, spread, hand, curl))
     names, joints, shares, kinds, axes, spreads, hands, curls = zip(*rows)
     return BoneShares(
         names, np.array(joints), np.array(shares), np.array(kinds), np.stack(axes), np.stack(spreads), np.array(hands),
