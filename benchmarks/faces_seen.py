@@ -2,6 +2,7 @@
 
 Held-out synthetic people (other seeds than those the face points were learnt on) before backgrounds of photographic noise:
 masks, and faces against the true skin after rigid alignment; then forty sabotaged photos and forty scans, all to be refused.
+``--compare`` fits the same photos also by the detectors that need no networks (Haar, YuNet with ``--detector-model``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,11 @@ from benchmarks.face_people import KnownPerson, known_person
 from benchmarks.face_sabotage import KINDS, Sabotage, sabotage
 from benchmarks.seen_people import POSE_JOINTS, SeenScan, photograph, seen_scan, true_joints
 from jiff.base.errors import FitError
-from jiff.face.detect.detector import FaceDetector
+from jiff.face.detect.detector import FaceDetector, HaarDetector, YuNetDetector
+from jiff.face.detect.locate import locate_face
 from jiff.face.detect.points_detector import PointsDetector, detection_of
 from jiff.face.fit.fitting import FaceFitter, FacePose
+from jiff.face.fit.photo_fit import fit_photo, photo_refusal
 from jiff.face.fit.scan_fit import fit_scan
 from jiff.face.fit.seen_fit import close_up_in, fit_seen, seen_refusal
 from jiff.face.landmarks import similarity
@@ -85,6 +89,18 @@ class Seer:
             raise FitError(why)
         return pose
 
+    def photo_without(
+        self, rgb: NDArray[np.uint8], mask: NDArray[np.uint8], camera: Camera, detector: FaceDetector
+    ) -> FacePose:
+        """Return the fit to a photo by landmarks and pixels, as without the networks; FitError when it is refused."""
+        found = locate_face(rgb, mask, detector)
+        pose, quality = fit_photo(self.model, camera, rgb, mask, found.points_px, found.evidence)
+        fitted_px = camera.world_to_pixel(self.model.five_landmarks(pose.vertices(self.model)))
+        why = photo_refusal(quality, rgb, found, fitted_px)
+        if why is not None:
+            raise FitError(why)
+        return pose
+
     def told(self, case: Sabotage) -> FacePoints:
         """Return what the face network makes of the place that a lying detector tells."""
         five = case.detector.five_px
@@ -99,9 +115,50 @@ class Seer:
         return face
 
 
-def measure(seer: Seer, folder: Path, count: int, seed: int, console: Console) -> None:
-    """Print masks and faces of held-out people."""
-    ious, seconds, medians, refused, framing_failed = [], [], [], [], []
+class Faces:
+    """The faces that one way of fitting finds, against the truth."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.medians: list[float] = []
+        self.refused: list[str] = []
+
+    def add(self, seer: Seer, scan: SeenScan, label: str, fit: Callable[[], FacePose]) -> None:
+        """Measure one fit, or note why it was refused."""
+        try:
+            pose = fit()
+        except FitError as error:
+            self.refused.append(f"{label}: {error}")
+            return
+        vertices = pose.vertices(seer.model)
+        five = seer.model.five_landmarks(vertices)
+        self.medians.append(float(np.median(aligned_distance(vertices[seer.model.core], five, scan))))
+
+    def tell(self, console: Console) -> None:
+        """Print median, 90 % and refusals."""
+        count = len(self.medians) + len(self.refused)
+        m = np.array(self.medians or [np.nan])
+        console.print(
+            f"face of a photo, {self.name}, against true skin, rigidly aligned: median {np.median(m):.3f} cm,"
+            f" 90 % {np.percentile(m, 90):.3f} cm, {len(self.medians)} of {count} accepted; refused: {self.refused}"
+        )
+
+
+def measure(
+    seer: Seer, folder: Path, count: int, seed: int, console: Console, others: dict[str, FaceDetector]
+) -> None:
+    """Print masks and faces of held-out people.
+
+    Args:
+        seer: sees and fits.
+        folder: keeps the people.
+        count: of people.
+        seed: of the people.
+        console: printed to.
+        others: detectors that need no networks, to compare with.
+    """
+    ious, seconds, framing_failed = [], [], []
+    faces = {name: Faces(name) for name in ("the networks", *others)}
     gaps: list[NDArray[np.float64]] = []
     for index in range(count):
         scan = seen_scan(folder, seed, index)
@@ -120,15 +177,11 @@ def measure(seer: Seer, folder: Path, count: int, seed: int, console: Console) -
         ious.append(float((inside & truth).sum() / (inside | truth).sum()))
         rgb, mask, camera = photograph(scan, 7000 + index, YAWS_DEG[index % 8], (0, 8, -8)[index % 3])
         people = find_people(seer.networks, rgb)
-        try:
-            face = see_face(seer.networks, rgb, people[0].pose) if people else None
-            pose = seer.photo(rgb, mask, camera, face)
-        except FitError as error:
-            refused.append(f"{index} at {YAWS_DEG[index % 8]}: {error}")
-            continue
-        vertices = pose.vertices(seer.model)
-        five = seer.model.five_landmarks(vertices)
-        medians.append(float(np.median(aligned_distance(vertices[seer.model.core], five, scan))))
+        face = see_face(seer.networks, rgb, people[0].pose) if people else None
+        label = f"{index} at {YAWS_DEG[index % 8]}"
+        faces["the networks"].add(seer, scan, label, partial(seer.photo, rgb, mask, camera, face))
+        for name, detector in others.items():
+            faces[name].add(seer, scan, label, partial(seer.photo_without, rgb, mask, camera, detector))
     i = np.array(ious)
     console.print(
         f"mask IoU: mean {i.mean():.3f}, median {np.median(i):.3f}, least {i.min():.3f}, {int((i > 0.9).sum())} of {len(i)} above 0.9;"
@@ -141,11 +194,8 @@ def measure(seer: Seer, folder: Path, count: int, seed: int, console: Console) -
         f"joints: mean {g.mean():.1f} px, median {np.median(g):.1f} px, {100 * g.mean() / height:.2f} % of height;"
         f" shoulders, elbows, wrists, hips, knees, ankles: {per_joint} px"
     )
-    m = np.array(medians)
-    console.print(
-        f"face of a photo against true skin, rigidly aligned: median {np.median(m):.3f} cm, 90 % {np.percentile(m, 90):.3f} cm,"
-        f" {len(m)} of {count} accepted; refused: {refused}"
-    )
+    for found in faces.values():
+        found.tell(console)
 
 
 def _attempts(seer: Seer, case: Sabotage) -> dict[str, Callable[[], object]]:
@@ -194,12 +244,17 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--measure-only", action="store_true", help="leave the sabotage out")
+    parser.add_argument("--compare", action="store_true", help="fit the photos also without the networks")
+    parser.add_argument("--detector-model", type=Path, help="YuNet file, to compare with it too")
     options = parser.parse_args()
     networks = find_networks()
     if networks is None:
         parser.error("the networks are missing; run `jiff assets fetch perception`")
     console, seer = Console(width=160), Seer(networks)
-    measure(seer, options.people, options.count, options.seed, console)
+    others: dict[str, FaceDetector] = {"Haar": HaarDetector()} if options.compare else {}
+    if options.compare and options.detector_model is not None:
+        others["YuNet"] = YuNetDetector(options.detector_model)
+    measure(seer, options.people, options.count, options.seed, console, others)
     if options.measure_only:
         return 0
     prove_refusals(seer, options.people / "known", options.count, options.seed, console)
