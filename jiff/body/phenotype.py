@@ -34,6 +34,11 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
 }
 
 
+def blocks() -> dict[str, tuple[str, ...]]:
+    """Return block of blend shapes -> the features whose variations name its shapes."""
+    return _BLOCKS
+
+
 def blend_shape_files() -> dict[str, str]:
     """Return blend-shape label -> file stem below ``targets`` of all adult phenotype shapes (some may not exist)."""
     files: dict[str, str] = {}
