@@ -36,22 +36,22 @@ class Binding(NamedTuple):
     """How points hang on bones.
 
     Attributes:
-        index: [N, 4] int64 bones, the strongest first; 0 where the weight is 0.
-        weight: [N, 4] float32, not negative, of sum 1.
+        bones: [N, 4] int64, the strongest first; 0 where the weight is 0.
+        weights: [N, 4] float32, not negative, of sum 1.
     """
 
-    index: NDArray[np.int64]
-    weight: NDArray[np.float32]
+    bones: NDArray[np.int64]
+    weights: NDArray[np.float32]
 
-    def matrix(self, bones: int) -> sparse.csr_matrix:
-        """Return [N, bones] float32."""
-        count, width = self.weight.shape
-        start = np.arange(0, count * width + 1, width)
-        return sparse.csr_matrix((self.weight.ravel(), self.index.ravel(), start), shape=(count, bones))
+    def matrix(self, count: int) -> sparse.csr_matrix:
+        """Return [N, count] float32, ``count`` bones."""
+        points, width = self.weights.shape
+        start = np.arange(0, points * width + 1, width)
+        return sparse.csr_matrix((self.weights.ravel(), self.bones.ravel(), start), shape=(points, count))
 
     def taken(self, source: NDArray[np.integer]) -> Binding:
         """Return the binding of points that are copies of these."""
-        return Binding(self.index[source], self.weight[source])
+        return Binding(self.bones[source], self.weights[source])
 
 
 def bind_points(
