@@ -33,23 +33,23 @@ ARMS: dict[str, Arm] = {
     "swing_front": Arm(28, 9, -18, 26, 10, curl=28),
     "swing_back": Arm(-26, 12, -12, 12, 10, curl=28),
     # On the body.
-    "pocket": Arm(-16, 24, -30, 46, 5, wrist=-8, curl=10, thumb=20),
+    "pocket": Arm(-21, 16, -18, 53, -10, wrist=-8, deviation=4, curl=10, thumb=20),
     "pocket_back": Arm(-34, 28, -60, 62, -20, curl=8),
-    "hip": Arm(-10, 44, -64, 88, 30, wrist=-30, deviation=-5, curl=14, spread=3),
-    "hip_fist": Arm(-14, 46, -66, 90, 45, wrist=10, curl=62, thumb=25),
+    "hip": Arm(-26, 41, -46, 84, -10, wrist=-34, deviation=14, curl=14, spread=3),
+    "hip_fist": Arm(-22, 45, -52, 84, 20, wrist=8, curl=62, thumb=25),
     "belly": Arm(8, 18, -64, 82, 5, curl=10),
     "chest": Arm(26, 20, -60, 112, 10, curl=8),
     "behind": Arm(-30, 20, -80, 62, -30, curl=20),
     "thigh": Arm(14, 12, -18, 22, 40, curl=6),
     # To the head.
-    "phone_ear": Arm(38, 38, -18, 138, -10, wrist=10, curl=42, thumb=18),
-    "chin": Arm(46, 12, -42, 134, -20, wrist=10, curl=40, thumb=15),
-    "mouth": Arm(52, 22, -38, 132, 10, curl=26),
-    "eyes_shade": Arm(62, 52, -22, 126, 55, curl=4),
-    "salute": Arm(40, 70, 8, 134, 40, curl=2),
-    "head_top": Arm(122, 62, -5, 118, 10, wrist=15, curl=10),
-    "head_back": Arm(128, 52, 15, 132, 10, wrist=20, curl=16),
-    "hair": Arm(96, 58, 10, 136, 0, wrist=10, curl=24),
+    "phone_ear": Arm(88, -6, -20, 138, 12, wrist=-12, deviation=0, curl=42, thumb=18),
+    "chin": Arm(38, -24, -37, 130, -40, wrist=-14, deviation=6, curl=40, thumb=15),
+    "mouth": Arm(56, -12, -32, 126, -34, wrist=-12, deviation=10, curl=22),
+    "eyes_shade": Arm(97, 10, -18, 116, -20, wrist=30, deviation=-22, curl=4),
+    "salute": Arm(100, 26, -20, 124, -6, wrist=26, deviation=-14, curl=2),
+    "head_top": Arm(132, 6, -25, 100, -36, wrist=26, deviation=-18, curl=10),
+    "head_back": Arm(160, 14, -30, 132, -8, wrist=34, deviation=-8, curl=16),
+    "hair": Arm(113, 10, -18, 129, -8, wrist=-6, curl=24),
     # In front.
     "phone_front": Arm(24, 12, -24, 98, -35, wrist=5, curl=46, thumb=22),
     "hold_low": Arm(20, 14, -25, 62, 0, curl=40, thumb=18),
@@ -87,7 +87,7 @@ ARMS: dict[str, Arm] = {
     "back_far": Arm(-46, 16, -8, 12, 10),
     # Running and balance.
     "run_front": Arm(40, 8, -26, 96, 5, curl=56, thumb=22),
-    "run_back": Arm(-42, 16, -12, 84, 5, curl=56, thumb=22),
+    "run_back": Arm(-40, 22, -2, 86, 5, curl=56, thumb=22),
 }
 """Poses of one arm."""
 
@@ -102,7 +102,10 @@ PAIRS: dict[str, tuple[Arm, Arm]] = {
     "box": (Arm(34, 16, -14, 84, -10, curl=30), Arm(34, 16, -14, 84, -10, curl=30)),
     "box_low": (Arm(36, 12, -12, 40, 0, curl=34), Arm(36, 12, -12, 40, 0, curl=34)),
     "photo": (Arm(58, 26, -26, 124, 30, curl=44), Arm(58, 26, -26, 124, 30, curl=44)),
-    "hands_head": (Arm(128, 52, 15, 132, 10, wrist=20), Arm(128, 52, 15, 132, 10, wrist=20)),
+    "hands_head": (
+        Arm(160, 14, -30, 132, -8, wrist=34, deviation=-8, curl=16),
+        Arm(160, 14, -30, 132, -8, wrist=34, deviation=-8, curl=16),
+    ),
     "knees": (Arm(32, 12, -14, 34, 45, curl=8), Arm(32, 12, -14, 34, 45, curl=8)),
     "bat": (Arm(46, -16, -30, 72, 20, curl=66), Arm(30, 30, -46, 104, 20, curl=66)),
     "bow": (Arm(86, 50, -4, 8, 10, curl=62), Arm(62, 64, 8, 136, 10, curl=58)),

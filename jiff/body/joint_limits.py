@@ -10,7 +10,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "elbow": (2, 146), "pronation": (-80, 80), "wrist_flexion": (-65, 70), "wrist_deviation": (-28, 20),
     "collar_lift": (-8, 15), "collar_forward": (-18, 18),
     "finger_curl": (-4, 78), "thumb_curl": (-8, 40), "finger_spread": (-3, 16),
-    "hip_flexion": (-28, 122), "hip_abduction": (-24, 58), "hip_rotation": (-38, 48),
+    "hip_flexion": (-28, 122), "hip_abduction": (-24, 62), "hip_rotation": (-38, 50),
     "knee": (1, 142), "ankle": (-48, 28), "ankle_free": (0, 1), "toes": (0, 55),
 }  # fmt: skip
 """(least, most) of each angle; active ranges of healthy adults (AAOS 1965, rounded), the trunk's as sums over the spine."""

@@ -102,6 +102,7 @@ FAMILIES: dict[str, Family] = {
         "long": Key(Leg(32, 2, 5, 10, 2), Leg(-22, 2, 8, 14), pelvis=(3, 0, 0), spine=(5, 10, 0), arms=("swing_back+swing_front",)),
     }, everyday=True, mixed=0.35),
     "sit": Family(0.06, {
+        "floor_back": Key(Leg(70, 8, 6, 30, -10), Leg(84, 8, 6, 62, -6), pelvis=(-34, 0, 0), spine=(10, 0, 0), arms=("hands_up", "up_bent", "back_far", "hands_head")),
         "chair": Key(Leg(88, 8, 4, 88), Leg(88, 8, 4, 88), arms=("knees", "thigh", "clasped_belly", "hold_front", "drive", "phone_front+thigh"), level=True),
         "wide": Key(Leg(84, 26, 14, 84), Leg(84, 26, 14, 84), spine=(14, 0, 0), arms=("knees", "clasped_low", "hold_low", "gesture"), level=True),
         "back": Key(Leg(66, 10, 8, 62), Leg(70, 10, 6, 74), pelvis=(-16, 0, 0), spine=(10, 0, 0), arms=("thigh", "folded", "hands_head", "hang_back"), level=True),
@@ -113,6 +114,7 @@ FAMILIES: dict[str, Family] = {
         "one_knee": Key(Leg(88, 6, 4, 90), Leg(2, 4, 4, 92, -35), arms=("hang", "thigh", "hold_front", "reach_low")),
         "one_knee_low": Key(Leg(112, 8, 4, 110), Leg(12, 6, 4, 112, -30), pelvis=(10, 0, 0), spine=(16, 0, 0), arms=("reach_low", "hold_low", "hang_front")),
         "both": Key(Leg(4, 6, 2, 92, -40), Leg(4, 6, 2, 92, -40), arms=("hang", "praying", "thigh", "up_out")),
+        "arched": Key(Leg(-8, 10, 4, 92, -40), Leg(-8, 10, 4, 92, -40), pelvis=(-28, 0, 0), spine=(-14, 0, 0), arms=("up", "hands_up", "up_out", "up_bent")),
         "heels": Key(Leg(46, 10, 2, 136, -42), Leg(46, 10, 2, 136, -42), pelvis=(2, 0, 0), arms=("thigh", "clasped_low", "praying")),
     }, mixed=0.3),
     "squat": Family(0.035, {
@@ -138,6 +140,9 @@ FAMILIES: dict[str, Family] = {
         "tuck": Key(Leg(82, 10, 6, 100, -10), Leg(82, 10, 6, 100, -10), spine=(14, 0, 0), arms=("reach", "side_front", "up_out", "run_front"), airborne=True),
         "star": Key(Leg(6, 34, 14, 6, -22), Leg(6, 34, 14, 6, -22), spine=(-4, 0, 0), arms=("up_out", "side"), airborne=True),
         "split": Key(Leg(72, 8, 6, 14, -20), Leg(-24, 6, 8, 36, -30), arms=("side", "side_front+side_back", "up_out+side"), airborne=True),
+        "leap": Key(Leg(84, 6, 8, 30, -24), Leg(-28, 8, 16, 30, -36), pelvis=(16, 0, 0), spine=(-24, 0, 0), arms=("up_out", "hands_up", "up_bent+up_out", "up", "side_front"), airborne=True),
+        "straddle": Key(Leg(24, 60, 40, 6, -30), Leg(24, 60, 40, 6, -30), spine=(6, 0, 0), arms=("up_out", "up", "side", "hands_up"), airborne=True),
+        "tuck_back": Key(Leg(78, 10, 6, 74, -16), Leg(48, 10, 6, 88, -16), pelvis=(-32, 0, 8), spine=(-6, 0, 10), arms=("up_bent", "hands_head", "up_out+hands_up", "grip_up"), airborne=True),
         "hop": Key(Leg(8, 2, 6, 16, -30), Leg(52, 6, 6, 88, -10), arms=("side_low", "run_front+run_back", "side"), airborne=True),
         "heels_back": Key(Leg(-8, 6, 4, 84, -30), Leg(-8, 6, 4, 84, -30), spine=(-12, 0, 0), arms=("up_out", "up", "side"), airborne=True),
         "landing": Key(Leg(52, 10, 8, 70), Leg(52, 10, 8, 70), pelvis=(22, 0, 0), spine=(18, 0, 0), arms=("side_front", "reach_low", "side_back", "back_far"), level=True),
@@ -155,7 +160,7 @@ FAMILIES: dict[str, Family] = {
         "ball": Key(Leg(48, 4, 8, 16, -26), Leg(2, 4, 8, 14), pelvis=(-6, 0, 0), spine=(8, -14, 0), arms=("side_back+side_front", "side_low+side", "hang_back+side_front")),
         "wind_up": Key(Leg(-24, 6, 10, 82, -26), Leg(12, 4, 8, 22), pelvis=(8, 0, 0), spine=(2, 18, 0), arms=("side_front+side_back", "side+side_low")),
         "high": Key(Leg(92, 6, 6, 14, -14), Leg(4, 4, 14, 12), pelvis=(-16, 0, 0), spine=(10, 0, 0), arms=("guard", "side", "run_back+guard", "side_low")),
-        "side": Key(Leg(56, 52, 4, 22, 0), Leg(4, 16, 18, 12), pelvis=(0, 0, 22), spine=(0, 0, -8), arms=("guard", "side_low+guard")),
+        "side": Key(Leg(40, 54, 4, 22, 0), Leg(4, 22, 18, 10), pelvis=(0, 0, -22), spine=(0, 0, 2), arms=("guard", "side_low+guard")),
         "knee": Key(Leg(98, 6, 4, 116, -12), Leg(0, 4, 8, 8), pelvis=(-8, 0, 0), spine=(8, 0, 0), arms=("guard", "run_back+guard", "hold_front")),
     }),
     "dance": Family(0.05, {
@@ -165,6 +170,8 @@ FAMILIES: dict[str, Family] = {
         "passe": Key(Leg(66, 48, 40, 116, -40), Leg(0, 3, 24, 3), arms=("up", "up_out", "side", "hip")),
         "point_side": Key(Leg(4, 32, 30, 4, -30), Leg(4, 6, 24, 12), pelvis=(0, 0, 4), spine=(0, 4, -8), arms=("side", "up_out+side", "up+hip")),
         "kick_line": Key(Leg(84, 8, 16, 6, -36), Leg(0, 3, 14, 4), pelvis=(-8, 0, 0), arms=("side", "hip", "up_out")),
+        "arabesque_high": Key(Leg(-28, 18, 34, 14, -42), Leg(50, 2, 20, 6), pelvis=(52, 0, -8), spine=(-34, 10, 4), head=(-20, 0, 0), arms=("up_out", "hands_up", "up_front+side", "up_out+side")),
+        "extension": Key(Leg(30, 60, 44, 8, -40), Leg(2, 26, 24, 4), pelvis=(0, 0, -26), spine=(0, 0, -8), arms=("up_out", "up+up_bent", "hands_up", "up_out+side")),
         "twist": Key(Leg(22, 8, 26, 36), Leg(26, 6, -10, 44), pelvis=(6, 22, 0), spine=(4, -40, 0), head=(0, 18, 0), arms=("side_bent", "side_low+side_bent", "run_front+side_bent"), level=True),
     }, mixed=0.1),
     "bend": Family(0.03, {

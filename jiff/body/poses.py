@@ -40,6 +40,7 @@ class DrawnPose:
         angles: [A] degrees, see ``jiff.body.anatomy.ANGLES``.
         pose: its joints.
         airborne: True where nothing touches the ground.
+        level: True where both soles stand on it.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class DrawnPose:
     angles: NDArray[np.float64]
     pose: JointPose
     airborne: bool
+    level: bool = False
 
 
 def _arm_vector(arm: Arm) -> NDArray[np.float64]:
@@ -148,10 +150,8 @@ def _families(poses: str) -> tuple[list[str], NDArray[np.float64]]:
     return names, weights / weights.sum()
 
 
-def sample_angles(
-    rng: np.random.Generator, poses: str = VARIED
-) -> tuple[NDArray[np.float64], str, str, bool]:
-    """Draw a pose: [A] anatomical angles in degrees, its kind, its arms, and whether it is airborne.
+def sample_angles(rng: np.random.Generator, poses: str = VARIED) -> tuple[NDArray[np.float64], str, str, Key]:
+    """Draw a pose: [A] anatomical angles in degrees, its kind, its arms, and the key pose nearest to it.
 
     Args:
         rng: decides everything.
@@ -187,7 +187,7 @@ def sample_angles(
         angles = clamp(level_feet(angles))
     if rng.random() < 0.5:
         angles = mirror_angles(angles)
-    return angles, f"{name}/{first}", arms, key.airborne
+    return angles, f"{name}/{first}", arms, key
 
 
 def sample_joint_pose(rng: np.random.Generator, poses: str = VARIED) -> DrawnPose:
@@ -197,5 +197,5 @@ def sample_joint_pose(rng: np.random.Generator, poses: str = VARIED) -> DrawnPos
         rng: decides everything.
         poses: "varied", or "standing" for the everyday families alone.
     """
-    angles, kind, arms, airborne = sample_angles(rng, poses)
-    return DrawnPose(kind, arms, angles, joint_pose(angles), airborne)
+    angles, kind, arms, key = sample_angles(rng, poses)
+    return DrawnPose(kind, arms, angles, joint_pose(angles), key.airborne, key.level)
