@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 GENERATOR = "jiff"
 _ARRAY, _ELEMENT = 34962, 34963
-_FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
+_FLOAT, _UINT8, _UINT16, _UINT32 = 5126, 5121, 5123, 5125
 _LINEAR, _MIPMAP, _CLAMP = 9729, 9987, 33071
 
 
-class _Binary:
+class Binary:
     """The buffer with its views and accessors."""
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class _Binary:
         self.accessors: list[dict[str, Any]] = []
 
     def view(self, data: bytes, target: int | None = None) -> int:
+        """Add bytes and return their view; ``target`` says that they are vertices or indices."""
         self.blob += b"\0" * (-len(self.blob) % 4)
         entry: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.blob), "byteLength": len(data)}
         if target is not None:
@@ -45,12 +46,34 @@ class _Binary:
         return len(self.views) - 1
 
     def attribute(self, values: NDArray[np.floating], bounds: bool = False) -> int:
+        """Add [N, K] values of vertices and return their accessor; positions need ``bounds``."""
+        return self._floats(values, f"VEC{values.shape[1]}", _ARRAY, bounds)
+
+    def values(self, values: NDArray[np.floating], kind: str, bounds: bool = False) -> int:
+        """Add [N, K] values of animations (times need ``bounds``) or skins and return their accessor."""
+        return self._floats(values, kind, None, bounds)
+
+    def joints(self, bones: NDArray[np.integer], count: int) -> int:
+        """Add [V, 4] bones, of ``count``, and return their accessor."""
+        small = count <= 256
+        rows = np.ascontiguousarray(bones, dtype="<u1" if small else "<u2")
+        self.accessors.append(
+            {
+                "bufferView": self.view(rows.tobytes(), _ARRAY),
+                "componentType": _UINT8 if small else _UINT16,
+                "count": len(rows),
+                "type": "VEC4",
+            }
+        )
+        return len(self.accessors) - 1
+
+    def _floats(self, values: NDArray[np.floating], kind: str, target: int | None, bounds: bool) -> int:
         rows = np.ascontiguousarray(values, dtype="<f4")
         entry: dict[str, Any] = {
-            "bufferView": self.view(rows.tobytes(), _ARRAY),
+            "bufferView": self.view(rows.tobytes(), target),
             "componentType": _FLOAT,
             "count": len(rows),
-            "type": f"VEC{rows.shape[1]}",
+            "type": kind,
         }
         if bounds:
             entry["min"] = [float(x) for x in rows.min(axis=0)]
@@ -59,6 +82,7 @@ class _Binary:
         return len(self.accessors) - 1
 
     def indices(self, faces: NDArray[np.integer], vertices: int) -> int:
+        """Add [F, 3] triangles over so many vertices and return their accessor."""
         # 65535 restarts a strip and must not be an index.
         small = vertices <= 65535
         flat = np.ascontiguousarray(faces.reshape(-1), dtype="<u2" if small else "<u4")
@@ -104,14 +128,29 @@ def glb_bytes(
         extras: plain values kept in ``asset.extras``.
         jpeg_quality: of the texture.
     """
+    binary = Binary()
+    tree, _ = mesh_tree(mesh, binary, name=name, extras=extras, jpeg_quality=jpeg_quality)
+    tree["scenes"] = [{"nodes": [0]}]
+    tree["nodes"] = [{"mesh": 0, "name": name}]
+    return container_bytes(tree, binary)
+
+
+def mesh_tree(
+    mesh: Mesh, binary: Binary, *, name: str, extras: dict[str, Any] | None, jpeg_quality: int
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Put a mesh into the buffer, as ``glb_bytes`` does.
+
+    Returns:
+        The description, without scenes and nodes, and [V'] which vertex each written one was.
+    """
     normals = mesh.vertex_normals()
+    source = np.arange(len(mesh.vertices))
     textured = mesh.uv is not None and mesh.faces_uv is not None and mesh.texture is not None
     if textured:
         mesh, source = mesh.split_at_seams()
         normals = normals[source]
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 1.0, 0.0))
-    binary = _Binary()
     attributes = {
         "POSITION": binary.attribute(mesh.vertices, bounds=True),
         "NORMAL": binary.attribute(normals),
@@ -132,15 +171,19 @@ def glb_bytes(
     asset: dict[str, Any] = {"version": "2.0", "generator": f"{GENERATOR} {__version__}"}
     if extras:
         asset["extras"] = extras
-    header = {
+    primitive = {"attributes": attributes, "indices": indices, "material": 0}
+    return {
         "asset": asset,
         "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": name}],
-        "meshes": [
-            {"name": name, "primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}
-        ],
+        "meshes": [{"name": name, "primitives": [primitive]}],
         "materials": [{"name": name, "pbrMetallicRoughness": material}],
+        **tree,
+    }, source
+
+
+def container_bytes(tree: dict[str, Any], binary: Binary) -> bytes:
+    """Return a GLB of a description and its buffer."""
+    header = {
         **tree,
         "accessors": binary.accessors,
         "bufferViews": binary.views,
