@@ -35,7 +35,7 @@ _HARMONICS = 4
 _ARM_DOWN_DEG, _ARM_SWING_DEG, _ELBOW_DEG = 76.0, 16.0, 22.0
 _TOE_BEND = 0.6
 """Share of the ankle's push that the toes bend back."""
-_CURL_DEG = {"1": 14.0, "2": 18.0, "3": 12.0}
+_CURL_DEG = {"1": 20.0, "2": 26.0, "3": 16.0}
 
 
 def _curve(points: tuple[float, ...], phase: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SHOULDER_SHARE = 0.2
 """What the shoulder takes of the arm's way up, as in life: the skin of the armpit has less to stretch."""
+_SPREAD_SHARE = 0.5
 _DOWN = np.array([0.0, -1.0, 0.0])
 
 
@@ -61,8 +62,8 @@ def _arm(turns: NDArray[np.float64], heads: NDArray[np.float64], side: str) -> N
         turns[RIG_INDEX[side + name]] = turn
     for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky"):
         stem = f"{side}Hand{finger}"
-        # Fingers are straight and as spread as at rest; the thumb lies as it does in a hand at rest.
-        goal = hand @ unit(_way(heads, f"{stem}1", f"{stem}4")) * (1.0, 0.0, 1.0)
+        # Fingers are straight and less spread than at rest; the thumb lies as it does in a hand at rest.
+        goal = hand @ unit(_way(heads, f"{stem}1", f"{stem}4")) * (1.0, 0.0, _SPREAD_SHARE)
         turn = hand
         for k in range(1, 4):
             if finger != "Thumb":

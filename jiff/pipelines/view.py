@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jiff.base.errors import InputError, UsageError
 from jiff.base.files import write_text
+from jiff.geometry.io.gltf_motion import read_motion
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.view import ViewConfig
 from jiff.report.viewer.page import ViewItem, viewer_page
@@ -61,7 +62,8 @@ def run_view(config: ViewConfig, progress: Progress) -> WorkReport:
             mesh = load_mesh(path)
             label = config.label[index] if index < len(config.label) else path.name
             note = f"{len(mesh.vertices):,} vertices, {len(mesh.faces):,} triangles"
-            items.append(ViewItem(mesh, label, note))
+            motion = read_motion(path) if path.suffix.lower() in (".glb", ".gltf") else None
+            items.append(ViewItem(mesh, label, note, motion))
             bar.advance()
     write_text(config.out, viewer_page(items, " | ".join(item.label for item in items)))
     return WorkReport(results={str(path): None for path in files}, outputs=[str(config.out)])

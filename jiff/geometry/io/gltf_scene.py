@@ -27,15 +27,18 @@ class Primitive:
         corners: [F, 3].
         attributes: name -> accessor index.
         material: index, or None.
+        skin: index, or None.
     """
 
     positions: NDArray[np.float64]
     corners: NDArray[np.int64]
     attributes: dict[str, Any]
     material: Any
+    skin: int | None = None
 
 
-def _local(node: dict[str, Any]) -> NDArray[np.float64]:
+def local_matrix(node: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the [4, 4] transform of a node in the one above."""
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     matrix = np.eye(4)
@@ -52,23 +55,26 @@ def _local(node: dict[str, Any]) -> NDArray[np.float64]:
     return matrix
 
 
-def _world(gltf: GltfFile) -> dict[int, NDArray[np.float64]]:
-    """Return the matrix of each node of the scene that is shown (of all roots where none is named)."""
+def scene_roots(gltf: GltfFile) -> list[int]:
+    """Return the roots of the scene that is shown (all roots where none is named)."""
     nodes = gltf.tree.get("nodes") or []
     scenes = gltf.tree.get("scenes") or []
     if scenes:
-        roots = gltf.item("scenes", gltf.tree.get("scene", 0)).get("nodes") or []
-    else:
-        children = {child for node in nodes for child in node.get("children") or ()}
-        roots = [k for k in range(len(nodes)) if k not in children]
+        return list(gltf.item("scenes", gltf.tree.get("scene", 0)).get("nodes") or [])
+    children = {child for node in nodes for child in node.get("children") or ()}
+    return [k for k in range(len(nodes)) if k not in children]
+
+
+def _world(gltf: GltfFile) -> dict[int, NDArray[np.float64]]:
+    """Return the matrix of each node of the scene that is shown."""
     world: dict[int, NDArray[np.float64]] = {}
-    stack = [(root, np.eye(4), 0) for root in roots]
+    stack = [(root, np.eye(4), 0) for root in scene_roots(gltf)]
     while stack:
         index, parent, depth = stack.pop()
         if depth > _DEEPEST or index in world:
             raise gltf.damaged("its nodes form a circle")
         node = gltf.item("nodes", index)
-        world[index] = parent @ _local(node)
+        world[index] = parent @ local_matrix(node)
         stack += [(child, world[index], depth + 1) for child in node.get("children") or ()]
     return world
 
@@ -156,11 +162,14 @@ def primitives(gltf: GltfFile) -> Iterator[Primitive]:
             corners = _triangles(gltf, primitive, len(positions))
             if corners is None or len(corners) == 0:
                 continue
-            if "skin" in node and "JOINTS_0" in attributes:
-                positions = _skinned(gltf, positions, attributes, gltf.item("skins", node["skin"]), world)
+            skin = node["skin"] if "skin" in node and "JOINTS_0" in attributes else None
+            if skin is not None:
+                positions = _skinned(gltf, positions, attributes, gltf.item("skins", skin), world)
             else:
                 matrix = world[index]
                 positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
                 if np.linalg.det(matrix[:3, :3]) < 0:
                     corners = corners[:, ::-1]
-            yield Primitive(positions, np.ascontiguousarray(corners), attributes, primitive.get("material"))
+            yield Primitive(
+                positions, np.ascontiguousarray(corners), attributes, primitive.get("material"), skin
+            )

@@ -11,12 +11,14 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jiff.base.errors import MeshError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.geometry.io.gltf_motion import Motion
     from jiff.geometry.mesh import Mesh
 
 _TEXTURE_LIMIT_PX = 4096
@@ -30,11 +32,13 @@ class ViewItem:
         mesh: any units; it is shown at its own height.
         label: text below it.
         note: smaller text below the label.
+        motion: how it moves, if it does.
     """
 
     mesh: Mesh
     label: str
     note: str = ""
+    motion: Motion | None = None
 
 
 def _text(array: NDArray[Any]) -> str:
@@ -73,6 +77,11 @@ def pack_mesh(item: ViewItem) -> dict[str, Any]:
         faces = inverse.reshape(-1, 3)
         vertices, uv = vertices[unique[:, 0]], mesh.uv[unique[:, 1]]
         colors = None if colors is None else colors[unique[:, 0]]
+    near = None
+    if item.motion is not None:
+        # Readers join and split vertices, but do not move them.
+        near = cKDTree(item.motion.shown).query(vertices)[1]
+        vertices = item.motion.bound[near]
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     size = high - low
     if not np.isfinite(size).all() or size.max() <= 0:
@@ -90,7 +99,27 @@ def pack_mesh(item: ViewItem) -> dict[str, Any]:
     if uv is not None and mesh.texture is not None:
         packed["uv"] = _text(uv.astype("<f4"))
         packed["texture"] = _texture_url(mesh.texture)
+    if item.motion is not None and near is not None:
+        packed.update(_pack_motion(item.motion, near, (low + high) / 2, float(size[1]) or 1.0))
     return packed
+
+
+def _pack_motion(
+    motion: Motion, near: NDArray[np.int64], center: NDArray[np.float64], height: float
+) -> dict[str, Any]:
+    """Return bones, weights and movements as the viewer reads them; it shows a mesh around 0 at height 1."""
+    clips = []
+    for clip in motion.clips:
+        matrices = clip.matrices.astype(np.float64)
+        matrices[..., 3] = (matrices[..., :3] @ center + matrices[..., 3] - center) / height
+        frames = {"frames": len(matrices), "frame_s": clip.frame_s, "matrices": _text(matrices.astype("<f4"))}
+        clips.append({"name": clip.name, **frames})
+    return {
+        "joints": int(motion.clips[0].matrices.shape[1]),
+        "bones": _text(motion.bones[near].astype("<u2")),
+        "weights": _text(np.rint(motion.weights[near] * 65535.0).astype("<u2")),
+        "clips": clips,
+    }
 
 
 def viewer_page(items: Sequence[ViewItem], title: str) -> str:

@@ -11,9 +11,32 @@
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const VERTEX = `#version 300 es
-    in vec3 position; in vec3 normal; in vec3 color; in vec2 uv;
+    precision highp float; precision highp sampler2D;
+    in vec3 position; in vec3 normal; in vec3 color; in vec2 uv; in vec4 bones; in vec4 weights;
     uniform mat4 clip; uniform mat3 turn; uniform bool wire; out vec3 n; out vec3 c; out vec2 t;
-    void main() { gl_Position = clip * vec4(position, 1.0); if (wire) gl_Position.z -= 0.0008; n = turn * normal; c = color; t = uv; }`;
+    // A frame is a row of the poses, a bone three texels of it: the rows of its matrix. No frame: the mesh stands still.
+    uniform sampler2D poses; uniform ivec2 frame; uniform float between;
+    vec4 row(int bone, int k) {
+      ivec2 at = ivec2(3 * bone + k, frame.x);
+      return mix(texelFetch(poses, at, 0), texelFetch(poses, ivec2(at.x, frame.y), 0), between);
+    }
+    void main() {
+      vec3 p = position, m = normal;
+      if (frame.x >= 0) {
+        vec4 a = vec4(0.0), b = vec4(0.0), d = vec4(0.0);
+        vec4 w = weights / dot(weights, vec4(1.0));
+        for (int k = 0; k < 4; k++) if (w[k] > 0.0) {
+          int bone = int(bones[k]);
+          a += w[k] * row(bone, 0); b += w[k] * row(bone, 1); d += w[k] * row(bone, 2);
+        }
+        vec4 whole = vec4(position, 1.0);
+        p = vec3(dot(a, whole), dot(b, whole), dot(d, whole));
+        m = vec3(dot(a.xyz, normal), dot(b.xyz, normal), dot(d.xyz, normal));
+      }
+      gl_Position = clip * vec4(p, 1.0);
+      if (wire) gl_Position.z -= 0.0008;
+      n = turn * m; c = color; t = uv;
+    }`;
   const FRAGMENT = `#version 300 es
     precision highp float;
     in vec3 n; in vec3 c; in vec2 t; out vec4 pixel;
@@ -41,7 +64,9 @@
   gl.useProgram(program);
   const uniform = (name) => gl.getUniformLocation(program, name);
   const places = { clip: uniform("clip"), turn: uniform("turn"), mode: uniform("mode"), wire: uniform("wire"),
-    textured: uniform("textured") };
+    textured: uniform("textured"), frame: uniform("frame"), between: uniform("between") };
+  gl.uniform1i(uniform("image"), 0);
+  gl.uniform1i(uniform("poses"), 1);
 
   // Vertices at one place share a normal: those that a texture's seam splits must not show in the light.
   function welded(whole) {
@@ -87,6 +112,40 @@
     gl.vertexAttribPointer(place, size, type, normalized, 0, 0);
   }
 
+  // All movements of a mesh in one texture, one below the other.
+  function posesOf(item) {
+    const parts = item.clips.map((clip) => new Float32Array(bytes(clip.matrices).buffer));
+    const rows = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0, first = 0;
+    const clips = {};
+    item.clips.forEach((clip, k) => {
+      rows.set(parts[k], at);
+      clips[clip.name] = { first, frames: clip.frames, length: (clip.frames - 1) * clip.frame_s };
+      at += parts[k].length;
+      first += clip.frames;
+    });
+    const texture = gl.createTexture();
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, 3 * item.joints, first, 0, gl.RGBA, gl.FLOAT, rows);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+    gl.activeTexture(gl.TEXTURE0);
+    return { texture, clips };
+  }
+
+  function setFrame(mesh) {
+    const clip = mesh.poses && mesh.poses.clips[state.clip];
+    if (!clip) { gl.uniform2i(places.frame, -1, -1); return; }
+    const at = clip.length > 0 ? (state.time % clip.length) / clip.length * (clip.frames - 1) : 0;
+    const low = Math.min(Math.floor(at), clip.frames - 1);
+    gl.uniform2i(places.frame, clip.first + low, clip.first + Math.min(low + 1, clip.frames - 1));
+    gl.uniform1f(places.between, at - low);
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, mesh.poses.texture);
+    gl.activeTexture(gl.TEXTURE0);
+  }
+
   // Each mesh is shown at its own height, so that metres and centimetres stand side by side.
   const meshes = items.map((item) => {
     const whole = new Uint16Array(bytes(item.position).buffer);
@@ -101,10 +160,15 @@
     attribute("normal", normalsOf(position, index, item.uv ? welded(whole) : null), 3, gl.FLOAT, false);
     attribute("color", item.color && bytes(item.color), 3, gl.UNSIGNED_BYTE, true);
     attribute("uv", item.uv && new Float32Array(bytes(item.uv).buffer), 2, gl.FLOAT, false);
+    if (item.clips) {
+      attribute("bones", new Uint16Array(bytes(item.bones).buffer), 4, gl.UNSIGNED_SHORT, false);
+      attribute("weights", new Uint16Array(bytes(item.weights).buffer), 4, gl.UNSIGNED_SHORT, true);
+    }
     const solid = gl.createBuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, solid);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, index, gl.STATIC_DRAW);
-    const mesh = { array, solid, index, count: index.length, texture: null, lines: null, color: !!item.color };
+    const mesh = { array, solid, index, count: index.length, texture: null, lines: null, color: !!item.color,
+      poses: item.clips ? posesOf(item) : null };
     if (item.texture) {
       const picture = new Image();
       picture.onload = () => {
@@ -121,7 +185,9 @@
     return mesh;
   });
 
-  const state = { yaw: 0, pitch: 0, zoom: 1, x: 0, y: 0, mode: items.some((i) => i.color || i.texture) ? 0 : 1, wire: false };
+  const clips = [...new Set(items.flatMap((item) => (item.clips || []).map((clip) => clip.name)))];
+  const state = { yaw: 0, pitch: 0, zoom: 1, x: 0, y: 0, mode: items.some((i) => i.color || i.texture) ? 0 : 1, wire: false,
+    clip: clips[0] || "", time: 0, playing: clips.length > 0 };
 
   function draw() {
     const ratio = window.devicePixelRatio || 1;
@@ -153,6 +219,7 @@
       gl.uniform1i(places.mode, state.mode);
       gl.uniform1i(places.textured, mesh.texture ? 1 : 0);
       if (mesh.texture) gl.bindTexture(gl.TEXTURE_2D, mesh.texture);
+      setFrame(mesh);
       gl.bindVertexArray(mesh.array);
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, mesh.solid);
       gl.uniform1i(places.wire, 0);
@@ -170,6 +237,28 @@
     });
     document.querySelectorAll("[data-mode]").forEach((b) => b.setAttribute("aria-pressed", +b.dataset.mode === state.mode));
     document.getElementById("wire").setAttribute("aria-pressed", state.wire);
+    document.querySelectorAll("[data-clip]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.clip === state.clip));
+  }
+
+  // What moves gets a button for each movement, and one for the pose it is bound in.
+  if (clips.length) {
+    const hint = document.querySelector("#bar span");
+    for (const name of [...clips, ""]) {
+      const button = document.createElement("button");
+      button.dataset.clip = name;
+      button.textContent = name || "Bind pose";
+      hint.before(button);
+    }
+    hint.before(document.createElement("i"));
+  }
+
+  let last = 0;
+  function play(now) {
+    if (!state.playing || !state.clip) { last = 0; return; }
+    if (last) state.time += (now - last) / 1000;
+    last = now;
+    draw();
+    requestAnimationFrame(play);
   }
 
   items.forEach((item, column) => {
@@ -188,16 +277,22 @@
   function choose(chosen) {
     if (chosen.mode) state.mode = +chosen.mode;
     if (chosen.look) Object.assign(state, chosen.look === "face" ? { zoom: 6, x: 0, y: -0.43 } : { zoom: 1, x: 0, y: 0 });
+    if (chosen.clip !== undefined) Object.assign(state, { clip: chosen.clip, time: 0 });
+    if (chosen.time) Object.assign(state, { time: +chosen.time, playing: false });
     if (chosen.yaw) Object.assign(state, { yaw: +chosen.yaw * Math.PI / 180, pitch: 0 });
   }
 
   document.getElementById("bar").addEventListener("click", (event) => {
-    choose(event.target.dataset || {});
+    const chosen = event.target.dataset || {};
+    const stood = !state.playing || !state.clip;
+    if (chosen.clip !== undefined) state.playing = true;
+    choose(chosen);
+    if (stood && state.playing) requestAnimationFrame(play);
     if (event.target.id === "wire") state.wire = !state.wire;
     draw();
   });
 
-  // The address may say what to show: page.html#mode=2&look=face&yaw=90&wire=1.
+  // The address may say what to show: page.html#mode=2&look=face&yaw=90&wire=1, or #clip=walk&time=0.4.
   const address = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   choose(address);
   state.wire = address.wire === "1";
@@ -223,4 +318,5 @@
   window.addEventListener("resize", draw);
   window.jiffViewer = { state, draw };
   draw();
+  requestAnimationFrame(play);
 })();
