@@ -21,8 +21,8 @@ INFLUENCES = 4
 """Bones per point that every player of glTF supports."""
 
 _NEIGHBORS = 12
-_NORMAL_CM = 6.0
-"""Opposite normals count like 12 cm of distance: cloth of the trunk does not take to an arm that lies on it."""
+_NORMAL_CM = 2.5
+"""Opposite normals count like 5 cm of distance: cloth of the trunk does not take to an arm that lies on it."""
 _SMOOTH_STEPS = 10
 _SMOOTH_EDGE_CM = 1.0
 """Edges much longer than this do not smooth: what they join is far apart already."""
