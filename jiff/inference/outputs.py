@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import InputError, UsageError
-from jiff.base.files import read_json, write_json
+from jiff.base.files import read_json, write_bytes, write_json
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
 from jiff.geometry.io.mesh_io import save_image, save_mesh
+from jiff.geometry.io.skinned_glb import skinned_glb_bytes
 from jiff.options.mesh_output import MeshOutput
 from jiff.photo.images import resize_image
 from jiff.render.preview import contact_sheet, orbit_views
@@ -21,6 +22,7 @@ from jiff.render.turntable import write_turntable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.geometry.io.skinned_glb import SkinnedMesh
     from jiff.geometry.mesh import Mesh
 
 FORMATS = ("obj", "glb", "ply")
@@ -80,11 +82,12 @@ def write_result(
     photo: NDArray[np.uint8] | None,
     sidecar: dict[str, Any],
     output: MeshOutput | None = None,
+    skinned: SkinnedMesh | None = None,
 ) -> list[Path]:
     """Write one reconstruction and return its files; a textured OBJ's MTL and PNG come besides.
 
     OBJ and PLY are in world units (180 per body height) in the camera's frame, so that the alignment and metric
-    steps can use them; GLB is in metres, y up, the person looking along +z.
+    steps can use them; GLB is in metres, y up, the person looking along +z, on bones where ``skinned`` is given.
     """
     files = result_files(folder, name, formats, output)
     meshes, turntable = files[: len(formats)], files[len(formats) : -2]
@@ -92,7 +95,9 @@ def write_result(
     with_normals = replace(mesh, normals=mesh.vertex_normals())
     texture = texture_name(name)
     for path in meshes:
-        if path.suffix == ".glb":
+        if path.suffix == ".glb" and skinned is not None:
+            write_bytes(path, skinned_glb_bytes(skinned, name=path.stem, extras=_public(sidecar)))
+        elif path.suffix == ".glb":
             save_mesh(to_metres(with_normals, height_cm), path, extras=_public(sidecar))
         else:
             save_mesh(with_normals, path, texture_name=texture)

@@ -11,12 +11,13 @@ from jiff.options.evaluate import EvalJiffConfig
 from jiff.options.face_models import DEFAULT_FACE_MODEL, face_model_help
 from jiff.options.frame import PhotoOptions
 from jiff.options.inference import FineInferenceConfig
+from jiff.options.rig import RigOptions
 
 _FACE = "Face"
 
 
 @dataclass(frozen=True)
-class ReconstructConfig(PhotoOptions, FineInferenceConfig):
+class ReconstructConfig(PhotoOptions, RigOptions, FineInferenceConfig):
     """Options of ``run_reconstruct`` besides the shared ones."""
 
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
@@ -32,13 +33,14 @@ class ReconstructConfig(PhotoOptions, FineInferenceConfig):
     )
 
     def __post_init__(self) -> None:
-        """Refuse a network of unknown family.
+        """Refuse a network of unknown family and options that do nothing.
 
         Raises:
-            UsageError: --matting-model without --matting-kind.
+            UsageError: --matting-model without --matting-kind, or options of a rig without one.
         """
         super().__post_init__()
         self.check_matting()
+        self.check_rig(self.format)
 
     def evaluation(self, **changes: Any) -> EvalJiffConfig:
         """Return the options of the evaluation steps."""

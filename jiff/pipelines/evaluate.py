@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
     from jiff.inference.networks import NetworkFiles, Networks
     from jiff.models.shape import ShapeFeatures
+    from jiff.pipelines.rig import Rigging
 
 _FORMAT = 1
 SUMMARY_NAME = "summary.json"
@@ -63,6 +64,7 @@ class Evaluation:
         keep_features: remember what the image encoder says about each person, for a sibling.
         views: further views of people, with their yaws in degrees.
         finish: what to do with each mesh before its files are written; its answer goes into the sidecar.
+        rigging: puts bones into the GLB files, where wanted.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Evaluation:
         self._governor = ThreadGovernor()
         self.views: dict[str, list[tuple[float, PersonFiles]]] = {} if sibling is None else sibling.views
         self.finish: Callable[[str, Mesh], dict[str, Any]] | None = None
+        self.rigging: Rigging | None = None
         self.files: NetworkFiles
         self.device: torch.device
         self._found: dict[str, str]
@@ -149,6 +152,9 @@ class Evaluation:
             "raw": self.config.raw,
             "mesh_output": self.config.mesh_output(),
         }
+        if self.rigging is not None:
+            settings["rig"] = self.rigging.settings
+            inputs |= self.rigging.inputs(person.name)
         return Stamp("reconstruct", _FORMAT, settings, inputs)
 
     def is_complete(self, person: PersonFiles) -> Verdict:
@@ -199,12 +205,14 @@ class Evaluation:
         mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
         for note in result.notes:
             self.progress.warn(f"{person.name}: {note}")
+        skinned = None if self.rigging is None else self.rigging.skinned(person.name, mesh)
         sidecar = {
             "name": person.name,
             "stamp": stamp,
             "numbers": result.numbers,
             "notes": result.notes,
             **(self.finish(person.name, mesh) if self.finish is not None else {}),
+            **({} if self.rigging is None else {"rig": self.rigging.record(person.name)}),
             "quality": quality(person, prior is not None, result.numbers, result.notes),
             "provenance": provenance(self.files, self.fingerprints, self.config, person, prior is not None),
         }
@@ -217,6 +225,7 @@ class Evaluation:
             photo=pixels.rgb,
             sidecar=sidecar,
             output=self.config,
+            skinned=skinned,
         )
         return {"files": [path.name for path in files], **result.numbers, "notes": result.notes}
 

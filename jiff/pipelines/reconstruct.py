@@ -21,6 +21,7 @@ from jiff.pipelines.frame import frame_all, framing_tools
 from jiff.pipelines.frame_photos import Photo, find_photos
 from jiff.pipelines.photo_pictures import mesh_in_photo
 from jiff.pipelines.photo_views import check_views, parse_views
+from jiff.pipelines.rig import Rigging
 from jiff.run.parallel import WorkReport
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
 
     Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
     mesh in the photo) and ``<name>.json``; ``crops/`` is a test folder on which the single steps can be repeated;
-    ``summary.json`` tells what became of each. A photo whose face is not found or cannot be trusted is reconstructed
+    ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo whose face is not found or cannot be trusted is reconstructed
     without it and reported as a failure, as is one in which several bodies were found.
 
     Raises:
@@ -133,6 +134,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
         raise UsageError("--view: belongs to one photo, not to a folder; give the photo at yaw 0.")
     views = parse_views(config.view, photos[0])
     evaluation = Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
+    evaluation.rigging = Rigging(config) if config.rig else None
     evaluation.views = {photos[0].name: [(view.yaw_deg, view.photo.person) for view in views]}
     tools = framing_tools(config, progress)
     evaluation.prepare([photo.person for photo in photos])
@@ -156,6 +158,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
         where = f" (photos {first + 1} to {first + len(group)} of {len(framed)})" if len(groups) > 1 else ""
         _reconstruct_group(run, group, where)
     _report_several_bodies(run)
+    _report_rigs(run)
     write_summary(config.out, config, evaluation.fingerprints, run.report)
     _complete_summary(run, framed)
     run.report.outputs = [str(config.out)]
@@ -187,7 +190,7 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
     people = [photo.person for photo in group if photo.name in run.problems]
     if people:
         fallback = Evaluation(run.config.evaluation(), evaluation.progress, "pifu", sibling=evaluation)
-        fallback.finish = finish
+        fallback.finish, fallback.rigging = finish, evaluation.rigging
         run.merge(run_evaluation(fallback, people, f"Reconstruction without face{where}"), "reconstruction")
         for person in people:
             if person.name not in run.report.failures:
@@ -217,6 +220,15 @@ def _report_several_bodies(run: _Run) -> None:
         reason = f"the surface has {count + 1} large pieces; {instead}, so look at the mask and the result."
         run.report.failures[name] = f"Reconstructed, but {reason}"
         run.add_problem(name, "reconstruction", f"{reason[0].upper()}{reason[1:]}", instead)
+
+
+def _report_rigs(run: _Run) -> None:
+    """Make a failure of results that should have bones and have none."""
+    for name in [*run.report.results, *run.report.skipped] if run.config.rig else []:
+        problem = read_json(run.config.out / f"{name}.json").get("rig", {}).get("problem")
+        if problem is not None and name not in run.report.failures:
+            run.report.failures[name] = f"Reconstructed without bones, because {problem}"
+            run.add_problem(name, "rig", problem, "the GLB is the plain mesh")
 
 
 def _complete_summary(run: _Run, photos: list[Photo]) -> None:

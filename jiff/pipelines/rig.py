@@ -1,0 +1,94 @@
+"""``--rig``: a reconstructed mesh hung on the bones of the photo's body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jiff.base.errors import InputError, JiffError
+from jiff.body.anny_body import load_anny_body
+from jiff.body.rig import gap_cm, rig_mesh
+from jiff.body.rig_bones import RIG_BONES
+from jiff.body.rig_file import skinned_mesh
+from jiff.geometry.camera import BODY_HEIGHT_WORLD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jiff.body.placed import PlacedBody
+    from jiff.geometry.io.skinned_glb import SkinnedMesh
+    from jiff.geometry.mesh import Mesh
+    from jiff.options.reconstruct import ReconstructConfig
+
+FORMAT_VERSION = 1
+"""Grows when the same mesh and body come to give another rig."""
+
+_FARTHEST_CM = 8.0
+"""Half of a surface lies nearer to the body in it, wide skirts and coats included; a body that was fitted wrongly does not."""
+
+
+def body_file(crops: Path, name: str) -> Path:
+    """Return where the body of a framed photo lies."""
+    return crops / f"{name}_body.json"
+
+
+def photo_body(path: Path) -> PlacedBody:
+    """Return the body that was fitted to a photo, in the world of its reconstruction.
+
+    Raises:
+        InputError: there is none.
+    """
+    # PLUG IN: `return read_body(path)` of jiff.body.files, behind the same question whether the file is there.
+    raise InputError(f"{path}: no body was fitted to this photo; run `jiff data body` on its folder first.")
+
+
+@dataclass
+class Rigging:
+    """The rigs of one run.
+
+    Attributes:
+        config: options of the run.
+        problems: photo -> why it has no rig.
+    """
+
+    config: ReconstructConfig
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides a rig besides mesh and body."""
+        return {"format": FORMAT_VERSION, "names": self.config.bone_names, "walk": self.config.walk}
+
+    def inputs(self, name: str) -> dict[str, Path]:
+        """Return the files that decide a photo's rig, by their role."""
+        return {"body": body_file(self.config.out / "crops", name)}
+
+    def skinned(self, name: str, mesh: Mesh) -> SkinnedMesh | None:
+        """Return the mesh on bones, None where the photo has no body that fits; ``problems`` then says why.
+
+        Args:
+            name: of the photo.
+            mesh: in the world, 180 units per body height.
+        """
+        self.problems.pop(name, None)
+        try:
+            placed = photo_body(body_file(self.config.out / "crops", name))
+        except JiffError as error:
+            self.problems[name] = str(error)
+            return None
+        body = load_anny_body()
+        gap = gap_cm(mesh, placed, body)
+        if gap > _FARTHEST_CM:
+            self.problems[name] = (
+                f"the body fitted to it lies {gap:.0f} cm off the surface; look at its overlay and fit it again."
+            )
+            return None
+        rigged = rig_mesh(mesh, placed, body)
+        metres = self.config.height_cm / 100.0 / BODY_HEIGHT_WORLD
+        return skinned_mesh(rigged, metres, name=name, names=self.config.bone_names, walk=self.config.walk)
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Return what the result's record says about the rig."""
+        if name in self.problems:
+            return {"problem": self.problems[name]}
+        return {"bones": len(RIG_BONES), "names": self.config.bone_names, "walk": self.config.walk}
