@@ -52,12 +52,14 @@ class Family:
         weight: share of all draws.
         keys: by name.
         everyday: standing and walking of every day.
+        seated: something carries the weight, not the feet.
         mixed: share of draws whose arms are any of ``EVERYDAY_ARMS`` instead of the key's own.
     """
 
     weight: float
     keys: dict[str, Key]
     everyday: bool = False
+    seated: bool = False
     mixed: float = 0.0
 
 
@@ -109,7 +111,7 @@ FAMILIES: dict[str, Family] = {
         "legs_out": Key(Leg(82, 6, 6, 22, -8), Leg(86, 6, 6, 30, -8), pelvis=(-6, 0, 0), spine=(14, 0, 0), arms=("back_far", "hold_low", "reach_low")),
         "stool": Key(Leg(62, 14, 10, 72), Leg(58, 14, 10, 60), arms=("hold_front", "gesture", "drive", "hold_high"), level=True),
         "leaning": Key(Leg(96, 12, 6, 84), Leg(96, 12, 6, 84), pelvis=(14, 0, 0), spine=(24, 0, 0), head=(-8, 0, 0), arms=("hold_low", "clasped_low", "reach_low"), level=True),
-    }, mixed=0.3),
+    }, seated=True, mixed=0.3),
     "kneel": Family(0.03, {
         "one_knee": Key(Leg(88, 6, 4, 90), Leg(2, 4, 4, 92, -35), arms=("hang", "thigh", "hold_front", "reach_low")),
         "one_knee_low": Key(Leg(112, 8, 4, 110), Leg(12, 6, 4, 112, -30), pelvis=(10, 0, 0), spine=(16, 0, 0), arms=("reach_low", "hold_low", "hang_front")),

