@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import posed_body
 import pytest
 
 from jiff.base.errors import InputError, MeshError, UsageError
 from jiff.base.progress import NullProgress
+from jiff.body.anny_body import load_anny_body
+from jiff.body.rig import rig_mesh
+from jiff.body.rig_file import skinned_mesh
+from jiff.geometry.io.gltf_motion import read_motion
 from jiff.geometry.io.mesh_io import save_mesh
+from jiff.geometry.io.skinned_glb import skinned_glb_bytes
 from jiff.geometry.mesh import Mesh
 from jiff.options.view import ViewConfig
 from jiff.pipelines.view import run_view
@@ -108,3 +114,33 @@ def test_wrong_inputs_are_named(tmp_path: Path) -> None:
         run_view(ViewConfig((file,) * 9), NullProgress())
     with pytest.raises(UsageError, match="--label"):
         run_view(ViewConfig((file,), label=("a", "b")), NullProgress())
+
+
+def test_movements_are_carried(tmp_path: Path) -> None:
+    """The page's numbers, worked out as its shader does, give the pose of the photo."""
+    body, placed = load_anny_body(), posed_body.placed_body()
+    coat = posed_body.coat(body, placed, finer=0)
+    skinned = skinned_mesh(rig_mesh(coat, placed, body), 0.01, name="rig", walk=True)
+    (tmp_path / "rig.glb").write_bytes(skinned_glb_bytes(skinned))
+    run_view(ViewConfig((tmp_path / "rig.glb",), tmp_path / "page.html"), NullProgress())
+    packed = carried((tmp_path / "page.html").read_text(encoding="utf-8"))[0]
+    assert [clip["name"] for clip in packed["clips"]] == ["photo", "walk"] and packed["joints"] == 65
+    size = np.array(packed["size"])
+    bound = (array(packed["position"], "<u2", 3) / 65535 - 0.5) * size / size[1]
+    weights = array(packed["weights"], "<u2", 4) / 65535.0
+    bones = array(packed["bones"], "<u2", 4)
+    clip = packed["clips"][0]
+    frames = array(clip["matrices"], "<f4", 12).reshape(clip["frames"], packed["joints"], 3, 4)
+    blend = np.einsum("nk,nkij->nij", weights / weights.sum(axis=1, keepdims=True), frames[0][bones])
+    posed = np.einsum("nij,nj->ni", blend[:, :, :3], bound) + blend[:, :, 3]
+    middle = skinned.mesh.bounds.mean(axis=0)
+    wanted = (coat.vertices * 0.01 - middle) / size[1]
+    off = np.linalg.norm(posed - wanted, axis=1)
+    assert np.percentile(off, 99.9) < 1e-3
+    assert (clip["frames"] - 1) * clip["frame_s"] == pytest.approx(1.0)
+
+
+def test_files_without_movements_or_with_what_stands_beside_have_none(tmp_path: Path) -> None:
+    save_mesh(tetrahedron(), tmp_path / "a.glb")
+    assert read_motion(tmp_path / "a.glb") is None
+    assert "clips" not in pack_mesh(ViewItem(tetrahedron(), "a"))

@@ -8,11 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import posed_body
 import pytest
 import tiny_person
 
 from jiff.base.progress import NullProgress
+from jiff.body.anny_body import load_anny_body
+from jiff.body.rig import rig_mesh
+from jiff.body.rig_file import skinned_mesh
 from jiff.geometry.io.mesh_io import save_mesh
+from jiff.geometry.io.skinned_glb import skinned_glb_bytes
 from jiff.geometry.mesh import Mesh
 from jiff.options.view import ViewConfig
 from jiff.photo.images import read_image
@@ -122,3 +127,36 @@ def test_face_zoom_and_turn(browser: str, page: Path, tmp_path: Path) -> None:
     front, side = (~_background(_shot(browser, page, f"mode=1&yaw={yaw}", tmp_path)[0]) for yaw in (0, 90))
     widths = [int(seen.any(0).sum()) for seen in (front, side)]
     assert widths[1] < 0.6 * widths[0]
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain mesh in the photo's pose beside the same on bones."""
+    folder = tmp_path_factory.mktemp("moving")
+    body, placed = load_anny_body(), posed_body.placed_body()
+    coat = posed_body.coat(body, placed, finer=0)
+    save_mesh(replace(coat, vertices=coat.vertices / 100), folder / "plain.glb")
+    rig = skinned_mesh(rig_mesh(coat, placed, body), 0.01, name="rig", walk=True)
+    (folder / "rig.glb").write_bytes(skinned_glb_bytes(rig, name="rig"))
+    run_view(ViewConfig((folder / "plain.glb", folder / "rig.glb"), folder / "page.html"), NullProgress())
+    return folder / "page.html"
+
+
+def test_movements_are_played(browser: str, moving: Path, tmp_path: Path) -> None:
+    plain, photo = (
+        ~_background(half) for half in _shot(browser, moving, "mode=0&clip=photo&time=0.5", tmp_path)
+    )
+    still = ~_background(_shot(browser, moving, "mode=0&clip=&time=0", tmp_path)[1])
+    # The photo's pose is the plain mesh's, at the height of the T-pose; the T-pose is much wider.
+    rows, columns = (np.flatnonzero(photo.any(axis=k)) for k in (1, 0))
+    like = np.flatnonzero(plain.any(axis=1)), np.flatnonzero(plain.any(axis=0))
+    shape = np.ptp(columns) / np.ptp(rows)
+    assert shape == pytest.approx(np.ptp(like[1]) / np.ptp(like[0]), rel=0.04)
+    assert np.ptp(np.flatnonzero(still.any(axis=0))) > 1.3 * np.ptp(columns)
+    # Walking: seen from the side, feet apart at the touch of the heel and together half a step later.
+    wide = []
+    for time in (0.01, 0.27):
+        half = ~_background(_shot(browser, moving, f"mode=0&clip=walk&time={time}&yaw=90", tmp_path)[1])
+        low = half[int(np.flatnonzero(half.any(axis=1))[-1]) - 40 :]
+        wide.append(int(np.ptp(np.flatnonzero(low.any(axis=0)))))
+    assert wide[0] > 1.4 * wide[1]
