@@ -44,7 +44,8 @@ def subdivided(mesh: Mesh) -> Mesh:
 def write_raw_scan(folder: Path, quick: bool) -> Path:
     """Write a raw scan (metres) of about 440,000 triangles with a 4096-px texture, ``quick`` of 35,000, as ``folder/NAME/NAME.obj``."""
     config = SynthConfig(
-        folder / "made", count=1, jobs=1, triangles=35_000 if quick else 110_000, texture_size=512 if quick else 4096
+        folder / "made", count=1, jobs=1, triangles=35_000 if quick else 110_000, texture_size=512 if quick else 4096,
+        poses="standing",
     )  # fmt: skip
     report = run_synth(config, NullProgress())
     if not report.ok:

@@ -41,7 +41,9 @@ def model() -> MorphableModel:
 @functools.cache
 def person(seed: int = 5) -> Person:
     with tempfile.TemporaryDirectory() as folder:
-        config = SynthConfig(out=Path(folder), count=1, seed=seed, jobs=1, triangles=60_000, texture_size=512)
+        config = SynthConfig(
+            out=Path(folder), count=1, seed=seed, jobs=1, triangles=60_000, texture_size=512, poses="standing"
+        )
         report = run_synth(config, NullProgress())
         assert not report.failures
         path = next(Path(folder).glob("*/*.obj"))

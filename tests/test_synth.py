@@ -39,7 +39,9 @@ def _digest(folder: Path) -> dict[str, str]:
 
 
 def _config(out: Path, **changes: object) -> SynthConfig:
-    return SynthConfig(**{"out": out, "count": COUNT, "seed": 7, "jobs": 1, **SMALL, **changes})  # type: ignore[arg-type]
+    return SynthConfig(
+        **{"out": out, "count": COUNT, "seed": 7, "jobs": 1, "poses": "standing", **SMALL, **changes}
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jiff.base.config import option
 from jiff.base.errors import UsageError
@@ -24,6 +25,11 @@ class SynthConfig(WorkOptions):
     seed: int = option(0, help="Decides the people; person i depends on the seed and i alone.")
     triangles: int = option(150_000, help="About how many triangles per scan, from 35,000.")
     texture_size: int = option(2048, help="Side of the texture in pixels, a power of two.")
+    poses: Literal["varied", "standing"] = option(
+        "varied",
+        help="Varied: 60 % everyday standing and walking, the rest sitting, kneeling, climbing, jumping, running, dancing; "
+        "standing: only standing and walking with the arms hanging, as of sets made before there was a choice.",
+    )
     overwrite: bool = option(False, help="Make complete scans again.")
 
     def __post_init__(self) -> None:

@@ -86,7 +86,7 @@ def preparation_stages(config: DemoConfig, paths: DemoPaths) -> list[Stage]:
             "synth", "Synthetic scans", "data synth",
             SynthConfig(
                 out=paths.scans, count=config.people, seed=config.seed, jobs=jobs, triangles=config.triangles,
-                texture_size=config.texture_size,
+                texture_size=config.texture_size, poses="standing",
             ),
             run_synth,
         ),

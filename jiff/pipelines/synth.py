@@ -41,7 +41,9 @@ def run_synth(config: SynthConfig, progress: Progress) -> WorkReport:
     config = config.located()
     make_folder(config.out)
     jobs = [
-        ScanJob(config.out / subject_name(i), config.seed, i, config.triangles, config.texture_size)
+        ScanJob(
+            config.out / subject_name(i), config.seed, i, config.triangles, config.texture_size, config.poses
+        )
         for i in range(config.count)
     ]
     plan = plan_work(config, [job.folder.name for job in jobs], worker_gib=worker_gib(config.triangles))

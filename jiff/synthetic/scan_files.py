@@ -13,16 +13,19 @@ from jiff.base.errors import JiffError
 from jiff.base.files import atomic_folder, read_json, write_json
 from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
+from jiff.body.poses import STANDING
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.run.stage import Stamp, Verdict
-from jiff.synthetic.person import build_person
+from jiff.synthetic.posed import posed_person, standing_person
 from jiff.synthetic.texels import load_texels
 from jiff.synthetic.texture import paint_person
 from jiff.synthetic.truth import LANDMARKS, face_truth
 from jiff.synthetic.wardrobe import sample_person
 
 FORMAT_VERSION = 1
+POSE_FORMAT = 1
+"""Counts up when the same seed draws another pose; ``--poses standing`` does not depend on it."""
 _TEMPLATE_SHARE = 0.9
 
 
@@ -36,6 +39,8 @@ class ScanJob:
         index: of the person; together with ``seed`` it decides everything.
         triangles: about how many.
         texture_size: pixels a side.
+        poses: "standing" for the few standing and walking poses people are dressed in, "varied" for any of
+            ``jiff.body.poses``; who they are and what they wear is the same.
     """
 
     folder: Path
@@ -43,6 +48,7 @@ class ScanJob:
     index: int
     triangles: int
     texture_size: int
+    poses: str = STANDING
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -54,6 +60,8 @@ class ScanJob:
             "index": self.index,
             "triangles": self.triangles,
             "texture_size": self.texture_size,
+            # Sets made before there were other poses have no such entry and stay complete.
+            **({} if self.poses == STANDING else {"poses": self.poses, "pose_format": POSE_FORMAT}),
         }
 
 
@@ -101,7 +109,12 @@ def write_scan(job: ScanJob) -> str:
     rng = np.random.default_rng([job.seed, job.index])
     spec = sample_person(rng, body.local_change_labels)
     count = template_triangles(job.triangles)
-    person = build_person(spec, rng, count)
+    if job.poses == STANDING:
+        posed = standing_person(spec, rng, count)
+    else:
+        # A generator of its own: clothes and looks stay those of the standing person.
+        posed = posed_person(spec, rng, np.random.default_rng([job.seed, job.index, 1]), count, job.poses)
+    spec, person = posed.spec, posed.mesh
     texture = paint_person(spec, person, load_texels(count, job.texture_size), rng)
     mesh = Mesh(
         vertices=person.vertices, faces=person.faces, uv=person.uv, faces_uv=person.faces_uv, texture=texture
@@ -116,6 +129,7 @@ def write_scan(job: ScanJob) -> str:
             "height_m": float(np.ptp(person.vertices[:, 1])),
             "landmark_names": list(LANDMARKS),
             "person": dataclasses.asdict(spec),
+            **posed.record(),
         }
         write_json(parameters, truth)
     return str(job.folder)
