@@ -34,7 +34,7 @@ def _seen(yaw_deg: float, scale: float = 1.0) -> tuple[FacePose, np.ndarray]:
         scale, rotation_y(np.radians(yaw_deg)) @ rotation_x(0.15), np.array([3.0, 160.0, 5.0]),
         0.7 * np.random.default_rng(1).normal(size=len(m.identity)), np.zeros(len(m.expression)),
     )  # fmt: skip
-    points = anny_points(m)
+    points = anny_points(m, habits=False)
     world = points.on(pose.vertices(m))
     mesh = np.zeros((468, 3))
     mesh[points.which, :2] = camera.world_to_pixel(world)
@@ -46,7 +46,7 @@ def _seen(yaw_deg: float, scale: float = 1.0) -> tuple[FacePose, np.ndarray]:
 @pytest.mark.parametrize("scale", [0.8, 1.3])
 def test_exact_points_give_the_face_back(yaw: float, scale: float) -> None:
     truth, mesh = _seen(yaw, scale)
-    m, points = model(), anny_points(model())
+    m, points = model(), anny_points(model(), habits=False)
     found = fit_points(m, points, Camera(), mesh)
     gap = (found.pose.vertices(m) - truth.vertices(m))[m.core]
     assert np.linalg.norm(gap[:, :2], axis=1).mean() < 0.25 * scale
@@ -141,9 +141,7 @@ def test_a_processed_set_is_seen_by_the_same_networks(networks: PersonNetworks, 
     assert report.results["front"]["median_cm"] < 0.1
 
 
-def test_a_photo_alone_goes_through_all_steps(
-    networks: PersonNetworks, shared: Path, tmp_path: Path
-) -> None:
+def test_a_photo_alone_goes_through_all_steps(networks: PersonNetworks, shared: Path, tmp_path: Path) -> None:
     checkpoint = tiny_person.train_networks(tmp_path / "run", steps=40)
     shutil.copy(shared / "people" / "person_17.jpg", tmp_path / "anna.jpg")
     config = ReconstructConfig(

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.face.habits import learnt_habits
 from jiff.geometry.closest import MeshBvh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.face.habits import Habits
     from jiff.face.model import MorphableModel
 
 COUNT = 468
@@ -33,12 +35,14 @@ class ModelPoints:
         index: [N, 3] corners of the triangles they lie on.
         share: [N, 3] barycentric coordinates.
         spread: [N] standard deviation of the network's places, world units.
+        habits: undoes what the network makes of faces; None takes its points as they are.
     """
 
     which: NDArray[np.int64]
     index: NDArray[np.int64]
     share: NDArray[np.float64]
     spread: NDArray[np.float64]
+    habits: Habits | None = None
 
     def on(self, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return [N, D] the points on vertices [V, D] of the model."""
@@ -66,16 +70,20 @@ def learnt_points() -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.
 
 
 def dropped_points(
-    model: MorphableModel, places: NDArray[np.float64], which: NDArray[np.int64], spread: NDArray[np.float64]
+    model: MorphableModel,
+    places: NDArray[np.float64],
+    which: NDArray[np.int64],
+    spread: NDArray[np.float64],
+    habits: Habits | None = None,
 ) -> ModelPoints:
     """Return the points of places [N, 3] on a model's mean face."""
     mean = model.mean.astype(np.float64)
     nearest = MeshBvh(mean, model.triangles).closest(places)
     corner = model.triangles[nearest.face]
-    return ModelPoints(which, corner, barycentric(nearest.point, mean[corner]), spread)
+    return ModelPoints(which, corner, barycentric(nearest.point, mean[corner]), spread, habits)
 
 
-def anny_points(model: MorphableModel) -> ModelPoints:
-    """Return the points on anny's face model."""
+def anny_points(model: MorphableModel, *, habits: bool = True) -> ModelPoints:
+    """Return the points on anny's face model; without ``habits`` the network's answers are taken as they are."""
     which, places, spread = learnt_points()
-    return dropped_points(model, places, which, spread)
+    return dropped_points(model, places, which, spread, learnt_habits() if habits else None)

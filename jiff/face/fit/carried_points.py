@@ -35,4 +35,4 @@ def carried_points(model: MorphableModel, anny: MorphableModel) -> ModelPoints |
         return None
     pose = FaceFitter(anny).fit(surface, start, model.five_landmarks(mean))
     points = anny_points(anny)
-    return dropped_points(model, points.on(pose.vertices(anny)), points.which, points.spread)
+    return dropped_points(model, points.on(pose.vertices(anny)), points.which, points.spread, points.habits)

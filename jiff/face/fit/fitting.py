@@ -110,6 +110,7 @@ class FaceFitter:
         rounds: slice = slice(None),
         picture: PictureTerm | None = None,
         marks: Marks | None = None,
+        expected: FacePose | None = None,
     ) -> FacePose:
         """Return the pose and coefficients that bring the model onto the surface.
 
@@ -124,9 +125,11 @@ class FaceFitter:
             rounds: which rounds of the configuration to run.
             picture: a photo of the face, whose features find their place in it.
             marks: further points whose places are known.
+            expected: whose coefficients are the likeliest; those of the mean face unless something is known.
         """
         c = self.config
         pose = start
+        likely = None if expected is None else np.concatenate([expected.identity, expected.expression])
         pictures = list(zip(c.picture, c.picture_level)) or [(0.0, 0)] * len(c.reach)
         schedule = list(zip(c.reach, c.prior, c.noise, c.landmark_noise, pictures, c.iterations))
         chosen = schedule[rounds]
@@ -135,7 +138,7 @@ class FaceFitter:
             settings = _Round(*round_settings)
             for _ in range(iterations):
                 pose = self._step(
-                    pose, start, surface, subset, settings, five_world, five_weight, picture, marks
+                    pose, start, surface, subset, settings, five_world, five_weight, picture, marks, likely
                 )
         return pose
 
@@ -165,6 +168,7 @@ class FaceFitter:
         five_weight: NDArray[np.float64] | None,
         picture: PictureTerm | None = None,
         marks: Marks | None = None,
+        likely: NDArray[np.float64] | None = None,
     ) -> FacePose:
         model = self.model
         vertices = pose.vertices(model)
@@ -195,7 +199,7 @@ class FaceFitter:
         coefficients = np.concatenate([pose.identity, pose.expression])
         diagonal = np.arange(7, len(right))
         normal_matrix[diagonal, diagonal] += prior
-        right[7:] -= prior * coefficients
+        right[7:] -= prior * (coefficients if likely is None else coefficients - likely)
         self._add_pose_prior(pose, start, normal_matrix, right)
         # A whisper of damping keeps the system solvable where few points are seen.
         normal_matrix[np.arange(7), np.arange(7)] += 1e-6 * np.trace(normal_matrix[:7, :7])

@@ -1,7 +1,8 @@
-"""Place and form a face by the 468 points of the face network: start, held pose and most of the shape of a photo's fit."""
+"""Place and form a face by the 468 points of the face network in one picture or several: start and most of the shape."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 DEPTH_WORLD = 5.0
 """Where the middle of a face lies before the body's axis when nothing better is known, world units."""
+_LEAST_PARALLAX = 0.1
+"""Of the directions of several views together, below which they do not tell the depth."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,31 @@ class PointsPrior:
 
     Attributes:
         scale: natural logarithm of the size against the mean, a free multiple of 1.
-        independent: so many independent measurements all points together count for: their errors go together.
+        independent: so many independent measurements all points of all views count for: their errors go together.
         depth_noise: of the network's depths, against its places in the picture.
         identity, expression: of the coefficients.
         iterations: Gauss-Newton steps.
     """
 
     scale: float = 0.3
-    independent: float = 100.0
-    depth_noise: float = 12.0
+    independent: float = 1000.0
+    depth_noise: float = 3.0
     identity: float = 1.0
     expression: float = 1.0
     iterations: int = 12
+
+
+@dataclass(frozen=True, eq=False)
+class PointsView:
+    """What the network says in one picture.
+
+    Attributes:
+        camera: orthographic, of the picture.
+        mesh_px: [468, 3] points in pixels of ``camera.size``.
+    """
+
+    camera: Camera
+    mesh_px: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +64,10 @@ class PointsFit:
 
     Attributes:
         pose: the face.
-        residual: root mean square distance of the seen points in the picture, world units at the model's mean size.
-        seen: [N] weight in [0, 1] of each point: whether it is turned to the camera.
-        target_world: [N, 3] where the points should be; x and y of the picture, z of the fit.
+        residual: root mean square distance of the points as the network says them, in the picture, world units at the
+            model's mean size; the worst view's.
+        seen: [N] weight in [0, 1] of each point: whether it is turned to the camera of the first view.
+        target_world: [N, 3] where the points of the first view should be; x and y of the picture, z of the fit.
         noise: [N] standard deviation of each, world units.
     """
 
@@ -61,6 +78,17 @@ class PointsFit:
     noise: NDArray[np.float64]
 
 
+def points_in_camera(
+    points: ModelPoints, camera: Camera, mesh_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return [N, 3] the network's points of [468, 3] along the camera's axes, world units; z to an offset."""
+    per_px = 2 * camera.half_width_world / camera.zoom / camera.size
+    found = mesh_px[points.which]
+    in_plane = camera.pixel_to_world(found[:, :2]) @ np.asarray(camera.rotation).T
+    # The camera looks down -z: what the network calls behind has smaller z.
+    return np.stack([in_plane[:, 0], in_plane[:, 1], -found[:, 2] * per_px], axis=1)
+
+
 def fit_points(
     model: MorphableModel,
     points: ModelPoints,
@@ -68,27 +96,36 @@ def fit_points(
     mesh_px: NDArray[np.float64],
     prior: PointsPrior | None = None,
 ) -> PointsFit:
-    """Return the most plausible face whose points project to those of a picture.
+    """Return the most plausible face whose points project to those of one picture, see ``fit_views``."""
+    return fit_views(model, points, [PointsView(camera, mesh_px)], prior)
 
-    Gauss-Newton on the projected distances (each weighted by the learnt spread of its point and by whether it is turned
-    to the camera), on the network's depths with little weight, and on the priors of size and coefficients.
+
+def fit_views(
+    model: MorphableModel,
+    points: ModelPoints,
+    views: Sequence[PointsView],
+    prior: PointsPrior | None = None,
+) -> PointsFit:
+    """Return the one face whose points project to those of all pictures: one identity, expression, place and size.
+
+    The network's habits are undone first. Then Gauss-Newton on the projected distances (each weighted by the spread of its
+    point and by whether it is turned to that camera), on the network's depths with less weight and to an offset of each
+    view, and on the priors of size and coefficients. The depth of a single view is a guess.
 
     Args:
         model: the face model.
         points: where the points lie on it.
-        camera: orthographic, of the picture.
-        mesh_px: [468, 3] points of the network in pixels of ``camera.size``.
+        views: at least one; the first is the one whose targets are returned.
         prior: expectations.
     """
     from scipy.spatial.transform import Rotation
 
     prior = prior or PointsPrior()
-    axes = np.asarray(camera.rotation)
-    per_px = 2 * camera.half_width_world / camera.zoom / camera.size
-    found = mesh_px[points.which]
-    target = camera.pixel_to_world(found[:, :2]) @ axes.T
-    # The camera looks down -z: what the network calls behind has smaller z.
-    target = np.stack([target[:, 0], target[:, 1], -found[:, 2] * per_px], axis=1)
+    said = [points_in_camera(points, view.camera, view.mesh_px) for view in views]
+    habits = points.habits
+    targets = said if habits is None else [habits.undone(target) for target in said]
+    left = points.spread if habits is None else habits.left
+    axes = [np.asarray(view.camera.rotation) for view in views]
     basis = np.concatenate([model.identity, model.expression]).astype(np.float64)
     count = len(model.identity)
     on_basis = (
@@ -97,23 +134,19 @@ def fit_points(
         else np.zeros((0, len(points.which), 3))
     )
     mean = points.on(model.mean.astype(np.float64))
-    scale, rotation, offset = similarity(mean, target, 1.0 / points.spread**2)
+    scale, turn, offset = similarity(mean, targets[0], 1.0 / points.spread**2)
+    rotation, offset = axes[0].T @ turn, axes[0].T @ offset
     coefficients = np.zeros(len(basis))
     log_scale = float(np.log(np.clip(scale, 0.2, 5.0)))
     deviation = np.concatenate(
         [np.full(count, prior.identity), np.full(len(basis) - count, prior.expression)]
     )
-    seen = np.ones(len(mean))
-    noise = points.spread * np.exp(log_scale)
     for step_number in range(prior.iterations):
         shape = mean + np.tensordot(coefficients, on_basis, axes=1)
         scale = float(np.exp(log_scale))
         posed = scale * shape @ rotation.T
-        seen = _turned_to_camera(model, points, coefficients, rotation)
-        noise = np.hypot(points.spread, 0.15) * scale
-        weight = seen / noise**2
-        weight = weight * (prior.independent / max(float(seen.sum()), 1e-9))
-        error = target - posed - offset
+        normals = _normals(model, points, coefficients, rotation)
+        noise = np.hypot(left, 0.15) * scale
         rows = np.zeros((len(mean), 3, 7 + len(basis)))
         # d(w x p) for a small further turn w.
         rows[:, 0, 1], rows[:, 0, 2] = posed[:, 2], -posed[:, 1]
@@ -122,11 +155,14 @@ def fit_points(
         rows[:, :, 3] = posed
         rows[:, [0, 1, 2], [4, 5, 6]] = 1.0
         rows[:, :, 7:] = (scale * on_basis @ rotation.T).transpose(1, 2, 0)
-        w = np.stack([weight, weight, weight / prior.depth_noise**2], axis=1)
-        flat, w, e = rows.reshape(-1, rows.shape[2]), w.ravel(), error.ravel()
-        matrix = flat.T @ (w[:, None] * flat)
-        right = flat.T @ (w * e)
-        penalty = np.concatenate([np.full(3, 1e-6), [1.0 / prior.scale**2], np.full(3, 1e-9), deviation**-2])
+        seen = [_turned_to_camera(normals, own) for own in axes]
+        together = prior.independent / max(float(np.sum(seen)), 1e-9)
+        # A whisper of damping: a single view says nothing of the depth.
+        matrix, right = np.diag(np.full(rows.shape[2], 1e-6)), np.zeros(rows.shape[2])
+        for own, target, turned in zip(axes, targets, seen):
+            weight = turned / noise**2 * together
+            _add_view(matrix, right, rows, posed + offset, own, target, weight, weight / prior.depth_noise**2)
+        penalty = np.concatenate([np.zeros(3), [1.0 / prior.scale**2], np.zeros(3), deviation**-2])
         value = np.concatenate([np.zeros(3), [log_scale], np.zeros(3), coefficients])
         if step_number < 2:
             # Pose first: a face turned wrongly would be bent into place.
@@ -141,26 +177,81 @@ def fit_points(
         if model.expression_names:
             coefficients[count:] = np.maximum(coefficients[count:], -0.3)
     scale = float(np.exp(log_scale))
-    place = axes.T @ np.array([offset[0], offset[1], 0.0])
-    depth = DEPTH_WORLD - float(axes[2] @ (place - np.asarray(camera.center_world)))
-    pose = FacePose(
-        scale, axes.T @ rotation, place + depth * axes[2], coefficients[:count], coefficients[count:]
-    )
+    if not _tell_depth(axes):
+        ahead = axes[0][2]
+        middle = float(ahead @ (offset - np.asarray(views[0].camera.center_world)))
+        offset = offset + (DEPTH_WORLD - middle) * ahead
+    pose = FacePose(scale, rotation, offset, coefficients[:count], coefficients[count:])
     own = points.on(pose.vertices(model))
-    target_world = camera.pixel_to_world(found[:, :2], camera.world_to_ndc(own)[:, 2])
-    gap = np.linalg.norm(target_world - own, axis=1)
-    residual = float(np.sqrt(np.average(gap**2, weights=seen + 1e-9))) / scale
-    return PointsFit(pose, residual, seen, target_world, noise)
+    residual = max(
+        _distance(own, target, camera_axes, turned) / scale
+        for target, camera_axes, turned in zip(said, axes, seen)
+    )
+    first = own @ axes[0].T
+    target_world = np.concatenate([targets[0][:, :2], first[:, 2:]], axis=1) @ axes[0]
+    return PointsFit(pose, residual, seen[0], target_world, noise)
 
 
-def _turned_to_camera(
+def _add_view(
+    matrix: NDArray[np.float64],
+    right: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    placed: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    target: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    depth_weight: NDArray[np.float64],
+) -> None:
+    """Add the equations of one view, in place.
+
+    Args:
+        matrix, right: [P, P] and [P] the system.
+        rows: [N, 3, P] how the parameters move the points in the world.
+        placed: [N, 3] the points, world.
+        axes: [3, 3] of the camera.
+        target: [N, 3] where they should be along these, z to an offset.
+        weight, depth_weight: [N].
+    """
+    error = target - placed @ axes.T
+    for axis in range(3):
+        w = weight if axis < 2 else depth_weight
+        moves, gap = np.tensordot(rows, axes[axis], axes=([1], [0])), error[:, axis]
+        if axis == 2:
+            total = max(float(w.sum()), 1e-12)
+            moves, gap = moves - w @ moves / total, gap - w @ gap / total
+        matrix += moves.T @ (w[:, None] * moves)
+        right += moves.T @ (w * gap)
+
+
+def _tell_depth(axes: list[NDArray[np.float64]]) -> bool:
+    """Return whether views along the third rows of [3, 3] axes fix a place in space."""
+    across = sum(np.eye(3) - np.outer(own[2], own[2]) for own in axes)
+    return float(np.linalg.eigvalsh(across)[0]) > _LEAST_PARALLAX
+
+
+def _distance(
+    points: NDArray[np.float64],
+    target: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    seen: NDArray[np.float64],
+) -> float:
+    """Return the root mean square distance of points [N, 3] to targets [N, 3] in a camera's plane."""
+    gap = np.linalg.norm((points @ axes.T - target)[:, :2], axis=1)
+    return float(np.sqrt(np.average(gap**2, weights=seen + 1e-9)))
+
+
+def _normals(
     model: MorphableModel,
     points: ModelPoints,
     coefficients: NDArray[np.float64],
     rotation: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return [N] in [0, 1] how much each point is turned to the camera: those turned away are guesses."""
+    """Return [N, 3] normals at the points, world."""
     count = len(model.identity)
     shape = model.shape(coefficients[:count], coefficients[count:])
-    normals = points.on(area_weighted_normals(shape, model.triangles)) @ rotation.T
-    return np.clip((normals[:, 2] - 0.05) / 0.35, 0.0, 1.0)
+    return points.on(area_weighted_normals(shape, model.triangles)) @ rotation.T
+
+
+def _turned_to_camera(normals: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [N] in [0, 1] how much normals [N, 3] are turned to a camera: points turned away are guesses."""
+    return np.clip((normals @ axes[2] - 0.05) / 0.35, 0.0, 1.0)

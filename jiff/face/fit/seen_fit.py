@@ -29,7 +29,7 @@ SEEN_FIT = replace(
     landmark_noise=(float("inf"),) * 3,
     picture=(150.0, 300.0, 300.0),
 )
-"""Pixels refine what the points hold."""
+"""Pixels refine what the points hold; the likeliest face is that of the points."""
 _HOLD = 100.0
 """So many independent measurements the points count for beside the pixels."""
 
@@ -98,7 +98,9 @@ def fit_seen(
     pose, agreement = found.pose, None
     if close_up is not None and shows_features(model):
         term = PictureTerm(model, close_up.camera, close_up.rgb, close_up.mask)
-        pose = FaceFitter(model, SEEN_FIT).fit(None, pose, picture=term, marks=_held(points, found))
+        pose = FaceFitter(model, SEEN_FIT).fit(
+            None, pose, picture=term, marks=_held(points, found), expected=found.pose
+        )
         vertices = pose.vertices(model)
         agreement = term.agreement(vertices, area_weighted_normals(vertices, model.triangles), -1)
     quality = landmark_quality(model, pose, camera, five_px)
