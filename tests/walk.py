@@ -85,7 +85,7 @@ class Walk:
     @property
     def scans(self) -> Path:
         """Raw synthetic scans."""
-        self.stage("synth", "data", "synth", "-o", "scans", "-n", "3", "--triangles", "40000", "--texture-size", "512")  # fmt: skip
+        self.stage("synth", "data", "synth", "-o", "scans", "-n", "3", "--triangles", "40000", "--texture-size", "512", "--poses", "standing")  # fmt: skip
         return self.root / "scans"
 
     @property

@@ -13,7 +13,8 @@ from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.geometry.normals import area_weighted_normals
 from jiff.synthetic.caps import Eye
 from jiff.synthetic.cloth import averaging
-from jiff.synthetic.person import BASE_VERTICES, Dressed, PersonMesh
+from jiff.synthetic.person import Dressed, PersonMesh
+from jiff.synthetic.rest import BASE_VERTICES
 from jiff.synthetic.subdivide import unique_edges
 from jiff.synthetic.template import Template
 

