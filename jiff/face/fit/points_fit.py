@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,15 +33,20 @@ class PointsPrior:
         scale: natural logarithm of the size against the mean, a free multiple of 1.
         independent: so many independent measurements all points of all views count for: their errors go together.
         depth_noise: of the network's depths, against its places in the picture.
+        independent_undone, depth_noise_undone: the same once the network's habits are undone.
         identity, expression: of the coefficients.
+        identity_known: of the identity once it was found with the habits undone.
         iterations: Gauss-Newton steps.
     """
 
     scale: float = 0.3
-    independent: float = 1000.0
-    depth_noise: float = 3.0
+    independent: float = 100.0
+    depth_noise: float = 12.0
+    independent_undone: float = 1000.0
+    depth_noise_undone: float = 3.0
     identity: float = 1.0
-    expression: float = 1.0
+    identity_known: float = 0.05
+    expression: float = 0.5
     iterations: int = 12
 
 
@@ -118,78 +123,134 @@ def fit_views(
         views: at least one; the first is the one whose targets are returned.
         prior: expectations.
     """
-    from scipy.spatial.transform import Rotation
-
     prior = prior or PointsPrior()
     said = [points_in_camera(points, view.camera, view.mesh_px) for view in views]
-    habits = points.habits
-    targets = said if habits is None else [habits.undone(target) for target in said]
-    left = points.spread if habits is None else habits.left
     axes = [np.asarray(view.camera.rotation) for view in views]
-    basis = np.concatenate([model.identity, model.expression]).astype(np.float64)
     count = len(model.identity)
-    on_basis = (
-        np.einsum("ni,cnij->cnj", points.share, basis[:, points.index])
-        if len(basis)
-        else np.zeros((0, len(points.which), 3))
-    )
+    deviation = np.repeat([prior.identity, prior.expression], [count, len(model.expression)])
+    solver = _Solver(model, points, axes)
     mean = points.on(model.mean.astype(np.float64))
-    scale, turn, offset = similarity(mean, targets[0], 1.0 / points.spread**2)
-    rotation, offset = axes[0].T @ turn, axes[0].T @ offset
-    coefficients = np.zeros(len(basis))
-    log_scale = float(np.log(np.clip(scale, 0.2, 5.0)))
-    deviation = np.concatenate(
-        [np.full(count, prior.identity), np.full(len(basis) - count, prior.expression)]
-    )
-    for step_number in range(prior.iterations):
-        shape = mean + np.tensordot(coefficients, on_basis, axes=1)
-        scale = float(np.exp(log_scale))
-        posed = scale * shape @ rotation.T
-        normals = _normals(model, points, coefficients, rotation)
-        noise = np.hypot(left, 0.15) * scale
-        rows = np.zeros((len(mean), 3, 7 + len(basis)))
-        # d(w x p) for a small further turn w.
-        rows[:, 0, 1], rows[:, 0, 2] = posed[:, 2], -posed[:, 1]
-        rows[:, 1, 0], rows[:, 1, 2] = -posed[:, 2], posed[:, 0]
-        rows[:, 2, 0], rows[:, 2, 1] = posed[:, 1], -posed[:, 0]
-        rows[:, :, 3] = posed
-        rows[:, [0, 1, 2], [4, 5, 6]] = 1.0
-        rows[:, :, 7:] = (scale * on_basis @ rotation.T).transpose(1, 2, 0)
-        seen = [_turned_to_camera(normals, own) for own in axes]
-        together = prior.independent / max(float(np.sum(seen)), 1e-9)
-        # A whisper of damping: a single view says nothing of the depth.
-        matrix, right = np.diag(np.full(rows.shape[2], 1e-6)), np.zeros(rows.shape[2])
-        for own, target, turned in zip(axes, targets, seen):
-            weight = turned / noise**2 * together
-            _add_view(matrix, right, rows, posed + offset, own, target, weight, weight / prior.depth_noise**2)
-        penalty = np.concatenate([np.zeros(3), [1.0 / prior.scale**2], np.zeros(3), deviation**-2])
-        value = np.concatenate([np.zeros(3), [log_scale], np.zeros(3), coefficients])
-        if step_number < 2:
-            # Pose first: a face turned wrongly would be bent into place.
-            penalty[7:] *= 1e4
-        matrix[np.arange(len(right)), np.arange(len(right))] += penalty
-        right -= penalty * value
-        step = np.linalg.solve(matrix, right)
-        rotation = Rotation.from_rotvec(np.clip(step[:3], -0.5, 0.5)).as_matrix() @ rotation
-        log_scale += float(np.clip(step[3], -0.3, 0.3))
-        offset = offset + step[4:7]
-        coefficients = np.clip(coefficients + step[7:], -3.0, 3.0)
-        if model.expression_names:
-            coefficients[count:] = np.maximum(coefficients[count:], -0.3)
-    scale = float(np.exp(log_scale))
+    scale, turn, offset = similarity(mean, said[0], 1.0 / points.spread**2)
+    nothing = np.zeros(len(deviation))
+    face = _Face(float(np.log(np.clip(scale, 0.2, 5.0))), axes[0].T @ turn, axes[0].T @ offset, nothing)
+    targets = said
+    if points.habits is not None:
+        targets = [points.habits.undone(target) for target in said]
+        sure = replace(prior, independent=prior.independent_undone, depth_noise=prior.depth_noise_undone)
+        face = solver.solve(face, targets, points.habits.left, sure, nothing, deviation)
+        # Whose face it is, is known better now; what it does is what the network says.
+        expected = np.concatenate([face.coefficients[:count], nothing[count:]])
+        deviation = np.repeat([prior.identity_known, prior.expression], [count, len(model.expression)])
+        face = solver.solve(face, said, points.spread, prior, expected, deviation)
+    else:
+        face = solver.solve(face, said, points.spread, prior, nothing, deviation)
+    scale, offset = float(np.exp(face.log_scale)), face.offset
     if not _tell_depth(axes):
         ahead = axes[0][2]
         middle = float(ahead @ (offset - np.asarray(views[0].camera.center_world)))
         offset = offset + (DEPTH_WORLD - middle) * ahead
-    pose = FacePose(scale, rotation, offset, coefficients[:count], coefficients[count:])
+    pose = FacePose(scale, face.rotation, offset, face.coefficients[:count], face.coefficients[count:])
     own = points.on(pose.vertices(model))
+    seen = solver.seen(face)
     residual = max(
         _distance(own, target, camera_axes, turned) / scale
         for target, camera_axes, turned in zip(said, axes, seen)
     )
     first = own @ axes[0].T
-    target_world = np.concatenate([targets[0][:, :2], first[:, 2:]], axis=1) @ axes[0]
-    return PointsFit(pose, residual, seen[0], target_world, noise)
+    target_world = np.concatenate([said[0][:, :2], first[:, 2:]], axis=1) @ axes[0]
+    return PointsFit(pose, residual, seen[0], target_world, np.hypot(points.spread, 0.15) * scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """The parameters of a fit; ``coefficients`` [C] are identity, then expression."""
+
+    log_scale: float
+    rotation: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+
+
+class _Solver:
+    """Gauss-Newton on the points of one face in several cameras."""
+
+    def __init__(self, model: MorphableModel, points: ModelPoints, axes: list[NDArray[np.float64]]) -> None:
+        self.model, self.points, self.axes = model, points, axes
+        self.basis = np.concatenate([model.identity, model.expression]).astype(np.float64)
+        self.on_basis = (
+            np.einsum("ni,cnij->cnj", points.share, self.basis[:, points.index])
+            if len(self.basis)
+            else np.zeros((0, len(points.which), 3))
+        )
+        self.mean = points.on(model.mean.astype(np.float64))
+
+    def seen(self, face: _Face) -> list[NDArray[np.float64]]:
+        """Return [N] in [0, 1] of each camera how much the points are turned to it: those turned away are guesses."""
+        count = len(self.model.identity)
+        shape = self.model.shape(face.coefficients[:count], face.coefficients[count:])
+        normals = self.points.on(area_weighted_normals(shape, self.model.triangles)) @ face.rotation.T
+        return [np.clip((normals @ own[2] - 0.05) / 0.35, 0.0, 1.0) for own in self.axes]
+
+    def solve(
+        self,
+        face: _Face,
+        targets: list[NDArray[np.float64]],
+        spread: NDArray[np.float64],
+        prior: PointsPrior,
+        expected: NDArray[np.float64],
+        deviation: NDArray[np.float64],
+    ) -> _Face:
+        """Return the face whose points lie best at the targets.
+
+        Args:
+            face: to start with.
+            targets: of each camera, [N, 3] along its axes, z to an offset.
+            spread: [N] standard deviation of each point.
+            prior: of the size, and what the points count for.
+            expected: [C] the likeliest coefficients.
+            deviation: [C] theirs.
+        """
+        from scipy.spatial.transform import Rotation
+
+        count = len(self.model.identity)
+        log_scale, rotation, offset, coefficients = (
+            face.log_scale, face.rotation, face.offset, face.coefficients,
+        )  # fmt: skip
+        for step_number in range(prior.iterations):
+            scale = float(np.exp(log_scale))
+            posed = scale * (self.mean + np.tensordot(coefficients, self.on_basis, axes=1)) @ rotation.T
+            noise = np.hypot(spread, 0.15) * scale
+            rows = np.zeros((len(posed), 3, 7 + len(coefficients)))
+            # d(w x p) for a small further turn w.
+            rows[:, 0, 1], rows[:, 0, 2] = posed[:, 2], -posed[:, 1]
+            rows[:, 1, 0], rows[:, 1, 2] = -posed[:, 2], posed[:, 0]
+            rows[:, 2, 0], rows[:, 2, 1] = posed[:, 1], -posed[:, 0]
+            rows[:, :, 3] = posed
+            rows[:, [0, 1, 2], [4, 5, 6]] = 1.0
+            rows[:, :, 7:] = (scale * self.on_basis @ rotation.T).transpose(1, 2, 0)
+            seen = self.seen(_Face(log_scale, rotation, offset, coefficients))
+            together = prior.independent / max(float(np.sum(seen)), 1e-9)
+            # A whisper of damping: a single view says nothing of the depth.
+            matrix, right = np.diag(np.full(rows.shape[2], 1e-6)), np.zeros(rows.shape[2])
+            for own, target, turned in zip(self.axes, targets, seen):
+                weight = turned / noise**2 * together
+                depth_weight = weight / prior.depth_noise**2
+                _add_view(matrix, right, rows, posed + offset, own, target, weight, depth_weight)
+            penalty = np.concatenate([np.zeros(3), [1.0 / prior.scale**2], np.zeros(3), deviation**-2])
+            value = np.concatenate([np.zeros(3), [log_scale], np.zeros(3), coefficients - expected])
+            if step_number < 2:
+                # Pose first: a face turned wrongly would be bent into place.
+                penalty[7:] *= 1e4
+            matrix[np.arange(len(right)), np.arange(len(right))] += penalty
+            right -= penalty * value
+            step = np.linalg.solve(matrix, right)
+            rotation = Rotation.from_rotvec(np.clip(step[:3], -0.5, 0.5)).as_matrix() @ rotation
+            log_scale += float(np.clip(step[3], -0.3, 0.3))
+            offset = offset + step[4:7]
+            coefficients = np.clip(coefficients + step[7:], -3.0, 3.0)
+            if self.model.expression_names:
+                coefficients[count:] = np.maximum(coefficients[count:], -0.3)
+        return _Face(log_scale, rotation, offset, coefficients)
 
 
 def _add_view(
@@ -238,20 +299,3 @@ def _distance(
     """Return the root mean square distance of points [N, 3] to targets [N, 3] in a camera's plane."""
     gap = np.linalg.norm((points @ axes.T - target)[:, :2], axis=1)
     return float(np.sqrt(np.average(gap**2, weights=seen + 1e-9)))
-
-
-def _normals(
-    model: MorphableModel,
-    points: ModelPoints,
-    coefficients: NDArray[np.float64],
-    rotation: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return [N, 3] normals at the points, world."""
-    count = len(model.identity)
-    shape = model.shape(coefficients[:count], coefficients[count:])
-    return points.on(area_weighted_normals(shape, model.triangles)) @ rotation.T
-
-
-def _turned_to_camera(normals: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return [N] in [0, 1] how much normals [N, 3] are turned to a camera: points turned away are guesses."""
-    return np.clip((normals @ axes[2] - 0.05) / 0.35, 0.0, 1.0)
