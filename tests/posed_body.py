@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import trimesh
+from scipy import ndimage
 
 from jiff.body.anny_body import AnnyBody
 from jiff.body.placed import PlacedBody
 from jiff.body.rig import skin_triangles
 from jiff.body.skeleton import JOINTS, JointPose
+from jiff.geometry.inside import inside_mesh
+from jiff.geometry.marching import CORNERS, marching_cubes
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.raycast import RayScene
 
 TURNS = {
     "upperarm.L": (0.0, 0.0, 1.3), "lowerarm.L": (-0.3, -0.6, 0.0), "upperarm.R": (0.2, 0.0, 0.45),
@@ -24,7 +28,7 @@ def placed_body() -> PlacedBody:
     turns = np.zeros((len(JOINTS), 3))
     for name, turn in TURNS.items():
         turns[JOINTS.index(name)] = turn
-    pose = JointPose(turns, np.array([[0.7, 0.4, 0.0], [0.3, 0.2, 0.1]]))
+    pose = JointPose(turns, np.array([[0.4, 0.3, 0.0], [0.3, 0.2, 0.1]]))
     return PlacedBody({}, pose, 96.0, np.array([2.0, 78.0, 3.0]))
 
 
@@ -37,3 +41,25 @@ def coat(body: AnnyBody, placed: PlacedBody, finer: int = 1, offset: float = 1.0
     vertices = np.asarray(vertices) + Mesh(np.asarray(vertices), np.asarray(faces)).vertex_normals() * offset
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     return Mesh(vertices, np.asarray(faces, np.int64), colors=(vertices - low) / (high - low))
+
+
+def run_together(body: AnnyBody, placed: PlacedBody, cell: float = 1.5) -> Mesh:
+    """Return one closed surface around a body, about 1 unit off it, in which what lies near each other is one."""
+    skin = placed.vertices_world(body)
+    scene = RayScene(skin, skin_triangles(body))
+    low, high = skin.min(axis=0) - 6, skin.max(axis=0) + 6
+    size = np.ceil((high - low) / cell).astype(int)
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in size], indexing="ij"), axis=-1).reshape(-1, 3)
+    inside = inside_mesh(scene, low + grid * cell).reshape(size).astype(np.float32)
+    field = ndimage.gaussian_filter(inside, 1.2).ravel()
+    steps = np.array([size[1] * size[2], size[2], 1])
+    cells = (
+        np.stack(np.meshgrid(*[np.arange(n - 1) for n in size], indexing="ij"), axis=-1).reshape(-1, 3)
+        @ steps
+    )
+    values = np.stack([field[cells + corner @ steps] for corner in CORNERS], axis=1)
+    active = (values > 0.2).any(axis=1) & (values <= 0.2).any(axis=1)
+    base, axis, share, faces = marching_cubes(cells[active], values[active], steps, 0.2)
+    places = np.stack(np.unravel_index(base, size), axis=1).astype(float)
+    places[np.arange(len(places)), axis] += share
+    return Mesh(low + places * cell, faces, colors=np.full((len(places), 3), 0.5))

@@ -28,7 +28,7 @@ _SMOOTH_EDGE_CM = 1.0
 """Edges much longer than this do not smooth: what they join is far apart already."""
 _SMOOTH_FROM_CM, _SMOOTH_FULL_CM = 0.3, 2.5
 """Bare skin keeps its own weights, cloth as far as this from it is smoothed in full."""
-_LEAST_STRETCH = 0.35
+_LEAST_STRETCH = 0.5
 """A blend of opposed turns collapses; its inverse would throw the point away, so it stretches no more than 1 / this."""
 
 
@@ -81,23 +81,65 @@ def bind_points(
         normals: [N, 3] unit; by default those of ``faces``.
         cm: length of a centimetre in this unit, 0.01 for metres.
     """
+    near = near_skin(
+        points, faces, body_vertices, body_triangles, bone_index, bone_weight, normals=normals, cm=cm
+    )
+    return smooth_binding(near, points, faces, cm=cm)
+
+
+class NearSkin(NamedTuple):
+    """What lies below points.
+
+    Attributes:
+        weights: [N, B] float32 blended from the nearest places of the skin, sum 1.
+        distance_cm: [N] how far the nearest is, in place and normal together.
+        vertex: [N] the body's vertex there.
+    """
+
+    weights: NDArray[np.float32]
+    distance_cm: NDArray[np.float64]
+    vertex: NDArray[np.int64]
+
+
+def near_skin(
+    points: ArrayLike,
+    faces: NDArray[np.integer] | None,
+    body_vertices: ArrayLike,
+    body_triangles: NDArray[np.integer],
+    bone_index: NDArray[np.integer],
+    bone_weight: NDArray[np.floating],
+    *,
+    normals: NDArray[np.floating] | None = None,
+    cm: float = 1.0,
+) -> NearSkin:
+    """Do the first half of ``bind_points``: find and blend the skin below."""
     places = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3) / cm
     skin = np.ascontiguousarray(body_vertices, dtype=np.float64) / cm
-    surface = None if faces is None else np.asarray(faces, dtype=np.int64)
-    if normals is None and surface is not None:
-        normals = Mesh(places, surface).vertex_normals()
-    edges = None if surface is None else _edge_weights(places, surface)
-    if normals is not None and edges is not None:
+    if faces is not None:
+        surface = np.asarray(faces, dtype=np.int64)
+        if normals is None:
+            normals = Mesh(places, surface).vertex_normals()
+        edges = _edge_weights(places, surface)
         # Folds of cloth turn its normals; the skin below wants their mean.
         for _ in range(_SMOOTH_STEPS // 2):
             normals = edges @ normals
     turned = None if normals is None else _unit(np.asarray(normals, dtype=np.float64))
-    weights, distance = _from_skin(places, turned, skin, body_triangles, bone_index, bone_weight)
-    if edges is not None:
-        share = np.clip((distance - _SMOOTH_FROM_CM) / (_SMOOTH_FULL_CM - _SMOOTH_FROM_CM), 0.0, 1.0)
-        share = share[:, None].astype(np.float32)
-        for _ in range(_SMOOTH_STEPS):
-            weights += share * (edges @ weights - weights)
+    return _from_skin(places, turned, skin, body_triangles, bone_index, bone_weight)
+
+
+def smooth_binding(
+    near: NearSkin, points: ArrayLike, faces: NDArray[np.integer] | None, *, cm: float = 1.0
+) -> Binding:
+    """Do the second half of ``bind_points``: smooth over the edges of ``faces``, keep the strongest bones."""
+    if faces is None:
+        return strongest(near.weights)
+    places = np.ascontiguousarray(points, dtype=np.float64).reshape(-1, 3) / cm
+    edges = _edge_weights(places, np.asarray(faces, dtype=np.int64))
+    weights = near.weights.copy()
+    share = np.clip((near.distance_cm - _SMOOTH_FROM_CM) / (_SMOOTH_FULL_CM - _SMOOTH_FROM_CM), 0.0, 1.0)
+    share = share[:, None].astype(np.float32)
+    for _ in range(_SMOOTH_STEPS):
+        weights += share * (edges @ weights - weights)
     return strongest(weights)
 
 
@@ -143,8 +185,7 @@ def _from_skin(
     triangles: NDArray[np.integer],
     bone_index: NDArray[np.integer],
     bone_weight: NDArray[np.floating],
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return [N, B] float32 weights blended from the skin, and [N] how far the nearest of it is, cm."""
+) -> NearSkin:
     # Vertices of the skin and middles of its triangles: where triangles are large, vertices alone lie too far apart.
     used = np.unique(triangles)
     own = Mesh(skin, np.asarray(triangles, dtype=np.int64))
@@ -177,7 +218,8 @@ def _from_skin(
         (blend.astype(np.float32).ravel(), near.ravel(), start), shape=(len(places), len(sites))
     )
     weights = (picked @ site_weights).toarray()
-    return weights / weights.sum(axis=1, keepdims=True), distance[:, 0]
+    vertex = np.concatenate([used, triangles[:, 0]])[near[:, 0]]
+    return NearSkin(weights / weights.sum(axis=1, keepdims=True), distance[:, 0], vertex.astype(np.int64))
 
 
 def blended(
@@ -216,10 +258,19 @@ def unposed(
 
     Args:
         points: [N, 3] in the pose that the bones' transforms lead to.
-        binding, linear, offset: as of ``reposed``.
+        binding: of the points.
+        linear: [B, 3, 3] rotations.
+        offset: [B, 3].
     """
     turn, shift = blended(binding, linear, offset)
-    return np.asarray(np.einsum("nij,nj->ni", _inverse(turn), points - shift))
+    # The mean of where the bones alone would take it back: near the answer, and safe where the blend collapses.
+    alone = np.zeros_like(points, dtype=np.float64)
+    for k in range(INFLUENCES):
+        bone = binding.bones[:, k]
+        back = np.einsum("nji,nj->ni", linear[bone], points - offset[bone])
+        alone += binding.weights[:, k, None] * back
+    missing = points - shift - np.einsum("nij,nj->ni", turn, alone)
+    return np.asarray(alone + np.einsum("nij,nj->ni", _inverse(turn), missing))
 
 
 def reposed_normals(
@@ -238,7 +289,8 @@ def reposed_normals(
 
 def _inverse(turn: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the inverses of [N, 3, 3] blends of rotations, those of collapsed ones held."""
-    collapsed = np.linalg.det(turn) < _LEAST_STRETCH
+    # A blend of two turns about one axis shrinks two directions alike.
+    collapsed = np.linalg.det(turn) < _LEAST_STRETCH**2 * 1.3
     safe = np.where(collapsed[:, None, None], np.eye(3), turn)
     inverse = np.linalg.inv(safe)
     if collapsed.any():

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jiff.body.binding import Binding, bind_points, reposed_normals, unposed
+from jiff.body.binding import Binding, near_skin, reposed_normals, smooth_binding, unposed
 from jiff.body.rig_bones import RIG_BONES, RIG_INDEX, RIG_PARENTS, rig_of_bones
-from jiff.body.tpose import carried_heads, t_pose
+from jiff.body.tpose import carried_heads, t_pose, with_bends
 from jiff.body.turns import between, frame, mean_rotation, unit
+from jiff.body.webs import cut_and_close, find_webs, limbs_apart, sided
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,7 @@ def build_rig(body: AnnyBody, placed: PlacedBody) -> Rig:
         elif parent >= 0 and RIG_BONES[RIG_INDEX[bone.toward]].sources:
             child = RIG_INDEX[bone.toward]
             photo[k] = between(photo[k] @ (heads[child] - heads[k]), joints[child] - found[k]) @ photo[k]
-    turns = t_pose(heads)
+    turns = with_bends(t_pose(heads), photo)
     bound = carried_heads(heads, turns, np.zeros(3))
     return Rig(bound, _axes(bound), photo @ turns.transpose(0, 2, 1), found)
 
@@ -152,7 +153,7 @@ def gap_cm(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -
 
 
 def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -> RiggedMesh:
-    """Bind a surface to the body that stands in it, and take it to the T-pose.
+    """Bind a surface to the body that stands in it, cut arms off that it runs together with, and take it to the T-pose.
 
     Args:
         mesh: in the world, in the photo's pose.
@@ -161,13 +162,20 @@ def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0)
         cm: world units per centimetre.
     """
     rig = build_rig(body, placed)
-    bones, weights = rig_binding_weights(body)
-    binding = bind_points(
-        mesh.vertices, mesh.faces, placed.vertices_world(body), skin_triangles(body), bones, weights, cm=cm
-    )
     linear, offset = rig.photo_transforms()
+    near = near_skin(
+        mesh.vertices, mesh.faces, placed.vertices_world(body), skin_triangles(body), *rig_binding_weights(body), cm=cm
+    )  # fmt: skip
+    normals = mesh.vertex_normals()
+    web, arm = find_webs(mesh.vertices / cm, mesh.faces, near, limbs_apart(body, placed.rest(body)))
+    if web.any():
+        near = sided(near, mesh.faces, web, arm)
+    binding = smooth_binding(near, mesh.vertices, mesh.faces[~web], cm=cm)
     vertices = unposed(mesh.vertices, binding, linear, offset)
-    normals = reposed_normals(mesh.vertex_normals(), binding, linear, offset, back=True)
+    if web.any():
+        mesh, used = cut_and_close(replace(mesh, normals=normals), web, arm, vertices)
+        binding, vertices, normals = binding.taken(used), vertices[used], normals[used]
+    normals = reposed_normals(normals, binding, linear, offset, back=True)
     lift = np.array([0.0, -float(np.percentile(vertices[:, 1], _GROUND_PERCENT)), 0.0])
     return RiggedMesh(
         replace(mesh, vertices=vertices + lift, normals=normals),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 MIXAMO_PREFIX = "mixamorig:"
 
-_FINGERS = {"Thumb": 1, "Index": 2, "Middle": 3, "Ring": 4, "Pinky": 5}
+FINGERS = {"Thumb": 1, "Index": 2, "Middle": 3, "Ring": 4, "Pinky": 5}
+"""Mixamo's name -> anny's number."""
 _VRM_FINGERS = {"Pinky": "Little"}
 _VRM_PHALANGES = ("Proximal", "Intermediate", "Distal")
 _VRM_THUMB = ("Metacarpal", "Proximal", "Distal")
@@ -55,7 +56,7 @@ def _limbs(side: str) -> list[RigBone]:
         RigBone(f"{full}ForeArm", f"{low}LowerArm", f"{full}Arm", anny("lowerarm01", "lowerarm02"), f"{full}Hand", arm),
         RigBone(f"{full}Hand", f"{low}Hand", f"{full}ForeArm", anny("wrist"), f"{full}HandMiddle1", arm),
     ]  # fmt: skip
-    for finger, number in _FINGERS.items():
+    for finger, number in FINGERS.items():
         for k in range(1, 5):
             stem = f"{full}Hand{finger}"
             last = k == 4

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from jiff.body.rig_bones import RIG_BONES, RIG_INDEX, RIG_PARENTS
+from jiff.body.rig_bones import FINGERS, RIG_BONES, RIG_INDEX, RIG_PARENTS
 from jiff.body.turns import between, frame, mean_rotation, unit
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SHOULDER_SHARE = 0.2
 """What the shoulder takes of the arm's way up, as in life: the skin of the armpit has less to stretch."""
 _SPREAD_SHARE = 0.5
+_UNBENT_RAD = np.radians(45.0)
+"""A finger joint is stretched by no more than this: a fist's surface has no palms of fingers to show."""
 _DOWN = np.array([0.0, -1.0, 0.0])
 
 
@@ -60,7 +62,7 @@ def _arm(turns: NDArray[np.float64], heads: NDArray[np.float64], side: str) -> N
     forearm = _swung(forearm, _way(heads, f"{side}ForeArm", f"{side}Hand"), out)
     for name, turn in (("Shoulder", shoulder), ("Arm", arm), ("ForeArm", forearm), ("Hand", hand)):
         turns[RIG_INDEX[side + name]] = turn
-    for finger in ("Thumb", "Index", "Middle", "Ring", "Pinky"):
+    for finger in FINGERS:
         stem = f"{side}Hand{finger}"
         # Fingers are straight and less spread than at rest; the thumb lies as it does in a hand at rest.
         goal = hand @ unit(_way(heads, f"{stem}1", f"{stem}4")) * (1.0, 0.0, _SPREAD_SHARE)
@@ -86,6 +88,25 @@ def _leg(turns: NDArray[np.float64], heads: NDArray[np.float64], side: str) -> N
         ("Toe_End", turn),
     ):
         turns[RIG_INDEX[side + name]] = matrix
+
+
+def with_bends(turns: NDArray[np.float64], photo: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the T-pose's turns with what fingers bend in the photo beyond what can be stretched.
+
+    Args:
+        turns: [B, 3, 3] from rest to the T-pose.
+        photo: [B, 3, 3] from rest to the photo's pose.
+    """
+    extra = np.tile(np.eye(3), (len(RIG_BONES), 1, 1))
+    there = photo @ turns.transpose(0, 2, 1)
+    for k, (bone, parent) in enumerate(zip(RIG_BONES, RIG_PARENTS)):
+        if parent < 0 or not any(f"Hand{finger}" in bone.name for finger in FINGERS):
+            continue
+        bend = Rotation.from_matrix(there[parent].T @ there[k]).as_rotvec()
+        angle = float(np.linalg.norm(bend))
+        left = Rotation.from_rotvec(bend * max(angle - _UNBENT_RAD, 0.0) / max(angle, 1e-9))
+        extra[k] = extra[parent] @ left.as_matrix()
+    return extra @ turns
 
 
 def carried_heads(
