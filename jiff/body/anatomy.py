@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from jiff.body.anny_body import load_anny_body
 from jiff.body.joint_limits import ANKLE_FREE, ANKLE_TILT, ANKLE_TURN, LIMITS
-from jiff.body.skeleton import JOINTS, JointPose
+from jiff.body.skeleton import JOINTS, JointPose, bone_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,8 @@ ARM_ANGLES = (
 )  # fmt: skip
 """Zero: hanging, palm to the thigh, thumb forward. Flexion swings the arm forward in the sagittal plane, abduction out of
 that plane, rotation is outward about the arm's own axis (a bent forearm then points outward instead of forward);
-pronation turns the palm back; the wrist flexes towards the palm and deviates towards the thumb. The shoulder's angles
+pronation turns the palm back; the wrist flexes towards the palm and deviates towards the thumb; thumb and fingers curl
+towards each other. The shoulder's angles
 are those of the upper arm against the chest, whatever part of it the collar bone takes."""
 
 LEG_ANGLES = ("hip_flexion", "hip_abduction", "hip_rotation", "knee", "ankle", "ankle_free")
@@ -67,7 +68,16 @@ def mirror_pose(pose: JointPose) -> JointPose:
     """Return the mirrored pose."""
     swapped = [name.translate(str.maketrans("LR", "RL")) if "." in name else name for name in JOINTS]
     order = [JOINTS.index(name) for name in swapped]
-    return JointPose(pose.turns[order] * _MIRRORED_SIGN, pose.hands[::-1].copy())
+    hands = pose.hands[::-1] * [1.0, 1.0, _right_spread()]
+    return JointPose(pose.turns[order] * _MIRRORED_SIGN, hands)
+
+
+@lru_cache(maxsize=1)
+def _right_spread() -> float:
+    """Return 1 where a positive spread opens both of the skeleton's hands, -1 where it closes the right one."""
+    shares = bone_shares()
+    left, right = (shares.spread_axis[shares.bones.index(f"finger2-1.{side}")] for side in "LR")
+    return float(np.sign((left * _MIRRORED_SIGN) @ right))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +207,8 @@ def joint_turns(angles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     for k, side in enumerate("LR"):
         own = angles[:, 9 + k * _SIDE : 9 + (k + 1) * _SIDE]
         arm, leg = own[:, : len(ARM_ANGLES)], own[:, len(ARM_ANGLES) :]
-        hands[:, k] = np.radians(arm[:, 9:12])
+        # The skeleton's thumb bends away from the fingers.
+        hands[:, k] = np.radians(arm[:, 9:12]) * [1.0, -1.0, 1.0 if side == "L" else _right_spread()]
         # The right side is computed as a left one and mirrored.
         seen = pelvis if side == "L" else flip @ pelvis @ flip
         names = ("clavicle", "upperarm", "lowerarm", "wrist", "upperleg", "lowerleg", "foot", "toes")

@@ -19,7 +19,7 @@ class Arm:
     lift: float = 0
     forward: float = 0
     curl: float = 18
-    thumb: float = 8
+    thumb: float = 16
     spread: float = 0
 
 
@@ -36,7 +36,7 @@ ARMS: dict[str, Arm] = {
     "pocket": Arm(-21, 16, -18, 53, -10, wrist=-8, deviation=4, curl=10, thumb=20),
     "pocket_back": Arm(-34, 28, -60, 62, -20, curl=8),
     "hip": Arm(-26, 41, -46, 84, -10, wrist=-34, deviation=14, curl=14, spread=3),
-    "hip_fist": Arm(-22, 45, -52, 84, 20, wrist=8, curl=62, thumb=25),
+    "hip_fist": Arm(-22, 45, -52, 84, 20, wrist=8, curl=62, thumb=34),
     "belly": Arm(8, 18, -64, 82, 5, curl=10),
     "chest": Arm(26, 20, -60, 112, 10, curl=8),
     "behind": Arm(-30, 20, -80, 62, -30, curl=20),
@@ -61,13 +61,13 @@ ARMS: dict[str, Arm] = {
     "gesture_high": Arm(50, 32, 16, 98, -5, curl=14, spread=6),
     "offer": Arm(44, 16, 0, 48, -65, curl=8),
     "shake": Arm(42, 10, -14, 42, 0, curl=16),
-    "guard": Arm(56, 18, -20, 128, 15, curl=68, thumb=28),
+    "guard": Arm(56, 18, -20, 128, 15, curl=68, thumb=34),
     "reach": Arm(78, 8, -6, 18, 25, curl=10),
     "reach_low": Arm(52, 8, -8, 16, 25, curl=18),
     "reach_across": Arm(72, -24, -20, 24, 30, curl=14),
     "point": Arm(86, 16, -8, 8, 40, curl=30),
     "push": Arm(78, 14, -14, 46, 55, wrist=-50, curl=0, spread=6),
-    "punch": Arm(88, 4, -20, 10, 70, curl=74, thumb=30),
+    "punch": Arm(88, 4, -20, 10, 70, curl=74, thumb=34),
     "drive": Arm(56, 14, -20, 64, 30, curl=58, thumb=20),
     # To the side and up.
     "side_low": Arm(4, 48, -5, 14, 20),
@@ -82,7 +82,7 @@ ARMS: dict[str, Arm] = {
     "up_out": Arm(142, 38, -4, 14, 15, curl=8, spread=6),
     "up_front": Arm(128, 10, -6, 18, 20, curl=14),
     "up_bent": Arm(138, 30, -10, 64, 10, curl=26),
-    "grip_up": Arm(146, 18, -10, 52, 20, curl=64, thumb=24),
+    "grip_up": Arm(146, 18, -10, 52, 20, curl=64, thumb=34),
     "throw_back": Arm(40, 86, 62, 92, 10, curl=52, thumb=18),
     "back_far": Arm(-46, 16, -8, 12, 10),
     # Running and balance.

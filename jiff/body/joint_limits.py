@@ -9,7 +9,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "shoulder_flexion": (-55, 178), "shoulder_abduction": (-42, 115), "shoulder_rotation": (-88, 88),
     "elbow": (2, 146), "pronation": (-80, 80), "wrist_flexion": (-65, 70), "wrist_deviation": (-28, 20),
     "collar_lift": (-8, 15), "collar_forward": (-18, 18),
-    "finger_curl": (-4, 78), "thumb_curl": (-8, 40), "finger_spread": (-3, 16),
+    "finger_curl": (-4, 78), "thumb_curl": (-12, 44), "finger_spread": (-3, 16),
     "hip_flexion": (-28, 122), "hip_abduction": (-24, 62), "hip_rotation": (-38, 50),
     "knee": (1, 142), "ankle": (-48, 28), "ankle_free": (0, 1), "toes": (0, 55),
 }  # fmt: skip

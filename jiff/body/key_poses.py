@@ -103,7 +103,7 @@ FAMILIES: dict[str, Family] = {
         "stroll": Key(Leg(14, 2, 6, 5, 3), Leg(-9, 2, 7, 8), arms=("swing_back+swing_front", "hang")),
         "long": Key(Leg(32, 2, 5, 10, 2), Leg(-22, 2, 8, 14), pelvis=(3, 0, 0), spine=(5, 10, 0), arms=("swing_back+swing_front",)),
     }, everyday=True, mixed=0.35),
-    "sit": Family(0.06, {
+    "sit": Family(0.055, {
         "floor_back": Key(Leg(70, 8, 6, 30, -10), Leg(84, 8, 6, 62, -6), pelvis=(-34, 0, 0), spine=(10, 0, 0), arms=("hands_up", "up_bent", "back_far", "hands_head")),
         "chair": Key(Leg(88, 8, 4, 88), Leg(88, 8, 4, 88), arms=("knees", "thigh", "clasped_belly", "hold_front", "drive", "phone_front+thigh"), level=True),
         "wide": Key(Leg(84, 26, 14, 84), Leg(84, 26, 14, 84), spine=(14, 0, 0), arms=("knees", "clasped_low", "hold_low", "gesture"), level=True),
@@ -119,7 +119,7 @@ FAMILIES: dict[str, Family] = {
         "arched": Key(Leg(-8, 10, 4, 92, -40), Leg(-8, 10, 4, 92, -40), pelvis=(-28, 0, 0), spine=(-14, 0, 0), arms=("up", "hands_up", "up_out", "up_bent")),
         "heels": Key(Leg(46, 10, 2, 136, -42), Leg(46, 10, 2, 136, -42), pelvis=(2, 0, 0), arms=("thigh", "clasped_low", "praying")),
     }, mixed=0.3),
-    "squat": Family(0.035, {
+    "squat": Family(0.03, {
         "half": Key(Leg(62, 14, 14, 76), Leg(62, 14, 14, 76), pelvis=(18, 0, 0), spine=(12, 0, 0), head=(-14, 0, 0), arms=("reach", "hold_low", "clasped_chest", "guard", "knees"), level=True),
         "deep": Key(Leg(112, 22, 18, 128), Leg(112, 22, 18, 128), pelvis=(14, 0, 0), spine=(20, 0, 0), head=(-12, 0, 0), arms=("reach", "reach_low", "hold_low"), level=True),
         "lift": Key(Leg(76, 12, 10, 72), Leg(76, 12, 10, 72), pelvis=(36, 0, 0), spine=(20, 0, 0), head=(-10, 0, 0), arms=("box_low", "hang_front", "reach_low"), level=True),
@@ -137,7 +137,7 @@ FAMILIES: dict[str, Family] = {
         "step_high": Key(Leg(102, 10, 8, 106), Leg(-2, 4, 6, 6), pelvis=(6, 0, 0), spine=(14, 0, 0), arms=("up_front+reach", "reach", "drive")),
         "wall": Key(Leg(74, 38, 34, 92), Leg(18, 16, 16, 36, -16), arms=("grip_up+up_out", "up_bent+grip_up", "up+hold_high")),
     }),
-    "jump": Family(0.045, {
+    "jump": Family(0.04, {
         "straight": Key(Leg(4, 4, 6, 10, -36), Leg(4, 4, 6, 10, -36), spine=(-4, 0, 0), arms=("up", "up_out", "side_low", "up_front"), airborne=True),
         "tuck": Key(Leg(82, 10, 6, 100, -10), Leg(82, 10, 6, 100, -10), spine=(14, 0, 0), arms=("reach", "side_front", "up_out", "run_front"), airborne=True),
         "star": Key(Leg(6, 34, 14, 6, -22), Leg(6, 34, 14, 6, -22), spine=(-4, 0, 0), arms=("up_out", "side"), airborne=True),
@@ -150,7 +150,7 @@ FAMILIES: dict[str, Family] = {
         "landing": Key(Leg(52, 10, 8, 70), Leg(52, 10, 8, 70), pelvis=(22, 0, 0), spine=(18, 0, 0), arms=("side_front", "reach_low", "side_back", "back_far"), level=True),
         "take_off": Key(Leg(44, 6, 6, 62), Leg(44, 6, 6, 62), pelvis=(20, 0, 0), spine=(14, 0, 0), arms=("back_far", "side_back", "reach"), level=True),
     }),
-    "run": Family(0.045, {
+    "run": Family(0.04, {
         "drive": Key(Leg(64, 2, 4, 88, 0), Leg(-20, 2, 6, 22, -24), pelvis=(6, 0, 0), spine=(6, -8, 0), arms=("run_back+run_front",)),
         "flight": Key(Leg(46, 2, 4, 60, -4), Leg(-22, 2, 6, 62, -24), pelvis=(6, 0, 0), spine=(6, -8, 0), arms=("run_back+run_front",), airborne=True),
         "support": Key(Leg(26, 2, 6, 36), Leg(8, 2, 4, 104, -20), pelvis=(6, 0, 0), spine=(6, 0, 0), arms=("run_back+run_front", "hold_front")),
@@ -184,7 +184,7 @@ FAMILIES: dict[str, Family] = {
         "side": Key(Leg(2, 14, 10, 6), Leg(2, 14, 10, 6), pelvis=(0, 0, 6), spine=(4, 0, 32), head=(0, 0, 10), arms=("hang+up", "hip+up", "hang_away+up_out"), level=True),
         "back": Key(Leg(-6, 8, 10, 18), Leg(-6, 8, 10, 18), pelvis=(-10, 0, 0), spine=(-28, 0, 0), head=(-24, 0, 0), arms=("up", "hip", "up_out", "hang_back"), level=True),
     }),
-    "reach": Family(0.045, {
+    "reach": Family(0.04, {
         "up": Key(Leg(0, 5, 8, 4), Leg(0, 5, 8, 4), spine=(-6, 0, 0), head=(-16, 0, 0), arms=("up", "up_out", "up_front", "up+hang", "grip_up", "up_front+hang_bent"), level=True),
         "spread": Key(Leg(4, 10, 12, 8), Leg(4, 10, 12, 8), arms=("side", "side_front", "side_low", "hands_up", "up_out+side_low", "side+side_front"), level=True),
         "front": Key(Leg(12, 6, 8, 16), Leg(-4, 6, 10, 10), pelvis=(6, 0, 0), spine=(10, 0, 0), arms=("reach", "push", "reach_low", "reach+hang_back", "reach_across+hang_back", "point+hip"), level=True),

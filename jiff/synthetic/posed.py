@@ -111,7 +111,8 @@ def standing_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) 
 def _room_m(spec: PersonSpec) -> float:
     """Return how far limbs keep from the bare body so that clothes fit between."""
     thick = sum(garment.offset_m for garment in (spec.top, spec.jacket) if garment is not None)
-    return float(min(0.5 * thick, 0.025))
+    skirt = 0.015 if spec.bottom.kind == "skirt" else 0.0
+    return float(min(0.5 * thick, 0.025) + skirt)
 
 
 def _good(tears: Tears) -> bool:

@@ -60,8 +60,8 @@ class ScanJob:
             "index": self.index,
             "triangles": self.triangles,
             "texture_size": self.texture_size,
-            # Sets made before there were other poses have no such entry and stay complete.
-            **({} if self.poses == STANDING else {"poses": self.poses, "pose_format": POSE_FORMAT}),
+            "poses": self.poses,
+            **({} if self.poses == STANDING else {"pose_format": POSE_FORMAT}),
         }
 
 
@@ -91,6 +91,8 @@ def is_complete(job: ScanJob) -> Verdict:
         recipe = dict(read_json(parameters)["recipe"])
     except (JiffError, KeyError, TypeError, ValueError):
         return Verdict(False, "its record is damaged")
+    # Sets made before there was a choice are of standing people.
+    recipe.setdefault("poses", STANDING)
     made = {"format": recipe.pop("format", None), "settings": recipe}
     settings = {name: value for name, value in job.recipe.items() if name != "format"}
     return Stamp("synth", FORMAT_VERSION, settings).judge(made, True)
