@@ -71,8 +71,9 @@ def test_bones_where_there_is_a_body(
     assert len(glb.tree["skins"][0]["joints"]) == 65
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["rig"] == {"bones": 65, "names": "mixamo", "walk": False}
-    # The surface is the reconstruction's: as many triangles, in another pose.
-    assert len(load_mesh(tmp_path / "a.glb").faces) == len(load_mesh(tmp_path / "a.ply").faces)
+    # The surface is the reconstruction's in another pose; arms are cut off a trunk that they ran together with.
+    counts = [len(load_mesh(tmp_path / name).faces) for name in ("a.glb", "a.ply")]
+    assert counts[0] == pytest.approx(counts[1], rel=0.05)
     assert run_reconstruct(wanted, NullProgress()).skipped == ["a"]
     again = run_reconstruct(replace(wanted, walk=True, bone_names="vrm"), NullProgress())
     assert list(again.results) == ["a"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from jiff.body.rig_bones import RIG_BONES
 from jiff.body.skeleton import JOINTS, JointPose, bone_rotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _JUMP_CM = 8.0
 """Cloth round the armpit jumps by less: the skin below it runs on."""
+_SHORTEST_CM = 5.0
 _FARTHEST_CM = 7.0
 """A surface farther from the skin is a cape or a wide coat: whole cloth, not a web."""
 
@@ -88,7 +90,25 @@ def find_webs(
         jump = _largest(around, jump)
     crossing = arm[faces].any(axis=1) & ~arm[faces].all(axis=1)
     close = (near.distance_cm[faces] < _FARTHEST_CM).all(axis=1)
-    return crossing & close & (jump[faces].max(axis=1) > _JUMP_CM), arm
+    web = crossing & close & (jump[faces].max(axis=1) > _JUMP_CM)
+    return _long_ones(places_cm, faces, web), arm
+
+
+def _long_ones(
+    places_cm: NDArray[np.float64], faces: NDArray[np.int64], web: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return [F] of the web only what hangs together over more than a crumb."""
+    used, inverse = np.unique(faces[web], return_inverse=True)
+    if len(used) == 0:
+        return web
+    piece = connected_components(_adjacency(inverse.reshape(-1, 3), len(used)), directed=False)[1]
+    order = np.argsort(piece, kind="stable")
+    first = np.searchsorted(piece[order], np.arange(piece.max() + 1))
+    sorted_places = places_cm[used[order]]
+    size = np.maximum.reduceat(sorted_places, first) - np.minimum.reduceat(sorted_places, first)
+    kept = web.copy()
+    kept[web] = (np.linalg.norm(size, axis=1) > _SHORTEST_CM)[piece[inverse.reshape(-1, 3)[:, 0]]]
+    return kept
 
 
 def sided(
