@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from jiff.body.anatomy import joint_turns
 from jiff.body.anny_body import load_anny_body
-from jiff.body.poses import VARIED, sample_angles
+from jiff.body.poses import EVERYDAY, VARIED, sample_angles
 from jiff.body.skeleton import JOINTS
 
 NEAR = 0.10
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--captured", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--poses", choices=("varied", "standing"), default=VARIED)
+    parser.add_argument("--poses", choices=(VARIED, EVERYDAY), default=VARIED)
     args = parser.parse_args(argv)
     gaps, kinds, near, drawn, arms = measure(args.captured, args.draws, args.seed, args.poses)
     out = sys.stdout

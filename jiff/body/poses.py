@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jiff.body.skeleton import JointPose
 
-VARIED, STANDING = "varied", "standing"
+VARIED, EVERYDAY = "varied", "everyday"
 
 _PAIR_SHARE = 0.22  # of everyday arms, those that belong together
 _ALIKE_SHARE = 0.3  # of single arms, those that do the same on both sides
@@ -162,7 +162,7 @@ def _choose_arms(rng: np.random.Generator, family: Family, key: Key) -> str:
 
 
 def _families(poses: str) -> tuple[list[str], NDArray[np.float64]]:
-    names = [name for name, family in FAMILIES.items() if family.everyday or poses != STANDING]
+    names = [name for name, family in FAMILIES.items() if family.everyday or poses != EVERYDAY]
     weights = np.array([FAMILIES[name].weight for name in names])
     return names, weights / weights.sum()
 
@@ -172,7 +172,7 @@ def sample_angles(rng: np.random.Generator, poses: str = VARIED) -> tuple[NDArra
 
     Args:
         rng: decides everything.
-        poses: "varied", or "standing" for the everyday families alone.
+        poses: "varied", or "everyday" for standing and walking alone.
     """
     names, weights = _families(poses)
     name = names[int(rng.choice(len(names), p=weights))]
@@ -214,7 +214,7 @@ def sample_joint_pose(rng: np.random.Generator, poses: str = VARIED) -> DrawnPos
 
     Args:
         rng: decides everything.
-        poses: "varied", or "standing" for the everyday families alone.
+        poses: "varied", or "everyday" for standing and walking alone.
     """
     angles, kind, arms, key = sample_angles(rng, poses)
     return DrawnPose(kind, arms, angles, joint_pose(angles), key.airborne, key.level)

@@ -13,7 +13,6 @@ from jiff.base.errors import JiffError
 from jiff.base.files import atomic_folder, read_json, write_json
 from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
-from jiff.body.poses import STANDING
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.run.stage import Stamp, Verdict
@@ -24,6 +23,7 @@ from jiff.synthetic.truth import LANDMARKS, face_truth
 from jiff.synthetic.wardrobe import sample_person
 
 FORMAT_VERSION = 1
+STANDING = "standing"
 POSE_FORMAT = 1
 """Counts up when the same seed draws another pose; ``--poses standing`` does not depend on it."""
 _TEMPLATE_SHARE = 0.9
