@@ -147,9 +147,9 @@ def test_limits_hold_and_everyday_is_sixty_per_cent() -> None:
     assert weights / sum(f.weight for f in FAMILIES.values()) == pytest.approx(0.6, abs=0.005)
 
 
-def test_standing_draws_everyday_alone() -> None:
+def test_everyday_is_standing_and_walking_alone() -> None:
     rng = np.random.default_rng(1)
-    kinds = {sample_angles(rng, "standing")[1].split("/")[0] for _ in range(300)}
+    kinds = {sample_angles(rng, "everyday")[1].split("/")[0] for _ in range(300)}
     assert kinds == {name for name, family in FAMILIES.items() if family.everyday}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jiff.body.anatomy import index_of, joint_pose
 from jiff.body.pose_clearance import BODY_TOUCH_M, Overlap, self_intersection
-from jiff.body.poses import VARIED, DrawnPose, clamp, level_feet, sample_joint_pose
+from jiff.body.poses import EVERYDAY, VARIED, DrawnPose, clamp, level_feet, sample_joint_pose
 from jiff.body.skeleton import bone_rotations
 
 if TYPE_CHECKING:
@@ -95,12 +95,16 @@ def sample_clear_pose(
         rest: [19158, 3] its shape.
         poses: see ``sample_joint_pose``.
         margin_m: see ``self_intersection``; clothes need more room than skin.
-        most: draws; should all cut in, the last ones try with touching skin only.
+        most: draws; should the first half all cut in, the others are of every day and keep from the skin only.
+
+    Raises:
+        RuntimeError: all draws cut into this body; none was seen that did.
     """
     for refused in range(most):
-        drawn = sample_joint_pose(rng, poses)
-        margin = margin_m if refused < most // 2 else BODY_TOUCH_M
+        late = refused >= most // 2
+        drawn = sample_joint_pose(rng, EVERYDAY if late else poses)
+        margin = BODY_TOUCH_M if late else margin_m
         clear = posed_clear(drawn, body, rest, drawn.level, margin)
         if clear is not None:
             return replace(clear, refused=refused)
-    raise RuntimeError(f"no clear pose in {most} draws")
+    raise RuntimeError(f"none of {most} drawn poses is clear of this body")

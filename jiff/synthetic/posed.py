@@ -12,6 +12,7 @@ from jiff.body.bones_to_joints import joints_of_bones
 from jiff.body.clear_poses import ClearPose, sample_clear_pose
 from jiff.body.placed import PlacedBody
 from jiff.body.pose import PoseSpec
+from jiff.body.poses import EVERYDAY
 from jiff.body.skeleton import JointPose
 from jiff.synthetic.caps import Eye
 from jiff.synthetic.carry import carry
@@ -146,9 +147,9 @@ def posed_person(
     dressed = dress_person(spec, rng, triangles)
     refused = 0
     for attempt in range(_TRIES):
-        clear, mesh = _drawn(
-            dressed, body, pose_rng, triangles, "standing" if attempt > _TRIES - 4 else poses, spec
-        )
+        # Should nothing else do for these clothes, standing will.
+        kinds = EVERYDAY if attempt >= _TRIES - 4 else poses
+        clear, mesh = _drawn(dressed, body, pose_rng, triangles, kinds, spec)
         refused += clear.refused
         if _good(measure_tears(dressed, mesh, template)):
             break
