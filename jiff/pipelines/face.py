@@ -18,10 +18,11 @@ from jiff.data.mesh_cache import cached_mesh
 from jiff.data.param_io import read_param
 from jiff.face.detect.detector import load_detector
 from jiff.face.detect.locate import finds_face_at
+from jiff.face.detect.points_detector import PointsDetector
 from jiff.face.fit.appearance import face_colors, visible_share
 from jiff.face.fit.overlay import overlay_picture
 from jiff.face.fit.scan_fit import fit_scan
-from jiff.face.models.registry import load_face_model
+from jiff.face.models.registry import load_face_model, load_model_points
 from jiff.face.prior_files import write_face
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
@@ -33,6 +34,7 @@ from jiff.photo.images import read_image
 from jiff.photo.masks import read_mask
 from jiff.pipelines.face_fitter import face_stamp, fit_limits, fitter_for, judge_fit
 from jiff.pipelines.face_photos import run_test_folder
+from jiff.pipelines.seen_views import looker, turned_views, view_file
 from jiff.render.gbuffer import render_gbuffer
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
@@ -106,7 +108,11 @@ def _run_processed_set(config: FaceConfig, progress: Progress) -> WorkReport:
 
 def _stamp(dataset: ProcessedSet, name: str, config: FaceConfig) -> Stamp:
     yaws = sorted({parse_view_name(view)[0] for view in dataset.views(name)})
-    settings = {"min_visible": config.min_visible, "detect_yaws": config.detect_yaws, "yaws": yaws}
+    settings: dict[str, Any] = {
+        "min_visible": config.min_visible,
+        "detect_yaws": config.detect_yaws,
+        "yaws": yaws,
+    }
     inputs = {"scan": dataset.geometry(name)}
     frontal = _frontal_files(dataset, name)
     if frontal is not None:
@@ -114,6 +120,10 @@ def _stamp(dataset: ProcessedSet, name: str, config: FaceConfig) -> Stamp:
     if config.detect_yaws:
         firsts = [_first_view(dataset, name, yaw) for yaw in yaws]
         inputs |= {f"image {view}": dataset.render(name, view) for view in firsts}
+    turned = turned_views(dataset, name)
+    if turned and isinstance(load_detector(config.detector_model), PointsDetector):
+        settings["views"] = turned
+        inputs |= {f"picture {view}": view_file(dataset, name, view) for view in turned}
     return face_stamp(config, name, inputs, **settings)
 
 
@@ -169,9 +179,12 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     fitter = fitter_for(config, name)
     model = fitter.model
     try:
+        detector = load_detector(config.detector_model)
+        points = load_model_points(model) if isinstance(detector, PointsDetector) else None
         fit = fit_scan(
-            fitter, scene, camera, picture, mask, load_detector(config.detector_model), fit_limits(config)
-        )
+            fitter, scene, camera, picture, mask, detector, fit_limits(config),
+            points=points, look=looker(dataset, name, detector),
+        )  # fmt: skip
     except FitError as error:
         for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
             path.unlink(missing_ok=True)
@@ -190,7 +203,6 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     shares = visible_share(model, vertices, scene, yaws)
     usable = [yaw for yaw, share in zip(yaws, shares) if share >= config.min_visible]
     if config.detect_yaws:
-        detector = load_detector(config.detector_model)
         five_world = model.five_landmarks(vertices)
         usable = [yaw for yaw in usable if _found_at(dataset, name, yaw, five_world, detector)]
     detection = fit.evidence.detection
@@ -201,6 +213,7 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
         "overlap": round(fit.quality.overlap, 3),
         "evidence": f"{detection.evidence} on {fit.evidence.source}",
         "yaws": len(usable),
+        **({"views": fit.views} if fit.views else {}),
     }
     record = FitRecord(
         model=model.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,19 +10,24 @@ import numpy as np
 from jiff.base.errors import FitError
 from jiff.face.detect.locate import head_window, locate_face
 from jiff.face.fit.fitting import FaceFitter, FacePose, start_from_landmarks
+from jiff.face.fit.points_fit import PointsView, fit_views
 from jiff.face.fit.quality import FitLimits, FitQuality, measure_fit, refusal
+from jiff.face.fit.seen_fit import SEEN_LIMITS
 from jiff.face.landmarks import check_five
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.render.preview import render_preview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from jiff.face.detect.detector import Detection, FaceDetector
+    from jiff.face.points import ModelPoints
     from jiff.face.surface import FaceScene
+
+    Look = Callable[[NDArray[np.float64]], Sequence[PointsView]]
 
 CLOSE_UP_YAWS_DEG = (0.0, -30.0, 30.0, -60.0, 60.0)
 CLOSE_UP_HALF_WIDTH = 22.0
@@ -48,12 +53,14 @@ class ScanFit:
         quality: its measurements.
         evidence: what it rests on.
         view: rotation [3, 3] and centre [3] of the surface patch.
+        views: number of pictures whose face points the fit began with; 0 where it began with landmarks.
     """
 
     pose: FacePose
     quality: FitQuality
     evidence: Evidence
     view: tuple[NDArray[np.float64], NDArray[np.float64]]
+    views: int = 0
 
 
 def _head_center(scene: FaceScene, mask: NDArray[np.uint8], camera: Camera) -> NDArray[np.float64] | None:
@@ -122,6 +129,35 @@ def _start(
     return start_from_landmarks(fitter.model, five, np.maximum(trust, 1e-6)), five, trust
 
 
+def _seen_start(
+    fitter: FaceFitter,
+    points: ModelPoints,
+    evidence: Evidence,
+    five_world: NDArray[np.float64],
+    look: Look | None,
+) -> tuple[FacePose, int] | None:
+    """Return the one face of the points of all pictures and their number; None where they make no face.
+
+    Args:
+        fitter: of the model.
+        points: on it.
+        evidence: with points.
+        five_world: [5, 3] landmarks lifted onto the scan.
+        look: see ``fit_scan``.
+    """
+    if evidence.detection.mesh_px is None:
+        return None
+    views = [PointsView(evidence.camera, evidence.detection.mesh_px)]
+    for chosen in ([*views, *(look(five_world) if look else ())], views):
+        found = fit_views(fitter.model, points, chosen)
+        if found.residual <= SEEN_LIMITS.points:
+            # The scan knows the depth better than the points of views that differ by 30 degrees.
+            gap = (five_world - fitter.model.five_landmarks(found.pose.vertices(fitter.model))).mean(0)
+            ahead = np.asarray(evidence.camera.rotation)[2]
+            return replace(found.pose, offset=found.pose.offset + float(gap @ ahead) * ahead), len(chosen)
+    return None
+
+
 def fit_scan(
     fitter: FaceFitter,
     scene: FaceScene,
@@ -130,10 +166,26 @@ def fit_scan(
     mask: NDArray[np.uint8],
     detector: FaceDetector,
     limits: FitLimits | None = None,
+    *,
+    points: ModelPoints | None = None,
+    look: Look | None = None,
 ) -> ScanFit:
     """Return the fit of the scan's face.
 
-    Each piece of evidence is tried until a fit passes the limits; nothing is guessed without a detection.
+    Each piece of evidence is tried until a fit passes the limits; nothing is guessed without a detection. Face points of
+    the networks, in all pictures together, say first what face it is; the surface refines it, and where hair or glasses
+    hide the skin, the points' face is what is expected there. Without points the landmarks say where it is.
+
+    Args:
+        fitter: of the face model.
+        scene: the scan.
+        camera: of the frontal view.
+        image_rgb: the frontal picture, or None.
+        mask: of the frontal view.
+        detector: see ``make_detector``.
+        limits: that a fit must pass.
+        points: where the network's points lie on the model; None leaves them out.
+        look: returns the points in further pictures of the face whose landmarks [5, 3] are roughly there.
 
     Raises:
         FitError: no face was found, or no fit is good enough; the message says which and why.
@@ -146,31 +198,47 @@ def fit_scan(
             notes.append(f"the face found in {evidence.source} was refused because {started}")
             continue
         start, five, trust = started
-        early = refusal_of_start(start, limits)
-        if early is not None:
-            notes.append(f"the face found in {evidence.source} was refused because {early}")
-            continue
-        view = (start.rotation, start.offset)
-        surface = scene.around(view[1], view[0])
-        if len(surface.points_world) < 200:
-            notes.append(
-                f"the face found in {evidence.source} was refused because hardly any surface is there"
-            )
-            continue
-        pose = fitter.fit(surface, start, five, trust)
-        vertices = pose.vertices(fitter.model)
-        projected = evidence.camera.world_to_pixel(fitter.model.five_landmarks(vertices))
-        quality = measure_fit(fitter.model, pose, surface, five_px=(projected, evidence.detection.points_px))
-        why = refusal(quality, limits)
-        if why is None:
-            return ScanFit(pose, quality, evidence, view)
-        notes.append(f"the fit to the face in {evidence.source} was refused because {why}")
+        seen = None if points is None else _seen_start(fitter, points, evidence, five, look)
+        # The landmarks' own start is a second chance.
+        for begun, views in ([seen] if seen else []) + [(start, 0)]:
+            found = _fit_from(fitter, scene, evidence, begun, views, five, trust, limits)
+            if isinstance(found, ScanFit):
+                return found
+            notes.append(found)
     reason = (
         notes[-1]
         if notes
         else f"no face was found by {detector.name} in the picture or on the scan's surface"
     )
     raise FitError(reason)
+
+
+def _fit_from(
+    fitter: FaceFitter,
+    scene: FaceScene,
+    evidence: Evidence,
+    start: FacePose,
+    views: int,
+    five: NDArray[np.float64],
+    trust: NDArray[np.float64],
+    limits: FitLimits,
+) -> ScanFit | str:
+    """Return the fit to the surface that begins with a start (of the points of ``views`` pictures), or why it is refused."""
+    early = refusal_of_start(start, limits)
+    if early is not None:
+        return f"the face found in {evidence.source} was refused because {early}"
+    view = (start.rotation, start.offset)
+    surface = scene.around(view[1], view[0])
+    if len(surface.points_world) < 200:
+        return f"the face found in {evidence.source} was refused because hardly any surface is there"
+    pose = fitter.fit(surface, start, five, trust, expected=start if views else None)
+    vertices = pose.vertices(fitter.model)
+    projected = evidence.camera.world_to_pixel(fitter.model.five_landmarks(vertices))
+    quality = measure_fit(fitter.model, pose, surface, five_px=(projected, evidence.detection.points_px))
+    why = refusal(quality, limits)
+    if why is None:
+        return ScanFit(pose, quality, evidence, view, views)
+    return f"the fit to the face in {evidence.source} was refused because {why}"
 
 
 def refusal_of_start(start: FacePose, limits: FitLimits) -> str | None:
