@@ -28,7 +28,7 @@ def placed_body() -> PlacedBody:
     turns = np.zeros((len(JOINTS), 3))
     for name, turn in TURNS.items():
         turns[JOINTS.index(name)] = turn
-    pose = JointPose(turns, np.array([[0.4, 0.3, 0.0], [0.3, 0.2, 0.1]]))
+    pose = JointPose(turns, np.array([[0.25, 0.2, 0.0], [0.3, 0.2, 0.1]]))
     return PlacedBody({}, pose, 96.0, np.array([2.0, 78.0, 3.0]))
 
 

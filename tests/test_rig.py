@@ -92,7 +92,7 @@ def test_t_pose(rigged: RiggedMesh) -> None:
         assert way(heads, f"{side}HandPinky1", f"{side}HandIndex1")[2] > 0.9
         for finger in ("Index", "Middle", "Ring", "Pinky"):
             along = way(heads, f"{side}Hand{finger}1", f"{side}Hand{finger}4")
-            assert abs(along[1]) < 0.05 and along @ out > 0.9
+            assert abs(along[1]) < 0.12 and along @ out > 0.9
         for start, end in (("UpLeg", "Leg"), ("Leg", "Foot")):
             assert way(heads, side + start, side + end)[1] < -0.9999
         foot = way(heads, f"{side}Foot", f"{side}ToeBase")
@@ -141,7 +141,7 @@ def test_t_pose_is_that_of_the_bare_body(rigged: RiggedMesh, body: AnnyBody, pla
     other = rig_mesh(posed_body.coat(body, still, finer=0), still, body)
     off = np.linalg.norm(rigged.mesh.vertices - other.mesh.vertices, axis=1)
     assert np.median(off) < 0.3 and np.percentile(off, 95) < 2.5
-    assert np.abs(rigged.rig.heads - other.rig.heads).max() < 0.3
+    assert np.abs(rigged.rig.heads - other.rig.heads).max() < 0.5
 
 
 def test_a_fist_is_not_torn_open(body: AnnyBody, placed: PlacedBody) -> None:

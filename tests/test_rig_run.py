@@ -15,14 +15,16 @@ import tiny_person
 from PIL import Image
 
 from jiff.base.errors import UsageError
-from jiff.base.progress import NullProgress
+from jiff.base.progress import NullProgress, Progress
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JointPose
 from jiff.geometry.io.mesh_io import load_mesh
+from jiff.options.body import BodyConfig
 from jiff.options.reconstruct import ReconstructConfig
 from jiff.pipelines import rig
 from jiff.pipelines.reconstruct import run_reconstruct
 from jiff.pipelines.rig import body_file
+from jiff.run.parallel import WorkReport
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,16 @@ def test_bones_where_there_is_a_body(
         return standing()
 
     monkeypatch.setattr(rig, "photo_body", found)
+
+    def fitted(config: BodyConfig, progress: Progress) -> WorkReport:
+        asked.append(config.input / config.names[0])
+        return WorkReport()
+
+    monkeypatch.setattr(rig, "run_body", fitted)
     wanted = config(run, photo, tmp_path)
     report = run_reconstruct(wanted, NullProgress())
     assert report.ok, report.failures
-    assert asked == [body_file(tmp_path / "crops", "a")]
+    assert asked == [tmp_path / "crops" / "a", body_file(tmp_path / "crops", "a")]
     glb = gltf_rules.Glb((tmp_path / "a.glb").read_bytes())
     gltf_rules.check(glb)
     assert [clip["name"] for clip in glb.tree["animations"]] == ["photo"]
@@ -90,7 +98,7 @@ def test_bones_where_there_is_a_body(
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(None, "no body was fitted"), (standing(90.0), "cm off the surface")]
+    ("body", "reason"), [(None, "networks that see people"), (standing(90.0), "cm off the surface")]
 )
 def test_without_a_body_that_fits_the_plain_mesh_stays_and_the_photo_is_reported(
     run: Path,
@@ -102,6 +110,7 @@ def test_without_a_body_that_fits_the_plain_mesh_stays_and_the_photo_is_reported
 ) -> None:
     if body is not None:
         monkeypatch.setattr(rig, "photo_body", lambda path: body)
+        monkeypatch.setattr(rig, "run_body", lambda config, progress: WorkReport())
     for _ in range(2):
         # What is complete from before is reported again.
         report = run_reconstruct(config(run, photo, tmp_path), NullProgress())

@@ -76,14 +76,14 @@ def test_only_the_web_is_cut(body: AnnyBody, placed: PlacedBody, joined: Mesh) -
         skin_triangles(body),
         *rig_binding_weights(body),
     )
-    web, arm = find_webs(joined.vertices, joined.faces, near, limbs_apart(body, placed.rest(body)))
+    web, part = find_webs(joined.vertices, joined.faces, near, limbs_apart(body, placed.rest(body)))
     assert 50 < web.sum() < 0.05 * len(web)
     places = joined.vertices[joined.faces[web]].reshape(-1, 3)
     joints = dict(zip(body.bone_labels, placed.bones_world(body)))
     assert (places[:, 0] > 5).mean() > 0.8, "hardly any at the free arm, where its pit was rounded"
     assert places[:, 1].min() > joints["wrist.L"][1] - 15
     assert places[:, 1].max() < joints["upperarm01.L"][1]
-    names = [RIG_BONES[k].name for k in near.weights[arm].argmax(axis=1)]
+    names = [RIG_BONES[k].name for k in near.weights[part == 1].argmax(axis=1)]
     assert np.mean(["Arm" in name or "Hand" in name or "Shoulder" in name for name in names]) > 0.97
 
 
@@ -91,6 +91,23 @@ def test_a_person_whose_limbs_are_apart_stays_whole(body: AnnyBody) -> None:
     placed = posed_body.placed_body()
     coat = posed_body.coat(body, placed, finer=0)
     assert len(rig_mesh(coat, placed, body).mesh.faces) == len(coat.faces)
+
+
+def test_hands_that_meet_come_apart(body: AnnyBody) -> None:
+    pose = JointPose.rest()
+    for side, sign in (("L", 1.0), ("R", -1.0)):
+        pose.turns[JOINTS.index(f"upperarm.{side}")] = (-0.5, 0, -0.45 * sign)
+        pose.turns[JOINTS.index(f"lowerarm.{side}")] = (-0.4, -1.3 * sign, 0)
+    meeting = PlacedBody({}, pose, 96.0, np.array([0.0, 78.0, 0.0]))
+    tips = [
+        place[0] for name, place in zip(body.bone_labels, meeting.bones_world(body)) if "finger3-3" in name
+    ]
+    assert abs(tips[0] - tips[1]) < 4
+    surface = posed_body.run_together(body, meeting)
+    cut = rig_mesh(surface, meeting, body).mesh
+    edges = np.linalg.norm(cut.vertices[cut.faces] - cut.vertices[np.roll(cut.faces, 1, axis=1)], axis=2)
+    assert edges.max() < 25
+    assert trimesh.Trimesh(cut.vertices, cut.faces, process=False).is_watertight
 
 
 def test_textured_lids_have_one_texel_each(body: AnnyBody, placed: PlacedBody, joined: Mesh) -> None:
@@ -124,7 +141,7 @@ def test_slits_are_closed_side_by_side() -> None:
     assert trimesh.Trimesh(vertices, tube.faces, process=False).is_watertight
     web = np.zeros(len(faces), bool)
     web[2 * count : 4 * count] = True
-    cut, used = cut_and_close(tube, web, vertices[:, 1] > 1.5, vertices)
+    cut, used = cut_and_close(tube, web, (vertices[:, 1] > 1.5).astype(np.int64), vertices)
     pieces = trimesh.Trimesh(cut.vertices, cut.faces, process=False)
     assert pieces.is_watertight and pieces.is_winding_consistent and len(used) == len(vertices)
     assert len(pieces.split()) == 2

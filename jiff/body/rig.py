@@ -153,7 +153,7 @@ def gap_cm(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -
 
 
 def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0) -> RiggedMesh:
-    """Bind a surface to the body that stands in it, cut arms off that it runs together with, and take it to the T-pose.
+    """Bind a surface to the body that stands in it, cut limbs off that it runs together with, and take it to the T-pose.
 
     Args:
         mesh: in the world, in the photo's pose.
@@ -167,13 +167,13 @@ def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0)
         mesh.vertices, mesh.faces, placed.vertices_world(body), skin_triangles(body), *rig_binding_weights(body), cm=cm
     )  # fmt: skip
     normals = mesh.vertex_normals()
-    web, arm = find_webs(mesh.vertices / cm, mesh.faces, near, limbs_apart(body, placed.rest(body)))
+    web, part = find_webs(mesh.vertices / cm, mesh.faces, near, limbs_apart(body, placed.rest(body)))
     if web.any():
-        near = sided(near, mesh.faces, web, arm)
+        near = sided(near, mesh.faces, web, part)
     binding = smooth_binding(near, mesh.vertices, mesh.faces[~web], cm=cm)
     vertices = unposed(mesh.vertices, binding, linear, offset)
     if web.any():
-        mesh, used = cut_and_close(replace(mesh, normals=normals), web, arm, vertices)
+        mesh, used = cut_and_close(replace(mesh, normals=normals), web, part, vertices)
         binding, vertices, normals = binding.taken(used), vertices[used], normals[used]
     normals = reposed_normals(normals, binding, linear, offset, back=True)
     lift = np.array([0.0, -float(np.percentile(vertices[:, 1], _GROUND_PERCENT)), 0.0])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SHOULDER_SHARE = 0.2
 """What the shoulder takes of the arm's way up, as in life: the skin of the armpit has less to stretch."""
 _SPREAD_SHARE = 0.5
-_UNBENT_RAD = np.radians(45.0)
+_UNBENT_RAD = np.radians(36.0)
 """A finger joint is stretched by no more than this: a fist's surface has no palms of fingers to show."""
 _DOWN = np.array([0.0, -1.0, 0.0])
 

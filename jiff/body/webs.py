@@ -1,7 +1,7 @@
-"""Webs: where a reconstruction ran an arm and the trunk together, they are cut apart and closed again.
+"""Webs: where a reconstruction ran a limb and another part together, they are cut apart and closed again.
 
 Left whole, such a web is a wing under the arm as soon as it is raised. It is known by what lies below the surface: at its
-middle the nearest skin jumps from the arm to another part that is far away once the limbs are apart.
+middle the nearest skin jumps from the limb to another part that is far away once the limbs are apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from jiff.body.rig_bones import RIG_BONES
+from jiff.body.rig_bones import RIG_BONES, RigBone
 from jiff.body.skeleton import JOINTS, JointPose, bone_rotations
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _JUMP_CM = 8.0
 """Cloth round the armpit jumps by less: the skin below it runs on."""
-_SHORTEST_CM = 5.0
+_SHORTEST_CM, _BRIDGE_CM = 5.0, 20.0
 _FARTHEST_CM = 7.0
 """A surface farther from the skin is a cape or a wide coat: whole cloth, not a web."""
 
@@ -37,7 +37,19 @@ _MOST_RINGS, _NEVER = 8, 1e9
 _FRINGE_RINGS = 4
 """Neighbours of neighbours of a cut that hang on their own side's bones alone."""
 
-_ARM = np.array([bone.group.startswith("arm") and not bone.name.endswith("Shoulder") for bone in RIG_BONES])
+_LEGS_FARTHEST_CM = 3.0
+"""Between the legs only what is tight is a web: a skirt is whole cloth too."""
+
+
+def _part(bone: RigBone) -> int:
+    """Return 0 for the trunk and the head, 1 and 2 for the arms, 3 and 4 for the legs."""
+    if bone.name.endswith("Shoulder") or bone.group == "trunk":
+        return 0
+    return (1 if bone.group.startswith("arm") else 3) + bone.name.startswith("Right")
+
+
+_PARTS = np.array([_part(bone) for bone in RIG_BONES])
+_LEFT_LEG = 3
 
 
 def limbs_apart(body: AnnyBody, rest: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -64,8 +76,8 @@ def _largest(near: sparse.csr_matrix, values: NDArray[np.float64]) -> NDArray[np
 
 def find_webs(
     places_cm: NDArray[np.float64], faces: NDArray[np.int64], near: NearSkin, apart_m: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return [F] which faces join an arm to what is not an arm and is far from it, and [N] which points are arms'.
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return [F] which faces join a limb to what is far from it once limbs are apart, and [N] the part of each point.
 
     Args:
         places_cm: [N, 3] vertices of the surface.
@@ -76,28 +88,35 @@ def find_webs(
     count = len(near.vertex)
     around = _adjacency(faces, count)
     number = np.diff(around.indptr)
-    share = near.weights[:, _ARM[: near.weights.shape[1]]].sum(axis=1).astype(np.float64)
+    of_part = np.eye(_PARTS.max() + 1)[_PARTS[: near.weights.shape[1]]]
+    share = near.weights.astype(np.float64) @ of_part
     edge = np.linalg.norm(places_cm[faces[:, 0]] - places_cm[faces[:, 1]], axis=1)
     rings = int(np.clip(round(_WIDTH_CM / max(float(np.median(edge)), 1e-6)), 1, _MOST_RINGS))
     for _ in range(rings):
-        # The border between arm and trunk becomes one line without islands.
-        share = (around @ share) / number
-    arm = share > 0.5
+        # The border between limb and trunk becomes one line without islands.
+        share = (around @ share) / number[:, None]
+    part = share.argmax(axis=1)
     place = apart_m[near.vertex]
     step = np.linalg.norm(place[np.repeat(np.arange(count), number)] - place[around.indices], axis=1) * 100.0
     jump = np.maximum.reduceat(step, around.indptr[:-1])
     for _ in range(rings):
         jump = _largest(around, jump)
-    crossing = arm[faces].any(axis=1) & ~arm[faces].all(axis=1)
-    close = (near.distance_cm[faces] < _FARTHEST_CM).all(axis=1)
-    web = crossing & close & (jump[faces].max(axis=1) > _JUMP_CM)
-    return _long_ones(places_cm, faces, web), arm
+    low, high = part[faces].min(axis=1), part[faces].max(axis=1)
+    arms = (low != high) & ((low == 1) | (low == 2) | (high == 1) | (high == 2))
+    legs = (low == _LEFT_LEG) & (high > _LEFT_LEG)
+    distance = near.distance_cm[faces].max(axis=1)
+    close = np.where(legs, distance < _LEGS_FARTHEST_CM, distance < _FARTHEST_CM)
+    web = (arms | legs) & close & (jump[faces].max(axis=1) > _JUMP_CM)
+    return _true_ones(places_cm, faces, web, jump), part
 
 
-def _long_ones(
-    places_cm: NDArray[np.float64], faces: NDArray[np.int64], web: NDArray[np.bool_]
+def _true_ones(
+    places_cm: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    web: NDArray[np.bool_],
+    jump: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Return [F] of the web only what hangs together over more than a crumb."""
+    """Return [F] of the web only what hangs together over some length, or bridges what is far apart."""
     used, inverse = np.unique(faces[web], return_inverse=True)
     if len(used) == 0:
         return web
@@ -107,12 +126,14 @@ def _long_ones(
     sorted_places = places_cm[used[order]]
     size = np.maximum.reduceat(sorted_places, first) - np.minimum.reduceat(sorted_places, first)
     kept = web.copy()
-    kept[web] = (np.linalg.norm(size, axis=1) > _SHORTEST_CM)[piece[inverse.reshape(-1, 3)[:, 0]]]
+    wide = np.maximum.reduceat(jump[used[order]], first)
+    true = (np.linalg.norm(size, axis=1) > _SHORTEST_CM) | (wide > _BRIDGE_CM)
+    kept[web] = true[piece[inverse.reshape(-1, 3)[:, 0]]]
     return kept
 
 
 def sided(
-    near: NearSkin, faces: NDArray[np.int64], web: NDArray[np.bool_], arm: NDArray[np.bool_]
+    near: NearSkin, faces: NDArray[np.int64], web: NDArray[np.bool_], part: NDArray[np.int64]
 ) -> NearSkin:
     """Return the skin below with weights of one side alone along a cut, so that no fringe follows the other.
 
@@ -120,43 +141,44 @@ def sided(
         near: the skin below.
         faces: [F, 3] of the surface.
         web: [F] faces to take out.
-        arm: [N] which points are arms'.
+        part: [N] of each point.
     """
-    around = _adjacency(faces[~web], len(arm))
-    beside = np.zeros(len(arm))
+    around = _adjacency(faces[~web], len(part))
+    beside = np.zeros(len(part))
     beside[faces[web]] = 1.0
     for _ in range(_FRINGE_RINGS):
         beside = _largest(around, beside)
     region = np.flatnonzero(beside > 0)
-    # Of the other side nothing; what then has no bones takes its neighbours'.
+    # Of other sides nothing; what then has no bones takes its neighbours'.
+    allowed = part[region, None] == _PARTS[None, : near.weights.shape[1]]
     own = near.weights.copy()
-    own[region] *= arm[region, None] == _ARM[None, : own.shape[1]]
+    own[region] *= allowed
     rows = around[region]
     for _ in range(_FRINGE_RINGS):
         own[region] = rows @ own
         total = own[region].sum(axis=1, keepdims=True)
         own[region] = np.where(total > 1e-3, own[region] / np.maximum(total, 1e-3), near.weights[region])
-        own[region] *= arm[region, None] == _ARM[None, : own.shape[1]]
+        own[region] *= allowed
     total = own[region].sum(axis=1, keepdims=True)
     own[region] = np.where(total > 1e-3, own[region] / np.maximum(total, 1e-3), near.weights[region])
     return near._replace(weights=own)
 
 
 def cut_and_close(
-    mesh: Mesh, web: NDArray[np.bool_], arm: NDArray[np.bool_], places: NDArray[np.float64]
+    mesh: Mesh, web: NDArray[np.bool_], part: NDArray[np.int64], places: NDArray[np.float64]
 ) -> tuple[Mesh, NDArray[np.int64]]:
     """Return the mesh without its web, the holes closed, and [V'] which vertex each kept one was.
 
     Args:
         mesh: the surface.
         web: [F] faces to take out.
-        arm: [V] which vertices are an arm's.
+        part: [V] of each vertex.
         places: [V, 3] vertices in a pose in which the parts are apart; by it the holes are closed.
     """
     kept = mesh.faces[~web]
     rings = _loops(_opened(mesh.faces, web))
     taken = _edges_among(kept, {k for ring in rings for k in ring})
-    lids = [lid for ring in rings for lid in _lids(ring, arm, places, taken)]
+    lids = [lid for ring in rings for lid in _lids(ring, part, places, taken)]
     faces = np.concatenate([kept, np.array(lids, np.int64).reshape(-1, 3)])
     used, inverse = np.unique(faces, return_inverse=True)
     faces_uv = None
@@ -221,11 +243,11 @@ def _loops(edges: list[tuple[int, int]]) -> list[list[int]]:
 
 
 def _lids(
-    ring: list[int], arm: NDArray[np.bool_], places: NDArray[np.float64], taken: set[tuple[int, int]]
+    ring: list[int], part: NDArray[np.int64], places: NDArray[np.float64], taken: set[tuple[int, int]]
 ) -> list[tuple[int, int, int]]:
-    """Return triangles over a ring: the arm's side and the other one by themselves, then the gap between their ends."""
+    """Return triangles over a ring: each part's side by itself, then the gap between their ends."""
     count = len(ring)
-    starts = [k for k in range(count) if arm[ring[k]] != arm[ring[k - 1]]]
+    starts = [k for k in range(count) if part[ring[k]] != part[ring[k - 1]]]
     after = [*starts[1:], starts[0] + count] if starts else []
     chords = [
         _edge(ring[start], ring[(end - 1) % count]) for start, end in zip(starts, after) if end - start > 2

@@ -179,6 +179,8 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     evaluation = run.evaluation
     evaluation.finish = finish
+    if evaluation.rigging is not None:
+        evaluation.rigging.prepare(tuple(by_name), evaluation.progress)
     pending = [
         photo for photo in group if not evaluation.is_complete(photo.person) or _has_old_face(run, photo)
     ]

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import InputError, JiffError
 from jiff.body.anny_body import load_anny_body
+from jiff.body.files import read_body
 from jiff.body.rig import gap_cm, rig_mesh
 from jiff.body.rig_bones import RIG_BONES
 from jiff.body.rig_file import skinned_mesh
 from jiff.geometry.camera import BODY_HEIGHT_WORLD
+from jiff.options.body import BodyConfig
+from jiff.pipelines.body import run_body
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jiff.base.progress import Progress
     from jiff.body.placed import PlacedBody
     from jiff.geometry.io.skinned_glb import SkinnedMesh
     from jiff.geometry.mesh import Mesh
@@ -36,10 +40,13 @@ def photo_body(path: Path) -> PlacedBody:
     """Return the body that was fitted to a photo, in the world of its reconstruction.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it was refused.
     """
-    # PLUG IN: `return read_body(path)` of jiff.body.files, behind the same question whether the file is there.
-    raise InputError(f"{path}: no body was fitted to this photo; run `jiff data body` on its folder first.")
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no body was fitted to this photo; run `jiff data body` on its folder first."
+        )
+    return read_body(path)
 
 
 @dataclass
@@ -49,10 +56,12 @@ class Rigging:
     Attributes:
         config: options of the run.
         problems: photo -> why it has no rig.
+        refused: photo -> why it has no body.
     """
 
     config: ReconstructConfig
     problems: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,6 +72,12 @@ class Rigging:
         """Return the files that decide a photo's rig, by their role."""
         return {"body": body_file(self.config.out / "crops", name)}
 
+    def prepare(self, names: tuple[str, ...], progress: Progress) -> None:
+        """Fit bodies to framed photos that have none; ``refused`` keeps why one could not be fitted."""
+        crops = self.config.out / "crops"
+        wanted = BodyConfig(input=crops, jobs=1, overwrite=self.config.overwrite, names=names)
+        self.refused.update(run_body(wanted, progress).failures)
+
     def skinned(self, name: str, mesh: Mesh) -> SkinnedMesh | None:
         """Return the mesh on bones, None where the photo has no body that fits; ``problems`` then says why.
 
@@ -71,6 +86,9 @@ class Rigging:
             mesh: in the world, 180 units per body height.
         """
         self.problems.pop(name, None)
+        if name in self.refused:
+            self.problems[name] = self.refused[name]
+            return None
         try:
             placed = photo_body(body_file(self.config.out / "crops", name))
         except JiffError as error:
