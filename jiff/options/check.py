@@ -12,9 +12,10 @@ from jiff.base.config import option
 class CheckConfig:
     """Options of ``run_check``."""
 
-    root: Path = option(help="Folder of scans, or a processed set.", positional=True)
+    root: Path = option(help="Folder of scans, a processed set, or a test folder.", positional=True)
     json: Path | None = option(None, help="Write all findings to this JSON file.")
     contact_sheet: Path | None = option(None, help="Write a PNG with pictures of each subject.")
+    html: Path | None = option(None, help="Write an HTML page with verdicts, reasons and pictures.")
     face: bool | None = option(None, help="Demand face files; by default when any subject has them.")
     silhouettes: int = option(4, help="Views per subject compared with the mesh.", min=1, max=360)
     clean: bool = option(

@@ -1,4 +1,4 @@
-"""``jiff data check``: verdicts on raw scans, completeness and consistency of processed sets."""
+"""``jiff data check``: verdicts on raw scans, completeness and consistency of processed sets, photos of test folders."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jiff.base.errors import DatasetError, UsageError
-from jiff.base.files import write_json
+from jiff.base.files import write_json, write_text
 from jiff.check.item import FIX, REJECT
+from jiff.check.photo import check_photo, fitted_tile, is_test_folder, photo_tiles, photos_to_check
 from jiff.check.processed_set import check_subject
 from jiff.check.scan import check_scan, scan_tiles
 from jiff.check.staleness import stale_scan, stale_stages
@@ -20,17 +23,19 @@ from jiff.geometry.io.mesh_io import save_image
 from jiff.options.check import CheckConfig
 from jiff.options.work import WorkOptions
 from jiff.render.preview import contact_sheet
+from jiff.report.check_page import check_page
 from jiff.run.parallel import add_not_taken, run_items
 from jiff.run.plan import plan_work
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.check.item import CheckItem
+    from jiff.photo.test_folder import PersonFiles
     from jiff.run.parallel import WorkReport
 
 WORKER_GIB = 1.25
 """Most memory of a process, measured on a scan of 470,000 triangles with a texture of 8192 pixels."""
-_TILE = 224
+_TILE, _PHOTO_TILE = 224, 448
 _MAX_SHEET = 48
 """Subjects on the contact sheet; of larger sets every n-th is shown."""
 
@@ -53,6 +58,17 @@ def _check_subject(item: tuple[str, Path, bool], *, silhouettes: int, face: bool
         result.fix(sentence)
     if pictures:
         result.tiles = subject_tiles(dataset, name, data, _TILE)
+        overlay = dataset.face_report(name).with_name("overlay.png")
+        if overlay.is_file():
+            result.tiles.append(fitted_tile(overlay, _TILE))
+    return result
+
+
+def _check_photo(item: tuple[str, PersonFiles, bool]) -> CheckItem:
+    _, person, pictures = item
+    result = check_photo(person)
+    if pictures:
+        result.tiles = photo_tiles(person, _PHOTO_TILE)
     return result
 
 
@@ -79,6 +95,14 @@ def _check_validation(root: Path, subjects: list[str]) -> str | None:
     return None
 
 
+def _amount(item: CheckItem) -> str:
+    """Return how much of it there is, or what was found in a photo."""
+    if "findings" in item.facts:
+        return ", ".join(item.facts["findings"])
+    kind = "views" if "views" in item.facts else "triangles"
+    return f"{item.facts.get(kind, '')} {kind}"
+
+
 def _write_sheet(path: Path, items: list[CheckItem]) -> None:
     tiles: list[Any] = []
     labels: list[str] = []
@@ -88,12 +112,20 @@ def _write_sheet(path: Path, items: list[CheckItem]) -> None:
         distance = item.facts.get("face_distance", {}).get("median")
         notes = [
             f"{item.name}: {item.verdict}",
-            f"{item.facts.get('views', item.facts.get('triangles', ''))} {'views' if 'views' in item.facts else 'triangles'}",
+            _amount(item),
             "" if iou is None else f"mask IoU {iou:.4f}",
             "" if distance is None else f"face {distance:.2f} off",
         ]
-        labels += notes[: len(item.tiles)]
-    save_image(path, contact_sheet(tiles, labels, columns=8 if len(items) > 8 else 4))
+        labels += (notes + [""] * len(item.tiles))[: len(item.tiles)]
+    row = max((len(item.tiles) for item in items), default=4)
+    if any(len(item.tiles) != row for item in items):
+        # Rows of unequal length would run into each other.
+        tiles, labels = [], []
+        for item in items:
+            blank = np.full_like(item.tiles[0], 255)
+            tiles += [*item.tiles, *[blank] * (row - len(item.tiles))]
+            labels += [f"{item.name}: {item.verdict}", _amount(item), *[""] * row][:row]
+    save_image(path, contact_sheet(tiles, labels, columns=2 * row if len(items) > 8 else row))
 
 
 def _look_after_caches(dataset: ProcessedSet, config: CheckConfig, progress: Progress) -> None:
@@ -116,7 +148,7 @@ def _size(size_bytes: int) -> str:
 
 
 def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
-    """Check a folder of scans or a processed set, whichever it is.
+    """Check a folder of scans, a processed set or a test folder, whichever it is.
 
     Returns:
         The report; its results are the ``CheckItem`` of sound items, its failures the rejected scans or faulty
@@ -126,28 +158,33 @@ def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
     Raises:
         DatasetError: missing or empty folder.
         UsageError: caches of a folder of scans are to be cleaned.
-        OutputError: JSON or contact sheet cannot be written.
+        OutputError: JSON, page or contact sheet cannot be written.
     """
     root = Path(config.root)
     processed = ProcessedSet(root).exists()
     not_taken: dict[str, str] = {}
+    photos = not processed and is_test_folder(root)
+    pairs: list[tuple[str, Any]]
     if processed:
         pairs = [(name, root) for name in _set_subjects(root)]
+    elif photos:
+        pairs = [(person.name, person) for person in photos_to_check(root)]
     else:
         found = find_scans(root)
         pairs, not_taken = list(found.scans.items()), found.not_taken
     step = -(-len(pairs) // _MAX_SHEET)
-    pictures = config.contact_sheet is not None
+    pictures = config.contact_sheet is not None or config.html is not None
     items = [(name, (name, path, pictures and k % step == 0)) for k, (name, path) in enumerate(pairs)]
     if (config.clean or config.clean_to is not None) and not processed:
-        raise UsageError(f"{root}: holds scans, which have no caches; leave out --clean and --clean-to.")
+        kind = "photos" if photos else "scans"
+        raise UsageError(f"{root}: holds {kind}, which have no caches; leave out --clean and --clean-to.")
     if processed:
         face = config.face
         if face is None:
             face = any((root / "FACE_3DMM").glob("*/*.obj")) if (root / "FACE_3DMM").is_dir() else False
         work: Any = partial(_check_subject, silhouettes=config.silhouettes, face=face)
     else:
-        work = _check_scan
+        work = _check_photo if photos else _check_scan
     plan = plan_work(WorkOptions(jobs=config.jobs), [name for name, _ in items], worker_gib=WORKER_GIB)
     report = run_items(work, items, plan=plan, progress=progress, title="Checking")
     checked: list[CheckItem] = list(report.results.values())
@@ -167,7 +204,7 @@ def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
     progress.info(", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
     if config.json is not None:
         content = {
-            "kind": "processed set" if processed else "scans",
+            "kind": "processed set" if processed else "test folder" if photos else "scans",
             "root": str(root),
             "ok": report.ok,
             "counts": counts,
@@ -176,6 +213,10 @@ def run_check(config: CheckConfig, progress: Progress) -> WorkReport:
         }
         write_json(config.json, content)
         report.outputs.append(str(config.json))
+    if config.html is not None:
+        faults = [why for name, why in report.failures.items() if name not in {item.name for item in checked}]
+        write_text(config.html, check_page(f"jiff data check {root}", checked, faults))
+        report.outputs.append(str(config.html))
     if config.contact_sheet is not None:
         _write_sheet(config.contact_sheet, [item for item in checked if item.tiles])
         report.outputs.append(str(config.contact_sheet))

@@ -9,7 +9,7 @@ from jiff_cli.spec.command import config_command
 
 @config_command(CheckConfig)
 def command(config: CheckConfig, console: Console) -> None:
-    """Check raw scans (units, axes, closed, texture) or a processed set (complete, silhouettes, faces).
+    """Check raw scans (units, axes, closed, texture), a processed set (complete, silhouettes, faces) or a test folder.
 
     The exit status is 1 when something must be mended.
     """
@@ -25,4 +25,6 @@ def command(config: CheckConfig, console: Console) -> None:
         following = ["jiff", "data", "prt", "-i", config.root]
     if ProcessedSet(config.root).exists():
         following = ["jiff", "train", "shape", "--dataroot", config.root]
+    elif any("findings" in facts for facts in scans):
+        following = ["jiff", "data", "face", "-i", config.root]
     console.finish(report, what="subjects", next_command=following)
