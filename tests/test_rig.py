@@ -19,6 +19,7 @@ import trimesh
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.binding import reposed
+from jiff.body.mend import mended, turned_over
 from jiff.body.placed import PlacedBody
 from jiff.body.rig import RiggedMesh, gap_cm, rig_mesh
 from jiff.body.rig_bones import RIG_BONES, RIG_INDEX, RIG_PARENTS, rig_of_bones
@@ -126,9 +127,9 @@ def test_the_photo_s_pose_is_the_photo(
     rigged: RiggedMesh, coat: Mesh, placed: PlacedBody, body: AnnyBody
 ) -> None:
     there = reposed(rigged.mesh.vertices, rigged.binding, *rigged.rig.photo_transforms())
-    # Save where a fold's blend had collapsed.
+    # Save in folds that were mended.
     off = np.linalg.norm(there - coat.vertices, axis=1)
-    assert np.percentile(off, 99.9) < 1e-6 and off.max() < 2
+    assert np.percentile(off, 85) < 1e-6 and np.percentile(off, 99) < 1 and off.max() < 4
     joints = dict(zip(body.bone_labels, placed.bones_world(body)))
     for name in ("LeftForeArm", "LeftHand", "RightHandIndex3", "Head", "LeftLeg", "RightFoot"):
         label = RIG_BONES[RIG_INDEX[name]].sources[0]
@@ -210,7 +211,7 @@ def test_file_s_first_frame_is_the_plain_mesh_and_its_still_pose_the_t_pose(
     file: Path, coat: Mesh, skinned: SkinnedMesh
 ) -> None:
     off = np.linalg.norm(play(file, "photo", 0.0) - coat.vertices * METRES, axis=1)
-    assert np.percentile(off, 99.9) < 1e-5 and off.max() < 0.02
+    assert np.percentile(off, 85) < 1e-5 and np.percentile(off, 99) < 0.01
     assert np.abs(load_mesh(file).vertices - skinned.mesh.vertices).max() < 1e-5
     other = trimesh.load(file, force="mesh", process=False)
     assert isinstance(other, trimesh.Trimesh)
@@ -238,6 +239,24 @@ def test_walk_repeats_stands_on_the_ground_and_swings_against(file: Path, skinne
     hands = {side: first[bone == RIG_INDEX[f"{side}Hand"]].mean(axis=0) for side in ("Left", "Right")}
     assert left[0, 2] > right[0, 2] + 0.3 and hands["Left"][2] < hands["Right"][2] - 0.1
     assert hands["Left"][1] < 1.1 and hands["Left"][0] > 0.2 > -0.2 > hands["Right"][0]
+
+
+def test_what_turned_over_is_smoothed_and_the_rest_stays() -> None:
+    x, y = (grid.ravel() for grid in np.meshgrid(np.arange(20.0), np.arange(20.0)))
+    cells = np.array([[k, k + 1, k + 21, k + 20] for k in range(379) if k % 20 < 19])
+    faces = np.concatenate([cells[:, [0, 1, 2]], cells[:, [0, 2, 3]]])
+    flat = np.stack([x, y, np.zeros_like(x)], axis=1)
+    up = np.tile([0.0, 0.0, 1.0], (400, 1))
+    bent = flat.copy()
+    # A vertex pulled over its neighbours turns faces over.
+    bent[210] += (2.5, 0.0, 0.5)
+    sound = mended(Mesh(flat, faces, normals=up), Mesh(bent, faces, normals=up))
+    assert not turned_over(Mesh(sound, faces), up).any()
+    far = np.linalg.norm(flat - flat[210], axis=1) > 6
+    assert (sound[far] == bent[far]).all()
+    # What was so before stays so.
+    same = mended(Mesh(bent, faces, normals=up), Mesh(bent, faces, normals=up))
+    assert (same == bent).all()
 
 
 def test_a_body_elsewhere_is_noticed(coat: Mesh, placed: PlacedBody, body: AnnyBody) -> None:
@@ -333,7 +352,7 @@ def test_blender_imports_plays_and_raises_an_arm(
     from scipy.spatial import cKDTree
 
     off = cKDTree(upright(seen["photo"])).query(coat.vertices * METRES)[0]
-    assert np.percentile(off, 99.9) < 1e-4
+    assert np.percentile(off, 85) < 1e-4 and np.percentile(off, 99) < 0.01
     assert cKDTree(upright(seen["still"])).query(skinned.mesh.vertices)[0].max() < 1e-4
     raised = upright(seen["raised"])
     assert raised[:, 1].max() > skinned.mesh.vertices[:, 1].max() + 0.2

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jiff.body.binding import Binding, near_skin, reposed_normals, smooth_binding, unposed
+from jiff.body.mend import mended
 from jiff.body.rig_bones import RIG_BONES, RIG_INDEX, RIG_PARENTS, rig_of_bones
 from jiff.body.tpose import carried_heads, t_pose, with_bends
 from jiff.body.turns import between, frame, mean_rotation, unit
@@ -166,19 +167,17 @@ def rig_mesh(mesh: Mesh, placed: PlacedBody, body: AnnyBody, *, cm: float = 1.0)
     near = near_skin(
         mesh.vertices, mesh.faces, placed.vertices_world(body), skin_triangles(body), *rig_binding_weights(body), cm=cm
     )  # fmt: skip
-    normals = mesh.vertex_normals()
+    mesh = replace(mesh, normals=mesh.vertex_normals())
     web, part = find_webs(mesh.vertices / cm, mesh.faces, near, limbs_apart(body, placed.rest(body)))
     if web.any():
         near = sided(near, mesh.faces, web, part)
     binding = smooth_binding(near, mesh.vertices, mesh.faces[~web], cm=cm)
     vertices = unposed(mesh.vertices, binding, linear, offset)
     if web.any():
-        mesh, used = cut_and_close(replace(mesh, normals=normals), web, part, vertices)
-        binding, vertices, normals = binding.taken(used), vertices[used], normals[used]
-    normals = reposed_normals(normals, binding, linear, offset, back=True)
+        mesh, used = cut_and_close(mesh, web, part, vertices)
+        binding, vertices = binding.taken(used), vertices[used]
+    normals = reposed_normals(mesh.vertex_normals(), binding, linear, offset, back=True)
+    bound = replace(mesh, vertices=vertices, normals=normals)
+    vertices = mended(mesh, bound)
     lift = np.array([0.0, -float(np.percentile(vertices[:, 1], _GROUND_PERCENT)), 0.0])
-    return RiggedMesh(
-        replace(mesh, vertices=vertices + lift, normals=normals),
-        binding,
-        replace(rig, heads=rig.heads + lift),
-    )
+    return RiggedMesh(replace(bound, vertices=vertices + lift), binding, replace(rig, heads=rig.heads + lift))

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from jiff.body.rig_bones import RIG_BONES, RigBone
 from jiff.body.skeleton import JOINTS, JointPose, bone_rotations
+from jiff.geometry.adjacency import adjacency, largest_around
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,20 +60,6 @@ def limbs_apart(body: AnnyBody, rest: NDArray[np.float32]) -> NDArray[np.float64
     return body.pose(rest, bone_rotations(pose)).astype(np.float64)
 
 
-def _adjacency(faces: NDArray[np.int64], count: int) -> sparse.csr_matrix:
-    """Return [count, count] float32 ones where an edge runs, and on the diagonal."""
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
-    one = sparse.csr_matrix((np.ones(len(ends[0]), np.float32), tuple(ends)), shape=(count, count))
-    near = (one + one.T + sparse.identity(count, np.float32, "csr")).tocsr()
-    near.data[:] = 1.0
-    return near
-
-
-def _largest(near: sparse.csr_matrix, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each point's largest value among its neighbours and itself."""
-    return np.asarray(np.maximum.reduceat(values[near.indices], near.indptr[:-1]))
-
-
 def find_webs(
     places_cm: NDArray[np.float64], faces: NDArray[np.int64], near: NearSkin, apart_m: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -86,7 +72,7 @@ def find_webs(
         apart_m: [19158, 3] from ``limbs_apart``.
     """
     count = len(near.vertex)
-    around = _adjacency(faces, count)
+    around = adjacency(faces, count)
     number = np.diff(around.indptr)
     of_part = np.eye(_PARTS.max() + 1)[_PARTS[: near.weights.shape[1]]]
     share = near.weights.astype(np.float64) @ of_part
@@ -100,7 +86,7 @@ def find_webs(
     step = np.linalg.norm(place[np.repeat(np.arange(count), number)] - place[around.indices], axis=1) * 100.0
     jump = np.maximum.reduceat(step, around.indptr[:-1])
     for _ in range(rings):
-        jump = _largest(around, jump)
+        jump = largest_around(around, jump)
     low, high = part[faces].min(axis=1), part[faces].max(axis=1)
     arms = (low != high) & ((low == 1) | (low == 2) | (high == 1) | (high == 2))
     legs = (low == _LEFT_LEG) & (high > _LEFT_LEG)
@@ -120,7 +106,7 @@ def _true_ones(
     used, inverse = np.unique(faces[web], return_inverse=True)
     if len(used) == 0:
         return web
-    piece = connected_components(_adjacency(inverse.reshape(-1, 3), len(used)), directed=False)[1]
+    piece = connected_components(adjacency(inverse.reshape(-1, 3), len(used)), directed=False)[1]
     order = np.argsort(piece, kind="stable")
     first = np.searchsorted(piece[order], np.arange(piece.max() + 1))
     sorted_places = places_cm[used[order]]
@@ -143,11 +129,11 @@ def sided(
         web: [F] faces to take out.
         part: [N] of each point.
     """
-    around = _adjacency(faces[~web], len(part))
+    around = adjacency(faces[~web], len(part))
     beside = np.zeros(len(part))
     beside[faces[web]] = 1.0
     for _ in range(_FRINGE_RINGS):
-        beside = _largest(around, beside)
+        beside = largest_around(around, beside)
     region = np.flatnonzero(beside > 0)
     # Of other sides nothing; what then has no bones takes its neighbours'.
     allowed = part[region, None] == _PARTS[None, : near.weights.shape[1]]
