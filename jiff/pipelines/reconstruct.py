@@ -111,8 +111,9 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
 
     Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
     mesh in the photo) and ``<name>.json``; ``crops/`` is a test folder on which the single steps can be repeated;
-    ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo whose face is not found or cannot be trusted is reconstructed
-    without it and reported as a failure, as is one in which several bodies were found.
+    ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo whose face is not found or
+    cannot be trusted is reconstructed without it and reported as a failure, as is one in which several bodies were
+    found.
 
     Raises:
         InputError: no photos.
