@@ -2,7 +2,8 @@
 
 Held-out synthetic people (other seeds than those the face points were learnt on) before backgrounds of photographic noise:
 masks, and faces against the true skin after rigid alignment; then forty sabotaged photos and forty scans, all to be refused.
-``--compare`` fits the same photos also by the detectors that need no networks (Haar, YuNet with ``--detector-model``).
+``--scans`` fits the scans, clean and with a fringe over half of the face, from landmarks, from the points of the frontal picture,
+and from those of three pictures together. ``--compare`` fits the same photos also by the detectors that need no networks (Haar, YuNet with ``--detector-model``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.spatial import cKDTree
 
-from benchmarks.face_people import KnownPerson, known_person
+from benchmarks.face_people import KnownPerson, distance_to_face, known_person
 from benchmarks.face_sabotage import KINDS, Sabotage, sabotage
 from benchmarks.seen_people import POSE_JOINTS, SeenScan, photograph, seen_scan, true_joints
 from jiff.base.errors import FitError
@@ -29,6 +30,7 @@ from jiff.face.detect.locate import locate_face
 from jiff.face.detect.points_detector import PointsDetector, detection_of
 from jiff.face.fit.fitting import FaceFitter, FacePose
 from jiff.face.fit.photo_fit import fit_photo, photo_refusal
+from jiff.face.fit.points_fit import PointsView
 from jiff.face.fit.scan_fit import fit_scan
 from jiff.face.fit.seen_fit import close_up_in, fit_seen, seen_refusal
 from jiff.face.landmarks import similarity
@@ -36,12 +38,15 @@ from jiff.face.models.anny_face import load_anny_face
 from jiff.face.points import anny_points
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
+from jiff.geometry.mesh import Mesh
 from jiff.perception.crop import Crop
 from jiff.perception.files import find_networks
 from jiff.perception.landmarks import FacePoints, head_window
 from jiff.perception.networks import PersonNetworks
 from jiff.perception.people import FACE_SCORE, find_people, see_face
 from jiff.photo.seen import see_person
+from jiff.pipelines.seen_views import TURNED_DEG
+from jiff.render.environments import generate_environments
 
 SEED = 47
 YAWS_DEG = (0, 15, -30, 45, -10, 30, -45, 5)
@@ -198,6 +203,55 @@ def measure(
         found.tell(console)
 
 
+def measure_scans(seer: Seer, folder: Path, count: int, seed: int, console: Console) -> None:
+    """Print the fits to scans that begin with landmarks, with one picture's points, and with those of three pictures."""
+    detector, camera = PointsDetector(seer.networks), Camera()
+    ways = ("landmarks", "points of one picture", "points of three pictures")
+    found: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    for index in range(count):
+        scan = seen_scan(folder, seed, index)
+        light = generate_environments(1, index)[0]
+        cameras = [Camera.at_yaw(yaw) for yaw in (0, *TURNED_DEG)]
+        frames = [scan.shaded.render(own, light, samples=4) for own in cameras]
+
+        def look(five: NDArray[np.float64]) -> list[PointsView]:
+            seen = [
+                (own, detector.face_at(frame.image, own.world_to_pixel(five)))
+                for own, frame in zip(cameras[1:], frames[1:])  # noqa: B023
+            ]
+            return [PointsView(own, face.points_px) for own, face in seen if face is not None]
+
+        for kind, mesh in (("clean", scan.mesh), ("fringe", with_fringe(scan))):
+            for way in ways:
+                points = None if way == ways[0] else seer.points
+                try:
+                    fit = fit_scan(
+                        seer.fitter, FaceScene(mesh), camera, frames[0].image, frames[0].mask, detector,
+                        points=points, look=look if way == ways[2] else None,
+                    )  # fmt: skip
+                except FitError:
+                    continue
+                gap = distance_to_face(fit.pose.vertices(seer.model)[seer.model.core], scan.face)
+                found.setdefault((kind, way), []).append(np.percentile(gap, [50, 90]))
+    for (kind, way), rows in found.items():
+        both = np.array(rows)
+        console.print(
+            f"scan, {kind}, {way}: {len(rows)} of {count} accepted, median of the medians {np.median(both[:, 0]):.4f} cm,"
+            f" of the 90 % {np.median(both[:, 1]):.3f} cm, worst {both[:, 0].max():.3f} and {both[:, 1].max():.3f} cm"
+        )
+
+
+def with_fringe(scan: SeenScan) -> Mesh:
+    """Return the scan with 1.2 cm of hair over the left half of the forehead and the left eye."""
+    mesh, eyes = scan.mesh, scan.five_world[:2].mean(0)
+    up = eyes - scan.five_world[3:].mean(0)
+    from_eyes = mesh.vertices - eyes
+    height = from_eyes @ (up / np.linalg.norm(up))
+    near = (np.linalg.norm(from_eyes, axis=1) < 11) & (from_eyes[:, 2] > -4)
+    share = np.clip((height + 0.8) / 0.6, 0, 1) * np.clip((from_eyes[:, 0] + 1) / 0.6, 0, 1) * near
+    return Mesh(mesh.vertices + 1.2 * share[:, None] * mesh.vertex_normals(), mesh.faces)
+
+
 def _attempts(seer: Seer, case: Sabotage) -> dict[str, Callable[[], object]]:
     """Return the ways in which a sabotaged case is tried; each must raise FitError."""
 
@@ -246,11 +300,15 @@ def main() -> int:
     parser.add_argument("--measure-only", action="store_true", help="leave the sabotage out")
     parser.add_argument("--compare", action="store_true", help="fit the photos also without the networks")
     parser.add_argument("--detector-model", type=Path, help="YuNet file, to compare with it too")
+    parser.add_argument("--scans", action="store_true", help="measure the fits to scans, and nothing else")
     options = parser.parse_args()
     networks = find_networks()
     if networks is None:
         parser.error("the networks are missing; run `jiff assets fetch perception`")
     console, seer = Console(width=160), Seer(networks)
+    if options.scans:
+        measure_scans(seer, options.people, options.count, options.seed, console)
+        return 0
     others: dict[str, FaceDetector] = {"Haar": HaarDetector()} if options.compare else {}
     if options.compare and options.detector_model is not None:
         others["YuNet"] = YuNetDetector(options.detector_model)
