@@ -23,6 +23,7 @@ PARTS = ("trunk", "arm.L", "arm.R", "leg.L", "leg.R")
 BODY_TOUCH_M = -0.006
 """Flesh gives way: limbs may press this deep."""
 
+_TEST_STRIDE = 5
 _TESTED_SHARE = 0.02  # of a limb's points; fewer inside is a touch
 _ARM = ("shoulder", "upperarm", "lowerarm", "wrist", "metacarpal", "finger")
 _LEG = ("upperleg", "lowerleg", "foot", "toe")
@@ -94,8 +95,8 @@ def _parts() -> _Parts:
             caps.append(np.column_stack([edges[:, ::-1], np.full(len(edges), middle)]))
         faces.append(np.concatenate([own, *caps]))
     points = [
-        np.flatnonzero(_share(body, far, side) > 0.97)[::stride]
-        for far, stride in ((_FAR_ARM, 5), (_FAR_LEG, 5))
+        np.flatnonzero(_share(body, far, side) > 0.97)[::_TEST_STRIDE]
+        for far in (_FAR_ARM, _FAR_LEG)
         for side in (".L", ".R")
     ]
     return _Parts(tuple(faces), tuple(loops), tuple(points))
@@ -155,6 +156,16 @@ def self_intersection(vertices: NDArray[np.floating], margin_m: float = BODY_TOU
             if share > _TESTED_SHARE:
                 found.append(Overlap(PARTS[limb], PARTS[into], share))
     return found
+
+
+def folded_share(vertices: NDArray[np.floating], margin_m: float = BODY_TOUCH_M) -> float:
+    """Return about which share of the skin lies inside another part of the body; see ``self_intersection``."""
+    tested = {PARTS[k + 1]: len(points) for k, points in enumerate(_parts().points)}
+    inside: dict[str, float] = {}
+    for cut in self_intersection(vertices, margin_m):
+        # What is inside two parts is inside once.
+        inside[cut.limb] = max(inside.get(cut.limb, 0.0), cut.share)
+    return sum(share * tested[limb] * _TEST_STRIDE for limb, share in inside.items()) / SKIN_VERTICES
 
 
 def ground_offset(vertices: NDArray[np.floating], airborne: bool, lift_m: float = 0.0) -> float:

@@ -81,6 +81,26 @@ class PersonFiles:
         return self.image.parent / "overlays" / f"{self.name}.png"
 
     @property
+    def body(self) -> Path:
+        """Fitted body: shape, pose, place, residuals; or why there is none."""
+        return self.image.with_name(f"{self.name}_body.json")
+
+    @property
+    def body_arrays(self) -> Path:
+        """Vertices and joints of the fitted body."""
+        return self.image.with_name(f"{self.name}_body.npz")
+
+    @property
+    def body_mesh(self) -> Path:
+        """Mesh of the fitted body in the camera's world frame."""
+        return self.image.with_name(f"{self.name}_body.obj")
+
+    @property
+    def body_overlay(self) -> Path:
+        """Picture of the fitted body in the photo and from the side."""
+        return self.image.parent / "overlays" / f"{self.name}_body.png"
+
+    @property
     def has_face(self) -> bool:
         """Whether the face steps have run for this person."""
         return self.region.is_file() and self.face_mesh.is_file()
@@ -88,6 +108,11 @@ class PersonFiles:
     def forget_face(self) -> None:
         """Delete what the face steps wrote, so that they run again."""
         for path in (self.region, self.face_mesh, self.unaligned_face_mesh, self.fit):
+            path.unlink(missing_ok=True)
+
+    def forget_body(self) -> None:
+        """Delete what the body step wrote, so that it runs again."""
+        for path in (self.body, self.body_arrays, self.body_mesh, self.body_overlay):
             path.unlink(missing_ok=True)
 
 

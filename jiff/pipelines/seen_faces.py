@@ -13,6 +13,7 @@ from jiff.face.fit.seen_fit import CloseUp, close_up_in
 from jiff.perception.crop import Crop
 from jiff.perception.landmarks import FacePoints
 from jiff.photo.images import read_image
+from jiff.photo.observed import frame_map
 from jiff.photo.seen import read_seen_face
 
 if TYPE_CHECKING:
@@ -27,23 +28,6 @@ _MARGIN = 1.4
 """Side of a close-up made from the framed image, over the extent of the face."""
 
 
-def _to_frame(person: PersonFiles) -> tuple[float, NDArray[np.float64]] | None:
-    """Return scale and offset [2] from photo to framed pixels; None where the photo was not framed here.
-
-    Raises:
-        InputError: the record of the framing is damaged.
-    """
-    if not (person.seen.is_file() and person.framing.is_file()):
-        return None
-    try:
-        back = np.array(read_json(person.framing)["frame_to_photo"], dtype=np.float64).reshape(2, 3)
-        return 1.0 / float(back[0, 0]), -back[:, 2] / back[0, 0]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise InputError(
-            f"{person.framing}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
-        ) from error
-
-
 def seen_face(person: PersonFiles) -> Detection | None:
     """Return the face that was seen in the photo, in framed pixels; None where nobody looked.
 
@@ -51,7 +35,7 @@ def seen_face(person: PersonFiles) -> Detection | None:
         FitError: the networks looked and saw no face.
         InputError: a record is damaged.
     """
-    mapped = _to_frame(person)
+    mapped = frame_map(person)
     if mapped is None:
         return None
     face, _ = read_seen_face(person.seen)
@@ -72,7 +56,7 @@ def close_up_of(
         camera: of the framed image.
         mesh_px: [468, 3] face points in framed pixels.
     """
-    mapped = _to_frame(person)
+    mapped = frame_map(person)
     window, rgb = None, None
     if mapped is not None and person.head.is_file():
         _, in_photo = read_seen_face(person.seen)

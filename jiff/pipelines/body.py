@@ -1,0 +1,124 @@
+"""``jiff data body``: anny fitted to the people of a test folder."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff.base.errors import FitError
+from jiff.base.files import write_json
+from jiff.body.anny_files import anny_version
+from jiff.body.files import FORMAT, write_body
+from jiff.body.fit.acceptance import refusal
+from jiff.body.fit.fitting import BodyFitter
+from jiff.body.pose_clearance import folded_share
+from jiff.face.on_body import face_places
+from jiff.geometry.io.mesh_io import save_image
+from jiff.perception.files import VERSION, ensure_networks, find_networks
+from jiff.photo.observed import observe
+from jiff.photo.test_folder import PersonFiles, list_people, read_person
+from jiff.pipelines.body_pictures import body_picture
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
+from jiff.run.stage import Stamp, Verdict, read_stamp
+
+if TYPE_CHECKING:
+    from jiff.base.progress import Progress
+    from jiff.options.body import BodyConfig
+
+WORKER_GIB = 0.8
+"""Most memory of a process."""
+_STEP = 1
+"""Grows when the same photo comes to give another body."""
+
+
+@lru_cache(maxsize=1)
+def _fitter() -> BodyFitter:
+    return BodyFitter(face=face_places())
+
+
+def run_body(config: BodyConfig, progress: Progress) -> WorkReport:
+    """Fit a body to every person of a test folder.
+
+    Writes, per person, ``<name>_body.obj``, ``<name>_body.npz``, ``<name>_body.json`` and ``overlays/<name>_body.png``
+    (the body in the photo, and from the side).
+
+    Raises:
+        InputError: no people.
+        AssetError: the body's data cannot be read.
+    """
+    config = config.located()
+    people = list_people(config.input, config.names)
+    if any(not person.seen.is_file() for person in people):
+        # Once, before workers start.
+        ensure_networks(progress)
+    report = run_items(
+        _fit_person,
+        [(person.name, (person, config)) for person in people],
+        plan=plan_work(config, [person.name for person in people], worker_gib=WORKER_GIB),
+        progress=progress,
+        title="Fitting bodies",
+        is_complete=person_complete,
+    )
+    if report.results:
+        report.outputs.append(str(config.input))
+    return report
+
+
+def _stamp(person: PersonFiles) -> Stamp:
+    inputs = {
+        "photo": person.image,
+        "mask": person.mask,
+        "what was seen": person.seen,
+        "framing": person.framing,
+    }
+    there = {role: path for role, path in inputs.items() if path.is_file()}
+    looks = None if person.seen.is_file() or find_networks() is None else VERSION
+    settings = {"anny": anny_version(), "networks": looks, "step": _STEP}
+    return Stamp("body", FORMAT, settings, there)
+
+
+def person_complete(item: tuple[PersonFiles, BodyConfig]) -> Verdict:
+    """Tell whether the body of a photo was fitted as it is now."""
+    person, config = item
+    there = person.body.is_file() and person.body_arrays.is_file() and person.body_mesh.is_file()
+    if config.overwrite or not there:
+        return Verdict(False)
+    stored = read_stamp(person.body) or {}
+    return _stamp(person).judge(stored.get("stamp", {}), there)
+
+
+def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
+    """Fit one person, write their files; return a plain summary."""
+    person, config = item
+    pixels = read_person(person)
+    stamp = _stamp(person).taken(person.image.parent)
+    person.forget_body()
+    seen = observe(person, pixels, find_networks())
+    fitter = _fitter()
+    try:
+        if seen is None:
+            raise FitError("no landmarks fit the person of the mask")
+        fit = fitter.fit(seen)
+        folded = folded_share(fit.body.vertices_world(fitter.body) / fit.body.scale)
+        why = refusal(fit, folded)
+        if why is not None:
+            raise FitError(why)
+    except FitError as error:
+        write_json(person.body, {"format": FORMAT, "refused": str(error), "stamp": stamp})
+        raise FitError(f"{person.image}: {error}; no body was written.") from error
+    height = 1.7 * fit.body.scale
+    residuals = {
+        "landmarks_median_of_height": round(float(np.median(fit.landmark_error)), 5),
+        "landmarks_mean_of_height": round(float(fit.landmark_error.mean()), 5),
+        "skin_outside_mask": round(fit.outside_share, 5),
+        "folded_skin": round(folded, 5),
+        "height_world": round(height, 3),
+    }
+    record = {"residuals": residuals, "notes": list(fit.notes), "networks": VERSION, "stamp": stamp}
+    write_body(person.image.with_name(person.name), fit.body, fitter.body, fit.joint_sigma, record)
+    if config.overlays:
+        save_image(person.body_overlay, body_picture(pixels.rgb, fit.body, fitter.body))
+    return {"landmarks": f"{residuals['landmarks_median_of_height']:.1%}", **residuals}

@@ -1,0 +1,20 @@
+"""``jiff data body``."""
+
+from __future__ import annotations
+
+from jiff.options.body import BodyConfig
+from jiff_cli.console import Console
+from jiff_cli.spec.command import config_command
+
+
+@config_command(BodyConfig)
+def command(config: BodyConfig, console: Console) -> None:
+    """Fit anny's body to every person of a test folder: pose, shape, place and how sure each joint is.
+
+    Each person gets <name>_body.obj (mesh), <name>_body.npz (vertices, joints), <name>_body.json (pose, shape, residuals).
+    Look at overlays/<name>_body.png: the body in the photo, from its left and from behind.
+    """
+    from jiff.pipelines.body import run_body
+
+    report = run_body(config, console.progress)
+    console.finish(report, what="bodies", next_command=["jiff", "reconstruct", "PHOTO", "--rig"])
