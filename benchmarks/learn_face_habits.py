@@ -70,6 +70,7 @@ def learn(said: NDArray[np.float64], true: NDArray[np.float64], count: int = DIR
     mean_said, mean_true = said.mean(0), true.mean(0)
     away = ((said - mean_said) * weight).reshape(len(said), -1)
     _, _, axes = np.linalg.svd(away, full_matrices=False)
+    count = min(count, len(axes))
     strength = away @ axes[:count].T
     gram = strength.T @ strength + RIDGE * len(said) * np.eye(count)
     answers = np.linalg.solve(gram, strength.T @ (true - mean_true).reshape(len(true), -1))

@@ -19,6 +19,8 @@ from jiff.face.landmarks import similarity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+VERSION = 1
+"""Of the map and of how fits use it: part of what decides the bytes of a face."""
 _FILE = "anny_habits.npz"
 
 

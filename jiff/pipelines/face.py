@@ -16,6 +16,7 @@ from jiff.data.face_record import PENDING_FOLDER, STAMPS, FitRecord, remembered_
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.mesh_cache import cached_mesh
 from jiff.data.param_io import read_param
+from jiff.face import habits
 from jiff.face.detect.detector import load_detector
 from jiff.face.detect.locate import finds_face_at
 from jiff.face.detect.points_detector import PointsDetector
@@ -120,9 +121,9 @@ def _stamp(dataset: ProcessedSet, name: str, config: FaceConfig) -> Stamp:
     if config.detect_yaws:
         firsts = [_first_view(dataset, name, yaw) for yaw in yaws]
         inputs |= {f"image {view}": dataset.render(name, view) for view in firsts}
-    turned = turned_views(dataset, name)
-    if turned and isinstance(load_detector(config.detector_model), PointsDetector):
-        settings["views"] = turned
+    if isinstance(load_detector(config.detector_model), PointsDetector):
+        turned = turned_views(dataset, name)
+        settings |= {"habits": habits.VERSION, "views": turned}
         inputs |= {f"picture {view}": view_file(dataset, name, view) for view in turned}
     return face_stamp(config, name, inputs, **settings)
 

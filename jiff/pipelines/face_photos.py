@@ -8,6 +8,7 @@ import numpy as np
 
 from jiff.base.errors import FitError
 from jiff.data.face_record import STAMPS, FitRecord
+from jiff.face import habits
 from jiff.face.detect.detector import Detection, load_detector
 from jiff.face.detect.locate import locate_face
 from jiff.face.fit.appearance import face_colors
@@ -63,7 +64,8 @@ def _stamp(person: PersonFiles, config: FaceConfig) -> Stamp:
     }
     there = {role: path for role, path in inputs.items() if path.is_file()}
     looks = person.seen.is_file() or find_networks() is not None
-    return face_stamp(config, person.name, there, networks=VERSION if looks else None)
+    settings = {"networks": VERSION, "habits": habits.VERSION} if looks else {"networks": None}
+    return face_stamp(config, person.name, there, **settings)
 
 
 def person_complete(item: tuple[PersonFiles, FaceConfig]) -> Verdict:
