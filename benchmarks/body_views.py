@@ -1,18 +1,53 @@
-"""Views of people whose bodies are known, as the pose network sees them; what the body fit learns from and is measured on."""
+"""Views of people whose bodies are known, as the pose network sees them; what the body fit learns from and is measured on.
+
+``python -m benchmarks.body_views --out FILE --seed N --people N --poses N`` draws poses; with ``--captured FILE`` every
+person takes one captured pose instead. About three views a second on one core.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from scipy.spatial.transform import Rotation
 
+from benchmarks.captured_poses import fit_captured
+from benchmarks.seen_people import noise_background
+from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.observed import Observation
+from jiff.body.phenotype import LABELS
+from jiff.body.placed import PlacedBody
+from jiff.body.poses import sample_joint_pose
+from jiff.body.skeleton import JointPose
+from jiff.geometry.camera import Camera
+from jiff.geometry.mesh import Mesh
+from jiff.perception.files import find_networks
+from jiff.perception.networks import PersonNetworks
+from jiff.perception.people import person_in, see_face
+from jiff.render.environments import generate_environments
+from jiff.render.prt_io import Prt
+from jiff.render.sh import clamped_cosine_sh
+from jiff.render.shading import ShadedScan
+from jiff.synthetic.carry import carry
+from jiff.synthetic.person import dress_person
+from jiff.synthetic.posed import DRESSING
+from jiff.synthetic.scan_files import template_triangles
+from jiff.synthetic.template import load_template
+from jiff.synthetic.texels import load_texels
+from jiff.synthetic.texture import paint_person
+from jiff.synthetic.wardrobe import sample_person
 
 VERTEX_STRIDE = 3
 """Every so many of the skin's vertices are kept."""
+_TRIANGLES, _TEXTURE = 50_000, 512
+_MOST_WIDE, _MOST_HIGH = 190.0, 180.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +112,142 @@ def read_views(paths: list[Path]) -> Views:
         with np.load(path, allow_pickle=False) as stored:
             parts.append({name: stored[name] for name in names})
     return Views(**{name: np.concatenate([part[name] for part in parts]) for name in names})
+
+
+class DressedPerson:
+    """A synthetic person who takes any pose.
+
+    Args:
+        seed: of the person.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.body = load_anny_body()
+        rng = np.random.default_rng([seed, 0])
+        self.spec = replace(sample_person(rng, self.body.local_change_labels), pose=DRESSING)
+        count = template_triangles(_TRIANGLES)
+        self.template = load_template(count)
+        self.dressed = dress_person(self.spec, rng, count)
+        self.texture = paint_person(self.spec, self.dressed.mesh, load_texels(count, _TEXTURE), rng)
+
+    def posed(self, pose: JointPose) -> tuple[Mesh, PlacedBody]:
+        """Return the person and the bare body in a pose, framed as photos are: world units, centred, 180 high at most."""
+        spec, dressed = self.spec, self.dressed
+        phenotypes = {**spec.phenotypes, "height": dressed.height_share}
+        placed = PlacedBody(
+            phenotypes, pose, dressed.factor, np.zeros(3), spec.local_changes, spec.facial_actions
+        )
+        skin = placed.vertices_world(self.body)
+        mesh = carry(dressed, self.template, placed.rotations(), skin)
+        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+        scale = float(min(_MOST_HIGH / (high - low)[1], _MOST_WIDE / (high - low)[0]))
+        offset = np.array([0.0, 90.0, 0.0]) - scale * (low + high) / 2
+        world = Mesh(
+            mesh.vertices * scale + offset,
+            mesh.faces,
+            uv=mesh.uv,
+            faces_uv=mesh.faces_uv,
+            texture=self.texture,
+        )
+        return world, replace(placed, scale=placed.scale * scale, offset_world=offset)
+
+
+def picture_of(mesh: Mesh, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Camera]:
+    """Return a picture [S, S, 3] in a drawn light before a noise background, its true mask [S, S] and its camera."""
+    import cv2
+
+    shaded = ShadedScan(mesh, Prt(clamped_cosine_sh(mesh.vertex_normals()).astype(np.float32), mesh.faces))
+    camera = Camera(size=int(rng.choice([512, 768])))
+    light = generate_environments(1, int(rng.integers(2**31)))[0]
+    frame = shaded.render(camera, light, samples=2)
+    weight = frame.mask[..., None] / 255.0
+    mixed = frame.image / 255.0 + noise_background(camera.size, rng) * (1 - weight)
+    blurred = cv2.GaussianBlur(mixed, (0, 0), rng.uniform(0.4, 1.2))
+    noisy = blurred + rng.normal(0, rng.uniform(0.0, 0.02), blurred.shape)
+    return np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8), frame.mask, camera
+
+
+def view_of(
+    networks: PersonNetworks, person: DressedPerson, pose: JointPose, rng: np.random.Generator
+) -> tuple[dict[str, object], NDArray[np.uint8]] | None:
+    """Return the values of one view of ``Views`` and its picture; None where the networks see nobody."""
+    import cv2
+
+    turns = pose.turns.copy()
+    turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
+    mesh, placed = person.posed(JointPose(turns, pose.hands))
+    picture, mask, camera = picture_of(mesh, rng)
+    seen = person_in(networks, picture, mask)
+    if seen is None:
+        return None
+    found = seen.pose
+    unit = 2 * camera.half_width_world / camera.size
+    points = np.full((468, 3), np.nan)
+    face = see_face(networks, picture, found)
+    if face is not None:
+        points = np.column_stack([camera.pixel_to_world(face.points_px)[:, :2], -unit * face.points_px[:, 2]])
+    body = person.body
+    return {
+        "points": camera.pixel_to_world(found.points_px)[:, :2],
+        "depth": -unit * found.depth_px,
+        "visibility": found.visibility,
+        "presence": found.presence,
+        "metres": found.points_m * [1.0, -1.0, -1.0],
+        "face": points.astype(np.float32),
+        "mask": cv2.resize(mask, (256, 256), interpolation=cv2.INTER_AREA),
+        "turns": turns,
+        "hands": pose.hands,
+        "scale": placed.scale,
+        "offset": placed.offset_world,
+        "vertices": placed.vertices_world(body)[:13380:VERTEX_STRIDE].astype(np.float32),
+        "bones": placed.bones_world(body),
+        "phenotypes": np.array([placed.phenotypes.get(name, 0.5) for name in LABELS]),
+    }, picture
+
+
+def make_views(
+    networks: PersonNetworks, seed: int, people: int, poses: int, captured: list[JointPose] | None = None
+) -> Iterator[tuple[dict[str, object], NDArray[np.uint8]]]:
+    """Yield views of people from ``seed`` on, in drawn poses or, one each, in captured ones."""
+    for number in range(people):
+        person = DressedPerson(seed + number)
+        rng = np.random.default_rng([seed + number, 77])
+        for _ in range(1 if captured else poses):
+            pose = captured[number * len(captured) // people] if captured else sample_joint_pose(rng).pose
+            made = view_of(networks, person, pose, rng)
+            if made is not None:
+                made[0]["seed"] = seed + number
+                yield made
+
+
+def main() -> int:
+    """Make views and store them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=10_000)
+    parser.add_argument("--people", type=int, default=500)
+    parser.add_argument("--poses", type=int, default=6)
+    parser.add_argument("--captured", type=Path)
+    options = parser.parse_args()
+    console = Console()
+    networks = find_networks()
+    if networks is None:
+        parser.error("the networks are missing; run `jiff assets fetch perception`")
+    captured = None
+    if options.captured is not None:
+        chosen = np.arange(options.people) * 391 // options.people
+        captured = fit_captured(options.captured, chosen)[0]
+    rows: list[dict[str, object]] = []
+    for row, _ in make_views(networks, options.seed, options.people, options.poses, captured):
+        rows.append(row)
+        if len(rows) % 100 == 0:
+            console.print(f"{len(rows)} views")
+    with open(options.out, "wb") as handle:
+        arrays: dict[str, Any] = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
+        np.savez(handle, **arrays)
+    console.print(f"{len(rows)} views of {options.people} people")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

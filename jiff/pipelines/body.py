@@ -14,7 +14,7 @@ from jiff.body.files import FORMAT, write_body
 from jiff.body.fit.acceptance import refusal
 from jiff.body.fit.fitting import BodyFitter
 from jiff.body.pose_clearance import folded_share
-from jiff.face.on_body import face_places
+from jiff.face.models.anny_on_body import face_places
 from jiff.geometry.io.mesh_io import save_image
 from jiff.perception.files import VERSION, ensure_networks, find_networks
 from jiff.photo.observed import observe

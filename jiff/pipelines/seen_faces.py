@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.base.errors import FitError, InputError
-from jiff.base.files import read_json
+from jiff.base.errors import FitError
 from jiff.face.detect.points_detector import detection_of
 from jiff.face.fit.seen_fit import CloseUp, close_up_in
 from jiff.perception.crop import Crop

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
-from jiff.body.fit.marks import SKIN_VERTICES, load_marks
+from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
 from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
 from jiff.body.phenotype import ADULT_AGE
 from jiff.body.placed import PlacedBody
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 
 _SILHOUETTE_STRIDE = 17
 _AGE = 0.5 * (ADULT_AGE[0] + ADULT_AGE[1])
-
-
-@dataclass(frozen=True, eq=False)
-class FacePlaces:
-    """Where the 468 face points lie on anny's skin.
-
-    Attributes:
-        which: [N] their numbers.
-        corner: [N, 3] base vertices.
-        share: [N, 3] barycentric coordinates.
-    """
-
-    which: NDArray[np.int64]
-    corner: NDArray[np.int64]
-    share: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

