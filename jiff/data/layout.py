@@ -96,6 +96,22 @@ class ProcessedSet:
         """Yaws usable for training, one per line (.txt)."""
         return self.root / "FILE_NUMBER" / subject / "number.txt"
 
+    def body(self, subject: str) -> Path:
+        """The subject's body, world frame (.json)."""
+        return self.root / "BODY" / subject / "body.json"
+
+    def body_mesh(self, subject: str) -> Path:
+        """The same as a mesh (.obj)."""
+        return self.root / "BODY" / subject / "body.obj"
+
+    def body_views(self, subject: str) -> Path:
+        """What the fit to a photo makes of every training view (.npz)."""
+        return self.root / "BODY" / subject / "views.npz"
+
+    def body_stamp(self, subject: str) -> Path:
+        """With what the bodies of a subject were fitted (.json)."""
+        return self.root / "STAMPS" / subject / "body.json"
+
     def render_stamp(self, subject: str) -> Path:
         """With what the subject was rendered (.json)."""
         return self.root / "STAMPS" / subject / "render.json"

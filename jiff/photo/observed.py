@@ -113,13 +113,24 @@ def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks |
         raise InputError(
             f"{person.seen}: is missing, and so are the networks that see people; run `jiff assets fetch perception`."
         )
-    found = person_in(networks, pixels.rgb, pixels.mask)
+    return look_at(networks, pixels.rgb, pixels.mask)
+
+
+def look_at(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Observation | None:
+    """Return what the networks see of a framed person; None where no landmarks fit the mask.
+
+    Args:
+        networks: that see people.
+        rgb: [S, S, 3] of the canonical camera, or of another one in whose NDC the person lies alike.
+        mask: [S, S], the person at least 128.
+    """
+    found = person_in(networks, rgb, mask)
     if found is None:
         return None
     seen = found.pose
-    face = see_face(networks, pixels.rgb, seen)
+    face = see_face(networks, rgb, seen)
     pose = {
         name: np.asarray(getattr(seen, name))
         for name in ("points_px", "depth_px", "visibility", "presence", "points_m")
     }
-    return _observation(pose, None if face is None else face.points_px, pixels.mask)
+    return _observation(pose, None if face is None else face.points_px, mask)

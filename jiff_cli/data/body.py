@@ -9,10 +9,13 @@ from jiff_cli.spec.command import config_command
 
 @config_command(BodyConfig)
 def command(config: BodyConfig, console: Console) -> None:
-    """Fit anny's body to every person of a test folder: pose, shape, place and how sure each joint is.
+    """Fit anny's body to every person of a test folder or processed set: pose, shape, place and how sure each joint is.
 
-    Each person gets <name>_body.obj (mesh), <name>_body.npz (vertices, joints), <name>_body.json (pose, shape, residuals).
+    Each person of a test folder gets <name>_body.obj (mesh), <name>_body.npz (vertices, joints), <name>_body.json (pose, shape, residuals).
     Look at overlays/<name>_body.png: the body in the photo, from its left and from behind.
+
+    Each subject of a processed set gets BODY/<subject>/body.json and .obj (the truth of synthetic scans, else a fit to views
+    and surface) and views.npz: what the fit to a photo makes of every training view.
     """
     from jiff.pipelines.body import run_body
 

@@ -1,0 +1,233 @@
+"""Bring a body to the surface of a scan: skin inside the clothes, and on the scan where nothing covers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.fit.energy import geman, hinge_cost
+from jiff.body.fit.marks import SKIN_VERTICES
+from jiff.body.fit.regressor import SHAPES
+from jiff.body.placed import PlacedBody
+from jiff.body.skeleton import JOINT_HEADS, JointPose
+from jiff.body.torch_body import PHENOTYPES, TorchBody
+from jiff.body.torch_skeleton import JointsToBones, rotation_matrix
+from jiff.geometry.closest import MeshBvh
+from jiff.geometry.inside import inside_mesh
+from jiff.geometry.raycast import RayScene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.body.fit.views import ManyViews
+    from jiff.geometry.mesh import Mesh
+
+_STRIDE, _SCAN_POINTS = 7, 2500
+_BARE = ("wrist", "finger", "metacarpal", "foot", "toe")
+_FACE = ("jaw", "oris", "orbicularis", "oculi", "levator", "risorius", "temporalis")
+NEAR = 1.5
+"""World units within which skin counts as on the surface."""
+
+
+@dataclass(frozen=True)
+class SurfaceWeights:
+    """How much the terms count; deviations in world units.
+
+    Attributes:
+        joints, turns: weights of what the views say.
+        outside, outside_sigma: skin outside of the scan.
+        bare, bare_sigma: face, hands and feet off the scan.
+        covered, covered_sigma: other skin off the scan.
+        scan, scan_sigma: the scan off the skin; clothes and hair are.
+        shape_sigma, scale_sigma, hands_sigma: of phenotypes, logarithm of the scale, and hands, about the views'.
+        rounds, steps: how often nearest points are looked for, and steps of L-BFGS between.
+    """
+
+    joints: float = 0.5
+    turns: float = 0.5
+    outside: float = 120.0
+    outside_sigma: float = 0.6
+    bare: float = 60.0
+    bare_sigma: float = 1.2
+    covered: float = 15.0
+    covered_sigma: float = 5.0
+    scan: float = 60.0
+    scan_sigma: float = 3.0
+    shape_sigma: float = 0.25
+    scale_sigma: float = 0.05
+    hands_sigma: float = 0.3
+    rounds: int = 8
+    steps: int = 12
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceFit:
+    """A body in a scan.
+
+    Attributes:
+        body: in the world.
+        outside_share: share of the skin that stands out of the scan by more than ``NEAR``.
+        bare_distance: median distance of face, hands and feet to the scan, world units.
+    """
+
+    body: PlacedBody
+    outside_share: float
+    bare_distance: float
+
+
+@lru_cache(maxsize=1)
+def _samples() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return skin vertices and which of them clothes do not cover."""
+    body = load_anny_body()
+    strongest = body.bone_index[np.arange(SKIN_VERTICES), body.bone_weight[:SKIN_VERTICES].argmax(axis=1)]
+    named = np.array([name.startswith(_BARE + _FACE) for name in body.bone_labels])
+    chosen = np.arange(0, SKIN_VERTICES, _STRIDE)
+    return chosen, named[strongest[chosen]]
+
+
+class ScanSurface:
+    """A scan, asked how far points stand out of it.
+
+    Args:
+        mesh: world units, triangles facing outward.
+    """
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._tree, self._scene = MeshBvh(mesh.vertices, mesh.faces), RayScene(mesh.vertices, mesh.faces)
+        cross = mesh.face_cross()
+        self._normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
+        used = np.unique(mesh.faces)
+        self.points = mesh.vertices[used[:: max(1, len(used) // _SCAN_POINTS)]]
+
+    def heights(
+        self, points: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return, of points [N, 3], heights [N] above the scan (negative inside), nearest points and normals there [N, 3]."""
+        near = self._tree.closest(points)
+        height = np.where(inside_mesh(self._scene, points), -near.distance, near.distance)
+        away = (points - near.point) / np.where(np.abs(height) > 0.3, height, np.inf)[:, None]
+        # Near the surface the direction to it is noise.
+        normal = np.where((np.abs(height) > 0.3)[:, None], away, self._normals[near.face])
+        return height, near.point, normal
+
+
+def skin_in_scan(placed: PlacedBody, body: AnnyBody, surface: ScanSurface) -> tuple[float, float]:
+    """Return the share of skin that stands out of a scan by more than ``NEAR``, and the bare skin's median distance."""
+    chosen, bare = _samples()
+    height = surface.heights(placed.vertices_world(body)[chosen])[0]
+    return float((height > NEAR).mean()), float(np.median(np.abs(height[bare])))
+
+
+class SurfaceFitter:
+    """Fits bodies to scans; holds what all fits share.
+
+    Args:
+        body: anny's data.
+        weights: of the terms.
+    """
+
+    def __init__(self, body: AnnyBody | None = None, weights: SurfaceWeights | None = None) -> None:
+        self.body, self.weights = body or load_anny_body(), weights or SurfaceWeights()
+        vertices, bare = _samples()
+        self._twin = TorchBody(self.body, vertices)
+        self._bones = JointsToBones(self.body.bone_labels)
+        self._bare = torch.from_numpy(bare)
+        self._heads = self._twin.indices(JOINT_HEADS)
+        self._columns = torch.tensor([PHENOTYPES.index(name) for name in SHAPES])
+
+    def fit(self, surface: ScanSurface, told: ManyViews) -> SurfaceFit:
+        """Return the body of a scan.
+
+        Args:
+            surface: the scan.
+            told: what views of it say; the start.
+        """
+        w, start = self.weights, told.body
+        row = torch.tensor([[start.phenotypes.get(name, 0.5) for name in PHENOTYPES]])
+        base = torch.tensor(Rotation.from_rotvec(start.pose.turns[0]).as_matrix(), dtype=torch.float32)
+        first = [
+            torch.zeros(3),
+            torch.tensor(start.pose.turns, dtype=torch.float32),
+            torch.tensor(start.pose.hands, dtype=torch.float32),
+            torch.tensor(0.0),
+            torch.tensor(start.offset_world, dtype=torch.float32),
+            row[0, self._columns].clamp(0.02, 0.98),
+        ]
+        x = [tensor.clone().requires_grad_() for tensor in first]
+        white = torch.tensor(np.linalg.cholesky(np.linalg.inv(told.covariance)), dtype=torch.float32)
+        places = torch.tensor(told.joints, dtype=torch.float32)
+        mean = torch.tensor(told.turns, dtype=torch.float32)
+        sigma = torch.tensor(told.turns_sigma, dtype=torch.float32)
+        scan = torch.tensor(surface.points, dtype=torch.float32)
+
+        def evaluate() -> tuple[Tensor, Tensor, Tensor]:
+            root = rotation_matrix(x[0])[None] @ base
+            shape = row.index_copy(1, self._columns, x[5].clamp(0, 1)[None])
+            rest, heads = self._twin.rest(self._twin.shape_weights(shape))
+            linear, offset = self._twin.bone_transforms(heads, self._bones(x[1][None], x[2][None], root))
+            scale = start.scale * x[3].exp()
+            skin = self._twin.pose(rest, linear, offset)[0] * scale + x[4]
+            bones = ((linear @ heads[..., None])[..., 0] + offset)[0] * scale + x[4]
+            return skin, bones[self._heads], torch.cat([root, rotation_matrix(x[1][1:])])
+
+        def prior(joints: Tensor, matrices: Tensor) -> Tensor:
+            gap = ((joints - places)[:, None] @ white)[:, 0]
+            cost = w.joints * geman((gap**2).sum(-1), 5.0).sum()
+            angle = ((matrices - mean) ** 2).sum((-1, -2)) / 2
+            cost = cost + w.turns * (angle / sigma**2).sum() + hinge_cost(x[1])
+            cost = cost + ((x[2] - first[2]) ** 2).sum() / w.hands_sigma**2
+            cost = cost + ((x[5] - first[5]) ** 2).sum() / w.shape_sigma**2 + (x[3] / w.scale_sigma) ** 2
+            return cost + ((x[5] - x[5].clamp(0, 1)) ** 2).sum() / 0.05**2
+
+        for number in range(w.rounds):
+            with torch.no_grad():
+                skin = evaluate()[0].double().numpy()
+            _, near, normal = (torch.tensor(part, dtype=torch.float32) for part in surface.heights(skin))
+            index = torch.from_numpy(cKDTree(skin).query(surface.points)[1])
+            # At first everything pulls, later what is far is clothes.
+            reach = 2.0 + 6.0 * max(0.0, 1.0 - number / (w.rounds / 2))
+
+            def cost(
+                near: Tensor = near, normal: Tensor = normal, index: Tensor = index, reach: float = reach
+            ) -> Tensor:
+                skin, joints, matrices = evaluate()
+                height = ((skin - near) * normal).sum(-1)
+                out = geman((height.clamp(min=0) / w.outside_sigma) ** 2, 4 * reach).mean()
+                bare = geman((height / w.bare_sigma) ** 2, reach)[self._bare].mean()
+                covered = geman((height / w.covered_sigma) ** 2, reach)[~self._bare].mean()
+                back = geman(((scan - skin[index]) ** 2).sum(-1) / w.scan_sigma**2, reach).mean()
+                pull = w.outside * out + w.bare * bare + w.covered * covered + w.scan * back
+                return pull + prior(joints, matrices)
+
+            solver = torch.optim.LBFGS(
+                x, max_iter=w.steps, history_size=12, tolerance_grad=1e-3, tolerance_change=1e-4,
+                line_search_fn="strong_wolfe",
+            )  # fmt: skip
+
+            def closure() -> Tensor:
+                solver.zero_grad()  # noqa: B023 - called in this round only
+                loss = cost()
+                loss.backward()  # type: ignore[no-untyped-call]
+                return loss
+
+            solver.step(closure)
+        with torch.no_grad():
+            root = evaluate()[2][0].double().numpy()
+            turns = x[1].double().numpy().copy()
+            turns[0] = Rotation.from_matrix(root).as_rotvec()
+            shape = x[5].clamp(0, 1).double().numpy()
+            placed = PlacedBody(
+                start.phenotypes | {name: float(value) for name, value in zip(SHAPES, shape)},
+                JointPose(turns, x[2].double().numpy()),
+                start.scale * float(x[3].exp()),
+                x[4].double().numpy(),
+            )
+        return SurfaceFit(placed, *skin_in_scan(placed, self.body, surface))
