@@ -9,6 +9,7 @@ import numpy as np
 
 from jiff.base.errors import ImageError, InputError
 from jiff.base.files import read_json
+from jiff.check.body import doubtful_body
 from jiff.check.item import CheckItem
 from jiff.photo.images import read_image
 from jiff.photo.masks import MASK_TAG
@@ -80,6 +81,7 @@ def check_photo(person: PersonFiles) -> CheckItem:
         if framing is not None and person.seen.is_file():
             _check_seen(item, read_json(person.seen), framing, pixels.mask)
         _check_face(item, person)
+        _check_body(item, person)
     except InputError as error:
         item.reject(str(error))
     except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
@@ -167,6 +169,17 @@ def _check_face(item: CheckItem, person: PersonFiles) -> None:
     if refused and NO_FACE not in item.facts["findings"]:
         _find(item, FACE_REFUSED)
         item.fix(f"{FACE_REFUSED.capitalize()}: {refused}")
+
+
+def _check_body(item: CheckItem, person: PersonFiles) -> None:
+    """Add why the body of a photo was refused, or what makes it doubtful."""
+    doubt = doubtful_body(person.body) if person.body.is_file() else None
+    if doubt is not None:
+        finding, why = doubt
+        _find(item, finding)
+        item.fix(
+            f"{finding.capitalize()}: {why.rstrip('.')}; look at {person.body_overlay}, at mask and framing."
+        )
 
 
 def photo_tiles(person: PersonFiles, size: int) -> list[NDArray[np.uint8]]:

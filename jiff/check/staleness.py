@@ -15,7 +15,7 @@ from jiff.run.stage import BEGUN, inputs_change, read_stamp, settings_change
 if TYPE_CHECKING:
     from jiff.data.layout import ProcessedSet
 
-STAGES = ("render", "face", "icp")
+STAGES = ("render", "face", "icp", "body")
 
 
 def stale_stages(dataset: ProcessedSet, subject: str) -> list[str]:
@@ -68,6 +68,8 @@ def _reason_of_inputs(stamp: dict[str, Any], base: Path) -> str:
 def _stamp_of(dataset: ProcessedSet, subject: str, stage: str) -> dict[str, Any] | None:
     if stage == "render":
         return read_stamp(dataset.render_stamp(subject))
+    if stage == "body":
+        return read_stamp(dataset.body_stamp(subject))
     try:
         return stored_stamp(dataset.face_report(subject), stage)
     except JiffError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jiff.base.errors import FitError, InputError
 from jiff.base.files import write_bytes
+from jiff.check.body import mesh_doubt
 from jiff.data.face_record import STAMPS, FitRecord, read_record, stored_stamp
 from jiff.face.fit.coarse_fit import COARSE_FIT, fit_coarse
 from jiff.face.fit.external import model_of_mesh
@@ -38,7 +39,8 @@ _FORMAT = 1
 def run_align(config: AlignConfig, progress: Progress) -> WorkReport:
     """Align ``<name>_mesh.obj`` and ``<name>_region.txt`` to ``PIFU/<name>.obj`` (or ``result_<name>.obj``), in place.
 
-    The first unaligned mesh is kept as ``<name>_mesh_unaligned.obj``; every run starts from it.
+    The first unaligned mesh is kept as ``<name>_mesh_unaligned.obj``; every run starts from it. Where `jiff data body` fitted a
+    body, head and limbs of it that the reconstruction lacks are named in a warning.
 
     Raises:
         InputError: a folder is missing, or nobody in the test folder has a fitted face.
@@ -63,6 +65,8 @@ def run_align(config: AlignConfig, progress: Progress) -> WorkReport:
     for name, result in report.results.items():
         if result["method"] == "depth":
             progress.info(f"{name}: was moved in depth only, because {result['reason']}.")
+        if result["body"]:
+            progress.warn(f"{name}: {result['body']}")
     report.outputs.append(str(config.test))
     return report
 
@@ -154,4 +158,5 @@ def _align_person(item: tuple[PersonFiles, AlignConfig]) -> dict[str, Any]:
     return {
         "method": fit.method, "reason": fit.reason, "median_cm": round(q.median, 3), "p90_cm": round(q.p90, 3),
         "overlap": round(q.overlap, 3), "landmark_px": None if q.landmark_px is None else round(q.landmark_px, 2),
+        "body": mesh_doubt(coarse, person.body),
     }  # fmt: skip

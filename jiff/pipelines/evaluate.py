@@ -10,6 +10,7 @@ from jiff.base.config import to_plain
 from jiff.base.errors import CheckpointError, InputError, ReconstructionError
 from jiff.base.files import make_folder, read_json, write_json
 from jiff.base.threads import ThreadGovernor
+from jiff.check.body import mesh_doubt
 from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
@@ -203,17 +204,19 @@ class Evaluation:
             self._features[person.name] = result.fields.image_features
         # Once for pictures and files.
         mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
-        for note in result.notes:
+        doubt = mesh_doubt(mesh, person.body)
+        notes = [*result.notes, *([doubt] if doubt else [])]
+        for note in notes:
             self.progress.warn(f"{person.name}: {note}")
         skinned = None if self.rigging is None else self.rigging.skinned(person.name, mesh)
         sidecar = {
             "name": person.name,
             "stamp": stamp,
             "numbers": result.numbers,
-            "notes": result.notes,
+            "notes": notes,
             **(self.finish(person.name, mesh) if self.finish is not None else {}),
             **({} if self.rigging is None else {"rig": self.rigging.record(person.name)}),
-            "quality": quality(person, prior is not None, result.numbers, result.notes),
+            "quality": quality(person, prior is not None, result.numbers, notes),
             "provenance": provenance(self.files, self.fingerprints, self.config, person, prior is not None),
         }
         files = write_result(
@@ -227,7 +230,7 @@ class Evaluation:
             output=self.config,
             skinned=skinned,
         )
-        return {"files": [path.name for path in files], **result.numbers, "notes": result.notes}
+        return {"files": [path.name for path in files], **result.numbers, "notes": notes}
 
 
 def _lower_first(text: str) -> str:
