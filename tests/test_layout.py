@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jiff.data",),
     ("jiff.training", "jiff.inference", "jiff.check", "jiff.report"),
     ("jiff.pipelines",),
+    ("jiff.api",),
     ("jiff_cli",),
 )
 BESIDE = {("jiff.metrics", "jiff.render"), ("jiff.report", "jiff.check")}

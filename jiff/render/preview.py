@@ -64,6 +64,27 @@ def _light(normals_camera: NDArray[np.float32]) -> NDArray[np.float32]:
     return shade[:, None]
 
 
+def preview_colors(
+    mesh: Mesh,
+    camera: Camera,
+    gbuffer: GBuffer,
+    *,
+    shading: bool = True,
+    texture: MipTexture | None = None,
+) -> NDArray[np.float32]:
+    """Return [S, 3] RGB in [0, 1] of the seen points in studio light; arguments as of ``render_preview``."""
+    pixel_world = 2 * camera.half_width_world / camera.zoom / camera.size
+    colors = sample_colors(mesh, gbuffer, pixel_world, texture)
+    if shading:
+        normals = gbuffer.interpolate(mesh.vertex_normals(), mesh.faces)
+        normals = normals @ np.asarray(camera.rotation, np.float32).T
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        # An open sheet seen from behind is lit like its front.
+        normals[~gbuffer.front] *= -1
+        colors = colors * _light(normals)
+    return np.clip(colors, 0, 1)
+
+
 def render_preview(
     mesh: Mesh,
     camera: Camera,
@@ -86,16 +107,8 @@ def render_preview(
         texture: the mesh's texture pyramid, when several views are wanted.
     """
     gbuffer = render_gbuffer(mesh, camera, samples, scene=scene)
-    pixel_world = 2 * camera.half_width_world / camera.zoom / camera.size
-    colors = sample_colors(mesh, gbuffer, pixel_world, texture)
-    if shading:
-        normals = gbuffer.interpolate(mesh.vertex_normals(), mesh.faces)
-        normals = normals @ np.asarray(camera.rotation, np.float32).T
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        # An open sheet seen from behind is lit like its front.
-        normals[~gbuffer.front] *= -1
-        colors = colors * _light(normals)
-    image = gbuffer.resolve(np.clip(colors, 0, 1), background)
+    colors = preview_colors(mesh, camera, gbuffer, shading=shading, texture=texture)
+    image = gbuffer.resolve(colors, background)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

@@ -67,18 +67,21 @@ class ShadedScan:
         texture: its pyramid, or None when colours are per vertex.
     """
 
-    def __init__(self, mesh: Mesh, prt: Prt, *, caster: Caster | None = None) -> None:
+    def __init__(
+        self, mesh: Mesh, prt: Prt, *, caster: Caster | None = None, scene: RayScene | None = None
+    ) -> None:
         """Prepare ``mesh``, coloured by texture or vertex colours (white without), for drawing.
 
         Args:
             mesh: the scan.
             prt: transfer of the scan's triangles.
             caster: another maker of G-buffers (the GL one); rays without it.
+            scene: the mesh's ray scene where one exists already.
         """
         self.mesh = mesh
         self.prt = prt
         self._outline = outline_points(mesh.vertices)
-        self._scene = None if caster is not None else RayScene(mesh.vertices, mesh.faces)
+        self._scene = scene if scene or caster else RayScene(mesh.vertices, mesh.faces)
         self._caster = caster
         self.texture = texture_of(mesh)
         self._density = self._uv = np.zeros(0, np.float32)
@@ -105,6 +108,13 @@ class ShadedScan:
             return gbuffer.interpolate(mesh.colors, mesh.faces)
         return np.ones((len(gbuffer.face), 3), np.float32)
 
+    def colors(self, gbuffer: GBuffer, camera: Camera, env_sh: ArrayLike) -> NDArray[np.float32]:
+        """Return [S, 3] RGB in [0, 1] of the seen points under an environment [9, 3], which is fixed to the camera."""
+        env_model = environment_in_model_frame(env_sh, camera.rotation).astype(np.float32)
+        # Transfer times light is linear, so that three channels are interpolated instead of nine.
+        radiance = gbuffer.interpolate(self.prt.coefficients @ env_model, self.prt.faces)
+        return image_value(self.albedo(gbuffer, camera), radiance)
+
     def render(self, camera: Camera, env_sh: ArrayLike, samples: int = 1) -> Frame:
         """Draw one view.
 
@@ -114,9 +124,5 @@ class ShadedScan:
             samples: rays per pixel.
         """
         gbuffer = self.cast(camera, samples)
-        env_model = environment_in_model_frame(env_sh, camera.rotation).astype(np.float32)
-        # Transfer times light is linear, so that three channels are interpolated instead of nine.
-        radiance = gbuffer.interpolate(self.prt.coefficients @ env_model, self.prt.faces)
-        color = image_value(self.albedo(gbuffer, camera), radiance)
-        image = np.rint(gbuffer.resolve(color) * 255).astype(np.uint8)
+        image = np.rint(gbuffer.resolve(self.colors(gbuffer, camera, env_sh)) * 255).astype(np.uint8)
         return Frame(image, gbuffer.mask())

@@ -1,0 +1,1 @@
+"""What ``import jiff`` offers to notebooks and programs: one call per job, typed results."""
