@@ -1,4 +1,4 @@
-"""``jiff data body``: anny fitted to the people of a test folder."""
+"""``jiff data body``: anny fitted to the people of a test folder; ``body_set`` does it for processed sets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from jiff.body.anny_files import anny_version
 from jiff.body.files import FORMAT, write_body
 from jiff.body.fit.acceptance import refusal
 from jiff.body.fit.fitting import BodyFitter
-from jiff.body.pose_clearance import folded_share
+from jiff.data.layout import ProcessedSet
 from jiff.face.models.anny_on_body import face_places
 from jiff.geometry.io.mesh_io import save_image
 from jiff.perception.files import VERSION, ensure_networks, find_networks
 from jiff.photo.observed import observe
 from jiff.photo.test_folder import PersonFiles, list_people, read_person
 from jiff.pipelines.body_pictures import body_picture
+from jiff.pipelines.body_set import run_body_set
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, read_stamp
@@ -40,9 +41,9 @@ def _fitter() -> BodyFitter:
 
 
 def run_body(config: BodyConfig, progress: Progress) -> WorkReport:
-    """Fit a body to every person of a test folder.
+    """Fit a body to every person of a test folder, or to every subject of a processed set (see ``run_body_set``).
 
-    Writes, per person, ``<name>_body.obj``, ``<name>_body.npz``, ``<name>_body.json`` and ``overlays/<name>_body.png``
+    Writes, per person of a test folder, ``<name>_body.obj``, ``<name>_body.npz``, ``<name>_body.json`` and ``overlays/<name>_body.png``
     (the body in the photo, and from the side).
 
     Raises:
@@ -50,6 +51,8 @@ def run_body(config: BodyConfig, progress: Progress) -> WorkReport:
         AssetError: the body's data cannot be read.
     """
     config = config.located()
+    if ProcessedSet(config.input).exists():
+        return run_body_set(config, progress)
     people = list_people(config.input, config.names)
     if any(not person.seen.is_file() for person in people):
         # Once, before workers start.
@@ -102,8 +105,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         if seen is None:
             raise FitError("no landmarks fit the person of the mask")
         fit = fitter.fit(seen)
-        folded = folded_share(fit.body.vertices_world(fitter.body) / fit.body.scale)
-        why = refusal(fit, folded)
+        why = refusal(fit)
         if why is not None:
             raise FitError(why)
     except FitError as error:
@@ -114,7 +116,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         "landmarks_median_of_height": round(float(np.median(fit.landmark_error)), 5),
         "landmarks_mean_of_height": round(float(fit.landmark_error.mean()), 5),
         "skin_outside_mask": round(fit.outside_share, 5),
-        "folded_skin": round(folded, 5),
+        "folded_skin": round(fit.folded_share, 5),
         "height_world": round(height, 3),
     }
     record = {"residuals": residuals, "notes": list(fit.notes), "networks": VERSION, "stamp": stamp}

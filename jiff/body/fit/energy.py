@@ -35,6 +35,7 @@ class FitWeights:
         face_sigma: of face points.
         face: weight of all face points together, as so many landmarks.
         shape_sigma, scale_sigma: of phenotypes and of the logarithm of the scale about the regressor's.
+        clearance: weight of not sinking into oneself.
         balance, balance_sigma: weight of standing above the feet, and how far a body's middle may lie before or behind them.
         robust: deviations from which a landmark counts less and less, stage by stage: the first must catch all.
     """
@@ -51,6 +52,7 @@ class FitWeights:
     scale_sigma: float = 0.05
     hands_sigma: float = 0.3
     balance: float = 4.0
+    clearance: float = 4.0
     balance_sigma: float = 0.05
     robust: tuple[float, ...] = (30.0, 10.0, 4.0)
 

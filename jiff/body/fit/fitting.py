@@ -12,11 +12,14 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.fit.acceptance import MOST_FOLDED
+from jiff.body.fit.clearance import Clearance
 from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
 from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
 from jiff.body.phenotype import ADULT_AGE
 from jiff.body.placed import PlacedBody
+from jiff.body.pose_clearance import folded_share
 from jiff.body.skeleton import JOINT_HEADS, JOINTS, JointPose
 from jiff.body.torch_body import PHENOTYPES, TorchBody, default_phenotypes
 from jiff.body.torch_skeleton import JointsToBones, rotation_matrix
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from jiff.body.fit.observed import Observation
 
 _SILHOUETTE_STRIDE = 17
+_ROOMS = (1.15, 1.3, 1.5)
+"""How much more room limbs get, one after the other, while a body lies inside itself."""
 _AGE = 0.5 * (ADULT_AGE[0] + ADULT_AGE[1])
 
 
@@ -39,6 +44,7 @@ class BodyFit:
         told: what the regressor said.
         joint_sigma: [21, 3] standard deviations of the joints from the root, world units.
         landmark_error: [33] distances of the body's landmarks from those seen, less the known shift, as shares of height.
+        folded_share: share of the skin that lies inside another part of the body.
         outside_share: share of the skin that stands out of the mask by more than 1 % of the height.
         notes: what a user should know.
     """
@@ -47,6 +53,7 @@ class BodyFit:
     told: Prediction
     joint_sigma: NDArray[np.float64]
     landmark_error: NDArray[np.float64]
+    folded_share: float
     outside_share: float
     notes: tuple[str, ...] = field(default=())
 
@@ -100,6 +107,7 @@ class BodyFitter:
         self._mark_bones = torch.from_numpy(self.marks.bones)
         self._mixture = torch.as_tensor(self.marks.mixture, dtype=torch.float32)
         self._joints = torch.tensor([self.body.bone_labels.index(name) for name in JOINT_HEADS])
+        self._clearance = Clearance(self.body.bone_labels)
         # Between ankle and toes, where the weight is.
         self._feet = [JOINTS.index(name) for name in ("toes.L", "toes.R")]
         self._ankles = [JOINTS.index(name) for name in ("foot.L", "foot.R")]
@@ -147,6 +155,7 @@ class BodyFitter:
             "marks": (self._mixture @ points)[..., :2],
             "joints": bones[:, self._joints],
             "root": root,
+            "bones": bones,
             "feet": (bones[:, self._joints[self._ankles]] + bones[:, self._joints[self._feet]]) / 2,
         }
         if self.face is not None:
@@ -154,14 +163,17 @@ class BodyFitter:
             result["face"] = (corners * self._face_share[..., None]).sum(dim=2)
         return result
 
-    def cost(self, x: _Unknowns, energy: Energy, told: Prediction, robust: float) -> Tensor:
-        """Return what a fit makes small."""
+    def cost(
+        self, x: _Unknowns, energy: Energy, told: Prediction, robust: float, room: float = 1.0
+    ) -> Tensor:
+        """Return what a fit makes small; ``room`` as of ``Clearance``."""
         found = self._evaluate(x, told)
         matrices = torch.cat([found["root"], rotation_matrix(x.turns[1:])])
         cost = energy.landmarks(found["marks"][0], robust) + hinge_cost(x.turns)
         cost = cost + energy.prior(found["joints"][0], matrices, x.hands, x.shape, x.log_scale)
         cost = cost + energy.silhouette(found["skin"][0, :, :2])
         cost = cost + energy.balance(found["skin"][0], found["feet"][0])
+        cost = cost + self.weights.clearance * self._clearance(found["bones"][0], x.log_scale.exp(), room)
         over = (x.shape - x.shape.clamp(0, 1)) / 0.05
         cost = cost + (over**2).sum()
         if self.face is not None:
@@ -184,9 +196,17 @@ class BodyFitter:
             tensor.requires_grad_()
         for robust in self.weights.robust:
             self._solve(x, energy, told, robust)
-        return self._result(x, seen, told)
+        result = self._result(x, seen, told)
+        for room in _ROOMS:
+            if result.folded_share <= MOST_FOLDED:
+                break
+            self._solve(x, energy, told, self.weights.robust[-1], room)
+            result = self._result(x, seen, told)
+        return result
 
-    def _solve(self, x: _Unknowns, energy: Energy, told: Prediction, robust: float) -> None:
+    def _solve(
+        self, x: _Unknowns, energy: Energy, told: Prediction, robust: float, room: float = 1.0
+    ) -> None:
         solver = torch.optim.LBFGS(
             x.tensors(), max_iter=self.steps, history_size=20, tolerance_grad=1e-3, tolerance_change=1e-4,
             line_search_fn="strong_wolfe",
@@ -194,7 +214,7 @@ class BodyFitter:
 
         def closure() -> Tensor:
             solver.zero_grad()
-            loss = self.cost(x, energy, told, robust)
+            loss = self.cost(x, energy, told, robust, room)
             loss.backward()
             return loss
 
@@ -217,7 +237,8 @@ class BodyFitter:
         depth = (skin[:, 2].min() + skin[:, 2].max()) / 2
         placed = PlacedBody(phenotypes, placed.pose, scale, offset - [0.0, 0.0, depth])
         error = np.linalg.norm(gap, axis=1) / (1.7 * scale)
-        return BodyFit(placed, told, told.joints_sigma, error, outside_share(skin, seen, 1.7 * scale))
+        outside, folded = outside_share(skin, seen, 1.7 * scale), folded_share(skin / scale)
+        return BodyFit(placed, told, told.joints_sigma, error, folded, outside)
 
 
 def outside_share(skin: NDArray[np.float64], seen: Observation, height: float) -> float:
