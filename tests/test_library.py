@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from PIL import Image
 
 import jiff
 from jiff.api.photos import Workshop, mask_pixels
-from jiff.base.errors import CheckpointError, FitError, ImageError, InputError, MeshError, UsageError
+from jiff.base.errors import (
+    CheckpointError,
+    FitError,
+    ImageError,
+    InputError,
+    MeshError,
+    OutputError,
+    UsageError,
+)
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
 from jiff.body.files import body_mesh
@@ -186,6 +195,21 @@ def test_photos_that_cannot_be_used_are_named(run: Path, tmp_path: Path) -> None
         jiff.fit_face(rgb, mask, model="none")
     with pytest.raises(TypeError, match="resolutoin"):
         jiff.reconstruct(rgb, mask=mask, checkpoint=run, resolutoin=3)
+
+
+def test_nothing_stays_behind(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rgb, mask = _pixels()
+    given = rgb.copy(), mask.copy()
+    jiff.reconstruct(rgb, mask=mask, checkpoint=run, **FAST)
+    with pytest.raises(ImageError):
+        jiff.fit_body(np.zeros((90, 90, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+    np.testing.assert_array_equal(rgb, given[0])
+    np.testing.assert_array_equal(mask, given[1])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(OutputError, match="none: cannot be written because no such file or folder"):
+        jiff.fit_face(rgb, mask)
 
 
 def test_masks_of_any_form() -> None:
