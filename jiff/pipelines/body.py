@@ -11,7 +11,6 @@ from jiff.base.errors import FitError
 from jiff.base.files import write_json
 from jiff.body.anny_files import anny_version
 from jiff.body.files import FORMAT, write_body
-from jiff.body.fit.acceptance import refusal
 from jiff.body.fit.fitting import BodyFitter
 from jiff.data.layout import ProcessedSet
 from jiff.face.models.anny_on_body import face_places
@@ -105,9 +104,8 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         if seen is None:
             raise FitError("no landmarks fit the person of the mask")
         fit = fitter.fit(seen)
-        why = refusal(fit)
-        if why is not None:
-            raise FitError(why)
+        if fit.refusal is not None:
+            raise FitError(fit.refusal)
     except FitError as error:
         write_json(person.body, {"format": FORMAT, "refused": str(error), "stamp": stamp})
         raise FitError(f"{person.image}: {error}; no body was written.") from error

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
-from jiff.body.fit.acceptance import MOST_FOLDED
+from jiff.body.fit.acceptance import MOST_FOLDED, refusal
 from jiff.body.fit.clearance import Clearance
 from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
@@ -56,6 +56,11 @@ class BodyFit:
     folded_share: float
     outside_share: float
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the body must not be used, None where it may."""
+        return refusal(self.landmark_error, self.outside_share, self.folded_share)
 
 
 @dataclass

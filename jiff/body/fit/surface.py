@@ -16,6 +16,7 @@ from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.fit.energy import geman, hinge_cost
 from jiff.body.fit.marks import SKIN_VERTICES
 from jiff.body.fit.regressor import SHAPES
+from jiff.body.fit.views import combine_views
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINT_HEADS, JointPose
 from jiff.body.torch_body import PHENOTYPES, TorchBody
@@ -25,16 +26,20 @@ from jiff.geometry.inside import inside_mesh
 from jiff.geometry.raycast import RayScene
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from jiff.body.fit.views import ManyViews
+    from jiff.body.fit.views import ManyViews, OneView
     from jiff.geometry.mesh import Mesh
 
 _STRIDE, _SCAN_POINTS = 7, 2500
 _BARE = ("wrist", "finger", "metacarpal", "foot", "toe")
 _FACE = ("jaw", "oris", "orbicularis", "oculi", "levator", "risorius", "temporalis")
-NEAR = 1.5
-"""World units within which skin counts as on the surface."""
+NEAR, FAR = 1.5, 8.0
+"""World units within which skin counts as on the surface, and beyond which not even clothes explain the scan."""
+_DOUBTFUL, _MORE_STARTS = 0.1, 3
+"""Share of skin and scan that do not go together from which other starts are tried, and how many."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class SurfaceWeights:
     scan: float = 60.0
     scan_sigma: float = 3.0
     shape_sigma: float = 0.25
-    scale_sigma: float = 0.05
+    scale_sigma: float = 0.15
     hands_sigma: float = 0.3
     rounds: int = 8
     steps: int = 12
@@ -76,11 +81,18 @@ class SurfaceFit:
         body: in the world.
         outside_share: share of the skin that stands out of the scan by more than ``NEAR``.
         bare_distance: median distance of face, hands and feet to the scan, world units.
+        unexplained_share: share of the scan that has no skin within ``FAR``.
     """
 
     body: PlacedBody
     outside_share: float
     bare_distance: float
+    unexplained_share: float
+
+    @property
+    def fault(self) -> float:
+        """Share of skin and scan that do not go together, to be small."""
+        return self.outside_share + self.unexplained_share
 
 
 @lru_cache(maxsize=1)
@@ -119,11 +131,42 @@ class ScanSurface:
         return height, near.point, normal
 
 
-def skin_in_scan(placed: PlacedBody, body: AnnyBody, surface: ScanSurface) -> tuple[float, float]:
-    """Return the share of skin that stands out of a scan by more than ``NEAR``, and the bare skin's median distance."""
+def skin_in_scan(placed: PlacedBody, body: AnnyBody, surface: ScanSurface) -> SurfaceFit:
+    """Return how a body lies in a scan."""
     chosen, bare = _samples()
-    height = surface.heights(placed.vertices_world(body)[chosen])[0]
-    return float((height > NEAR).mean()), float(np.median(np.abs(height[bare])))
+    skin = placed.vertices_world(body)[chosen]
+    height, gap = surface.heights(skin)[0], cKDTree(skin).query(surface.points)[0]
+    return SurfaceFit(
+        placed,
+        float((height > NEAR).mean()),
+        float(np.median(np.abs(height[bare]))),
+        float((gap > FAR).mean()),
+    )
+
+
+def fit_surface(
+    views: Sequence[OneView], surface: ScanSurface, fitter: SurfaceFitter
+) -> tuple[SurfaceFit, ManyViews]:
+    """Return the body of a scan and what views of it say together; views that disagree are tried one by one.
+
+    Args:
+        views: at least one.
+        surface: the scan.
+        fitter: of bodies to scans.
+    """
+    told = combine_views(views, fitter.body)
+    best = fitter.fit(surface, told), told
+    if best[0].fault <= _DOUBTFUL:
+        return best
+    others = [combine_views(views, fitter.body, seed) for seed in range(len(views))]
+    others.sort(key=lambda other: skin_in_scan(other.body, fitter.body, surface).fault)
+    for other in others[:_MORE_STARTS]:
+        found = fitter.fit(surface, other), other
+        if found[0].fault < best[0].fault:
+            best = found
+        if best[0].fault <= _DOUBTFUL:
+            break
+    return best
 
 
 class SurfaceFitter:
@@ -193,7 +236,7 @@ class SurfaceFitter:
             _, near, normal = (torch.tensor(part, dtype=torch.float32) for part in surface.heights(skin))
             index = torch.from_numpy(cKDTree(skin).query(surface.points)[1])
             # At first everything pulls, later what is far is clothes.
-            reach = 2.0 + 6.0 * max(0.0, 1.0 - number / (w.rounds / 2))
+            reach = 2.0 + 12.0 * max(0.0, 1.0 - 2 * number / w.rounds)
 
             def cost(
                 near: Tensor = near, normal: Tensor = normal, index: Tensor = index, reach: float = reach
@@ -230,4 +273,4 @@ class SurfaceFitter:
                 start.scale * float(x[3].exp()),
                 x[4].double().numpy(),
             )
-        return SurfaceFit(placed, *skin_in_scan(placed, self.body, surface))
+        return skin_in_scan(placed, self.body, surface)

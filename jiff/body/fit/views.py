@@ -70,27 +70,33 @@ class ManyViews:
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
 
+def _turn_weight(
+    turns: NDArray[np.float64], sigma: NDArray[np.float64], mean: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # Twice the sine of half the angle: the angle itself for small ones.
+    angle = np.sqrt(((turns - mean) ** 2).sum(axis=(2, 3)) / 2)
+    return np.asarray(1 / (sigma**2 * (1 + (angle / (_ROBUST * sigma)) ** 2) ** 2))
+
+
 def _mean_turns(
-    turns: NDArray[np.float64], sigma: NDArray[np.float64]
+    turns: NDArray[np.float64], sigma: NDArray[np.float64], seed: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return robust means [21, 3, 3] and deviations [21] of rotations [V, 21, 3, 3] with deviations [V, 21]."""
-    weight = 1 / sigma**2
+    weight = 1 / sigma**2 if seed is None else _turn_weight(turns, sigma, turns[seed])
     mean = turns[0]
     for _ in range(_ROUNDS):
         u, _, vt = np.linalg.svd(np.einsum("vj,vjab->jab", weight, turns))
         u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
         mean = u @ vt
-        # Twice the sine of half the angle: the angle itself for small ones.
-        angle = np.sqrt(((turns - mean) ** 2).sum(axis=(2, 3)) / 2)
-        weight = 1 / (sigma**2 * (1 + (angle / (_ROBUST * sigma)) ** 2) ** 2)
+        weight = _turn_weight(turns, sigma, mean)
     return mean, np.sqrt(1 / weight.sum(axis=0) + _SHARED_TURN**2)
 
 
 def _mean_joints(
-    joints: NDArray[np.float64], precision: NDArray[np.float64]
+    joints: NDArray[np.float64], precision: NDArray[np.float64], seed: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return robust means [21, 3] and covariances [21, 3, 3] of places [V, 21, 3] of known precision [V, 21, 3, 3]."""
-    mean = np.median(joints, axis=0)
+    mean = np.median(joints, axis=0) if seed is None else joints[seed]
     total = precision.sum(axis=0)
     for _ in range(_ROUNDS):
         gap = joints - mean
@@ -101,23 +107,25 @@ def _mean_joints(
     return mean, np.linalg.inv(total) + _SHARED_SIGMA**2 * np.eye(3)
 
 
-def combine_views(views: Sequence[OneView], body: AnnyBody) -> ManyViews:
+def combine_views(views: Sequence[OneView], body: AnnyBody, seed: int | None = None) -> ManyViews:
     """Return what views say together; how deep joints lie is told by the views from the side.
 
     Args:
         views: at least one.
         body: anny.
+        seed: the view that the others are held against at first, None for their mean: where most mixed up front and back,
+            one that did not finds those that agree with it.
     """
     turns = np.stack([Rotation.from_rotvec(view.body.pose.turns).as_matrix() for view in views])
     turns_sigma = np.stack([np.maximum(view.turns_sigma, 0.03) for view in views])
-    mean, mean_sigma = _mean_turns(turns, turns_sigma)
+    mean, mean_sigma = _mean_turns(turns, turns_sigma, seed)
     precision = []
     for view in views:
         sigma = np.maximum(view.joint_sigma, 0.3)
         variance = sigma**2 + np.array([0.0, 0.0, _DEPTH_SIGMA**2])
         precision.append(np.einsum("ka,jk,kb->jab", view.rotation, 1 / variance, view.rotation))
     places = np.stack([view.body.joints_world(body) for view in views])
-    joints, covariance = _mean_joints(places, np.stack(precision))
+    joints, covariance = _mean_joints(places, np.stack(precision), seed)
     names = views[0].body.phenotypes
     phenotypes = {name: float(np.median([view.body.phenotypes[name] for view in views])) for name in names}
     pose = JointPose(

@@ -1,0 +1,53 @@
+"""A person whose body is known, as the pose network would see them without error."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jiff.body.anny_body import load_anny_body
+from jiff.body.fit.marks import SKIN_VERTICES, load_marks
+from jiff.body.fit.observed import Observation
+from jiff.body.placed import PlacedBody
+from jiff.body.skeleton import JOINTS, JointPose
+from jiff.geometry.camera import Camera
+from jiff.geometry.mesh import Mesh
+from jiff.render.gbuffer import render_gbuffer
+
+SIZE = 256
+
+
+def standing_body(**turns: tuple[float, float, float]) -> PlacedBody:
+    """Return an average adult in the photo's world, arms hanging, with further turns of joints (``upperarm_L=...``)."""
+    pose = JointPose.rest()
+    pose.turns[JOINTS.index("upperarm.L")] = [0.0, 0.0, -0.55]
+    pose.turns[JOINTS.index("upperarm.R")] = [0.0, 0.0, 0.55]
+    for name, turn in turns.items():
+        pose.turns[JOINTS.index(name.replace("_", "."))] = turn
+    return PlacedBody({"gender": 0.4}, pose, 100.0, np.array([0.0, 85.0, 0.0]))
+
+
+def marks_world(placed: PlacedBody) -> NDArray[np.float64]:
+    """Return [33, 3] landmarks of a body, world units."""
+    body, marks = load_anny_body(), load_marks()
+    points = np.concatenate(
+        [placed.vertices_world(body)[marks.vertices], placed.bones_world(body)[marks.bones]]
+    )
+    return np.asarray(marks.mixture @ points)
+
+
+def silhouette(placed: PlacedBody) -> NDArray[np.uint8]:
+    """Return [256, 256] the body's mask in the canonical camera."""
+    body = load_anny_body()
+    skin = body.triangles[np.tile(body.quad_group == 0, 2)].astype(np.int64)
+    mesh = Mesh(placed.vertices_world(body)[:SKIN_VERTICES], skin)
+    return np.rint(render_gbuffer(mesh, Camera(size=SIZE), 1).coverage() * 255).astype(np.uint8)
+
+
+def observed(placed: PlacedBody) -> Observation:
+    """Return what is seen of a body: exact landmarks, depth and mask, no face."""
+    marks = marks_world(placed)
+    depth = marks[:, 2] - marks[[23, 24], 2].mean()
+    metres = (marks - marks[[23, 24]].mean(axis=0)) / placed.scale
+    seen = np.ones(33)
+    return Observation(marks[:, :2], depth, seen, seen, metres, None, silhouette(placed) / np.float32(255))

@@ -1,0 +1,148 @@
+"""``jiff data body`` on a test folder: what it writes, what it refuses, what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jiff.base.errors import InputError
+from jiff.base.progress import NullProgress
+from jiff.body.anny_body import load_anny_body
+from jiff.body.files import body_of_values, body_values, read_body
+from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import load_mesh, save_image
+from jiff.options.body import BodyConfig
+from jiff.perception.landmarks import POSE_NAMES
+from jiff.pipelines.body import run_body
+from tests.known_person import SIZE, marks_world, silhouette, standing_body
+
+
+def _framed(folder: Path, name: str, *, scattered: bool = False) -> None:
+    """Write a framed photo whose landmarks are known; the photo is twice as large as the frame and shifted."""
+    placed = standing_body(upperarm_R=(0.0, 0.0, -0.6))
+    marks = marks_world(placed)
+    mask = silhouette(placed)
+    save_image(folder / f"{name}.png", np.repeat(mask[..., None], 3, axis=2) // 2)
+    save_image(folder / f"{name}_mask.png", mask)
+    camera = Camera(size=SIZE)
+    pixels = camera.world_to_pixel(marks) * 2 + [30.0, 10.0]
+    if scattered:
+        pixels = np.random.default_rng(3).uniform(0, 500, (33, 2))
+    unit = 2 * camera.half_width_world / SIZE / 2
+    metres = (marks - marks[[23, 24]].mean(axis=0)) / placed.scale * [1, -1, -1]
+    pose = {
+        "names": list(POSE_NAMES), "score": 1.0, "points_px": pixels.tolist(),
+        "depth_px": (-(marks[:, 2] - marks[[23, 24], 2].mean()) / unit).tolist(),
+        "visibility": [1.0] * 33, "presence": [1.0] * 33, "points_m": metres.tolist(),
+    }  # fmt: skip
+    record = {"format": 1, "pose": pose, "face": None, "head_window": None}
+    (folder / f"{name}_person.json").write_text(json.dumps(record))
+    framing = {"frame_to_photo": [[2.0, 0.0, 30.0], [0.0, 2.0, 10.0]], "size": SIZE}
+    (folder / f"{name}_framing.json").write_text(json.dumps(framing))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with a person, one whose landmarks are nonsense, and one nobody looked at, after the command."""
+    folder = tmp_path_factory.mktemp("bodies")
+    _framed(folder, "anna")
+    _framed(folder, "ben", scattered=True)
+    _framed(folder, "carl")
+    (folder / "carl_person.json").unlink()
+    return folder, run_body(BodyConfig(input=folder, jobs=1), NullProgress())
+
+
+def test_a_person_gets_mesh_arrays_record_and_picture(done: tuple[Path, Any]) -> None:
+    folder, report = done
+    assert list(report.results) == ["anna"] and set(report.failures) == {"ben", "carl"}
+    placed = read_body(folder / "anna_body.json")
+    body = load_anny_body()
+    truth = standing_body(upperarm_R=(0.0, 0.0, -0.6))
+    gap = placed.joints_world(body) - truth.joints_world(body)
+    assert np.linalg.norm(gap[:, :2], axis=1).mean() < 4.0, "photo pixels are mapped to the frame's world"
+    mesh = load_mesh(folder / "anna_body.obj")
+    with np.load(folder / "anna_body.npz", allow_pickle=False) as stored:
+        assert stored["vertices_world"].shape == (19158, 3) and stored["joint_sigma_world"].shape == (21, 3)
+        assert np.allclose(stored["vertices_world"], placed.vertices_world(body), atol=0.02)
+        low, high = stored["vertices_world"][:13380].min(0), stored["vertices_world"][:13380].max(0)
+    assert np.allclose(mesh.vertices.min(0), low, atol=1.0) and np.allclose(
+        mesh.vertices.max(0), high, atol=1.0
+    )
+    record = json.loads((folder / "anna_body.json").read_text())
+    assert (
+        record["residuals"]["folded_skin"] < 0.01 and record["residuals"]["landmarks_median_of_height"] < 0.02
+    )
+    assert set(record["joint_sigma_world"]) == set(record["body"]["joints"])
+    assert (folder / "overlays" / "anna_body.png").is_file()
+
+
+def test_refusals_name_photo_cause_and_leave_no_body(done: tuple[Path, Any]) -> None:
+    folder, report = done
+    assert "landmarks" in report.failures["ben"] and "ben.png" in report.failures["ben"]
+    assert not (folder / "ben_body.obj").exists()
+    with pytest.raises(InputError, match="no body was fitted"):
+        read_body(folder / "ben_body.json")
+    assert "jiff assets fetch perception" in report.failures["carl"]
+
+
+def test_complete_people_are_left_alone_until_something_changes(done: tuple[Path, Any]) -> None:
+    folder, _ = done
+    config = BodyConfig(input=folder, jobs=1, names=("anna",))
+    written = (folder / "anna_body.json").stat().st_mtime_ns
+    assert run_body(config, NullProgress()).skipped == ["anna"]
+    assert (folder / "anna_body.json").stat().st_mtime_ns == written
+    _framed(folder, "anna", scattered=True)
+    report = run_body(config, NullProgress())
+    assert set(report.failures) == {"anna"} and not (folder / "anna_body.obj").exists(), "no stale result"
+    _framed(folder, "anna")
+    assert list(run_body(replace(config, overlays=False), NullProgress()).results) == ["anna"]
+
+
+def test_the_command_says_what_failed(tmp_path: Path) -> None:
+    _framed(tmp_path, "ben", scattered=True)
+    command = [sys.executable, "-m", "jiff_cli", "data", "body", "-i", str(tmp_path), "-j", "1"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "ben" in found.stdout + found.stderr and "Traceback" not in found.stderr
+    missing = subprocess.run(
+        [*command[:-3], str(tmp_path / "none")], capture_output=True, text=True, check=False
+    )
+    assert missing.returncode != 0 and "none" in missing.stdout + missing.stderr
+
+
+def test_bodies_survive_being_written() -> None:
+    placed = standing_body(head=(0.1, 0.2, 0.3))
+    again = body_of_values(json.loads(json.dumps(body_values(placed))), "x")
+    assert np.allclose(again.pose.turns, placed.pose.turns, atol=1e-6) and again.scale == placed.scale
+    assert again.phenotypes == pytest.approx(placed.phenotypes, abs=1e-5)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=True) | st.text(max_size=5) | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["phenotypes", "turns", "hands", "scale", "offset", "joints", "facial_actions"]), _VALUES
+)
+def test_damaged_records_are_one_sentence(key: str, value: Any) -> None:
+    content = body_values(standing_body())
+    content[key] = value
+    try:
+        placed = body_of_values(content, "anna_body.json")
+    except InputError as error:
+        assert str(error).startswith("anna_body.json: ")
+    else:
+        assert np.isfinite(placed.pose.turns).all() and placed.scale > 0
