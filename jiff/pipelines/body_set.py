@@ -12,32 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import AssetError, FitError
-from jiff.base.files import read_json, read_text, remove_leftovers, write_json
+from jiff.base.files import read_json, remove_leftovers, write_json
 from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
 from jiff.body.files import body_mesh, body_values, read_body
-from jiff.body.fit.acceptance import refusal
 from jiff.body.fit.energy import FitWeights
-from jiff.body.fit.fitting import BodyFitter
-from jiff.body.fit.regressor import SHAPES
-from jiff.body.fit.surface import NEAR, ScanSurface, SurfaceFitter, SurfaceWeights, skin_in_scan
-from jiff.body.fit.views import OneView, combine_views
-from jiff.body.placing import moved
+from jiff.body.fit.in_scan import ScanSurface, skin_in_scan
+from jiff.body.fit.surface import SurfaceFitter, SurfaceWeights, fit_surface
+from jiff.body.fit.views import OneView
 from jiff.body.skeleton import JOINTS
 from jiff.data.dataset_file import read_dataset_file, record_stage
 from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.mesh_cache import cached_mesh
-from jiff.data.param_io import read_param
 from jiff.data.true_body import find_truth, true_body
-from jiff.data.view_bodies import ViewBody, read_view_bodies, write_view_bodies
-from jiff.face.models.anny_on_body import face_places
-from jiff.geometry.camera import Camera
+from jiff.data.view_bodies import ViewBody, read_view_bodies
 from jiff.geometry.io.mesh_io import save_mesh
-from jiff.perception.files import VERSION, ensure_networks, find_networks
-from jiff.photo.images import read_image
-from jiff.photo.masks import read_mask
-from jiff.photo.observed import look_at
-from jiff.pipelines.seen_views import view_file
+from jiff.perception.files import VERSION, ensure_networks
+from jiff.pipelines.body_views import fit_views, training_views, view_errors, views_around
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, begin, finish, read_stamp
@@ -52,19 +43,7 @@ WORKER_GIB = 1.0
 FORMAT = 1
 _STEP = 1
 """Grows when the same pictures come to give other bodies."""
-_AROUND_DEG, _WITHIN_DEG = range(0, 360, 45), 15
-"""Views that tell the body of a scan without truth, and how far from these the nearest one may be."""
-_SAVE_EVERY = 20
-"""Views between two writings, so that a run that was killed loses little."""
-MOST_OUTSIDE, MOST_BARE = 0.1, 3.0
-"""Share of skin outside of the scan, and median distance of bare skin to it, world units, beyond which a body is refused."""
 _TRUTH, _FIT = "truth", "views and surface"
-_PHENOTYPES = ("age", *SHAPES)
-
-
-@lru_cache(maxsize=1)
-def _fitter() -> BodyFitter:
-    return BodyFitter(face=face_places())
 
 
 @lru_cache(maxsize=1)
@@ -121,37 +100,6 @@ def _remembered(dataset: ProcessedSet, names: list[str]) -> dict[str, Any]:
     return {name: read_json(dataset.body(name)).get("summary", {}) for name in names if name not in known}
 
 
-def training_views(dataset: ProcessedSet, subject: str, step: int) -> list[str]:
-    """Return the first view of every ``step``-th yaw of training (of all yaws before `jiff data face` ran); 0 for none."""
-    if step == 0:
-        return []
-    firsts: dict[tuple[int, int], str] = {}
-    for view in dataset.views(subject):
-        yaw, pitch, _ = parse_view_name(view)
-        firsts.setdefault((yaw, pitch), view)
-    yaws = sorted({yaw for yaw, _ in firsts})
-    if dataset.file_number(subject).is_file():
-        told = set(read_text(dataset.file_number(subject)).split())
-        yaws = [yaw for yaw in yaws if str(yaw) in told]
-    kept = set(yaws[::step])
-    return [view for (yaw, _), view in firsts.items() if yaw in kept]
-
-
-def _around(dataset: ProcessedSet, subject: str) -> list[str]:
-    """Return the views that tell the body of a scan without truth."""
-    chosen = []
-    for wanted in _AROUND_DEG:
-        rated = []
-        for view in dataset.views(subject):
-            yaw, pitch, _ = parse_view_name(view)
-            away = abs((yaw - wanted + 180) % 360 - 180) + abs(pitch)
-            if away <= _WITHIN_DEG:
-                rated.append((away, view))
-        if rated:
-            chosen.append(min(rated)[1])
-    return chosen
-
-
 def _digest(value: Any) -> str:
     return hashlib.blake2b(repr(value).encode("utf-8"), digest_size=6).hexdigest()
 
@@ -203,50 +151,6 @@ def subject_complete(item: tuple[str, BodyConfig]) -> Verdict:
     return Verdict(fitted.issuperset(training_views(dataset, name, config.views)))
 
 
-def _fit_view(dataset: ProcessedSet, subject: str, view: str) -> ViewBody:
-    """Return what the fit to a photo makes of a view."""
-    path = view_file(dataset, subject, view)
-    rgb = np.ascontiguousarray(read_image(path)[..., :3])
-    large = dataset.mask_hi(subject, view)
-    mask = read_mask(large if large.is_file() else dataset.mask(subject, view), (rgb.shape[0], rgb.shape[1]))
-    camera = Camera.from_param(read_param(dataset.param(subject, view)))
-    networks = find_networks()
-    if networks is None:
-        raise AssetError("perception: is not there on this machine; run `jiff assets fetch perception`.")
-    seen = look_at(networks, rgb, mask)
-    if seen is None:
-        return ViewBody(view, "no landmarks fit the person of the mask", None, camera.rotation)
-    fitter = _fitter()
-    fit = fitter.fit(seen)
-    why = refusal(fit)
-    # From the canonical camera, in which photos are framed, to this one, in whose NDC the person lies alike.
-    canonical = Camera()
-    zoom = camera.half_width_world / canonical.half_width_world
-    linear = zoom * camera.rotation.T
-    body = moved(fit.body, fitter.body, linear, camera.center_world - linear @ canonical.center_world)
-    return ViewBody(
-        view, why or "", body, camera.rotation, body.joints_world(fitter.body), fit.joint_sigma * zoom,
-        fit.told.turns_sigma,
-    )  # fmt: skip
-
-
-def _fit_views(
-    dataset: ProcessedSet, subject: str, wanted: list[str], kept: list[ViewBody]
-) -> list[ViewBody]:
-    """Return the fits of the views that are asked for and of those that are there, and write them."""
-    found = {view.view: view for view in kept}
-    missing = [view for view in wanted if view not in found]
-
-    def ordered() -> list[ViewBody]:
-        return sorted(found.values(), key=lambda view: parse_view_name(view.view))
-
-    for number, view in enumerate(missing, 1):
-        found[view] = _fit_view(dataset, subject, view)
-        if number % _SAVE_EVERY == 0 or number == len(missing):
-            write_view_bodies(dataset.body_views(subject), ordered(), _PHENOTYPES)
-    return ordered()
-
-
 def _known_truth(
     dataset: ProcessedSet, subject: str, truth: Path | None, surface: ScanSurface
 ) -> tuple[PlacedBody | None, str]:
@@ -265,9 +169,9 @@ def _known_truth(
             placed = read_body(dataset.body(subject)) if same else None
     if placed is None:
         return None, "no truth of the scan is known"
-    outside, _ = skin_in_scan(placed, body, surface)
-    if outside > MOST_OUTSIDE:
-        return None, f"{truth} tells of a body of which {outside:.0%} lie outside of the scan"
+    wrong = skin_in_scan(placed, body, surface).refusal
+    if wrong is not None:
+        return None, f"{truth} is not of this scan: {wrong}"
     return placed, ""
 
 
@@ -290,8 +194,8 @@ def _fit_subject(item: tuple[str, BodyConfig]) -> dict[str, Any]:
         dataset.body_views(name).unlink(missing_ok=True)
     begin(dataset.body_stamp(name), taken)
     wanted = training_views(dataset, name, config.views)
-    around = [] if placed is not None else _around(dataset, name)
-    views = _fit_views(dataset, name, sorted({*wanted, *around}, key=parse_view_name), kept)
+    around = [] if placed is not None else views_around(dataset, name)
+    views = fit_views(dataset, name, sorted({*wanted, *around}, key=parse_view_name), kept)
     source, sigma, notes = (_TRUTH, np.zeros((len(JOINTS), 3)), [])
     if placed is None:
         try:
@@ -299,14 +203,16 @@ def _fit_subject(item: tuple[str, BodyConfig]) -> dict[str, Any]:
         except FitError as error:
             dataset.body_mesh(name).unlink(missing_ok=True)
             write_json(dataset.body(name), {"format": FORMAT, "refused": str(error), "notes": [why]})
+            # The fits of the views hold.
+            finish(dataset.body_stamp(name), taken)
             raise FitError(f"{dataset.geometry(name)}: {error}; it has no body.") from error
         source, notes = _FIT, [why]
-    outside, bare = skin_in_scan(placed, body, surface)
+    lies = skin_in_scan(placed, body, surface)
     summary = {
         "source": source,
-        "outside_scan": round(outside, 4),
-        "bare_skin_off_scan": round(bare, 3),
-        **_errors(views, placed.joints_world(body)),
+        "outside_scan": round(lies.outside_share, 4),
+        "bare_skin_off_scan": round(lies.bare_distance, 3),
+        **view_errors(views, placed.joints_world(body)),
     }
     save_mesh(body_mesh(placed, body), dataset.body_mesh(name))
     joints = placed.joints_world(body)
@@ -330,7 +236,6 @@ def _from_views(views: list[ViewBody], surface: ScanSurface) -> tuple[PlacedBody
     Raises:
         FitError: no view shows a person, or the body does not lie in the scan.
     """
-    body = load_anny_body()
     good = [
         OneView(view.body, view.rotation, view.joint_sigma, view.turns_sigma)
         for view in views
@@ -338,22 +243,7 @@ def _from_views(views: list[ViewBody], surface: ScanSurface) -> tuple[PlacedBody
     ]
     if not good:
         raise FitError("no view of it shows a person")
-    told = combine_views(good, body)
-    fit = _surface_fitter().fit(surface, told)
-    if fit.outside_share > MOST_OUTSIDE or fit.bare_distance > MOST_BARE:
-        raise FitError(
-            f"{fit.outside_share:.0%} of the fitted body lie more than {NEAR} units outside, face, hands and feet {fit.bare_distance:.1f} off"
-        )
+    fit, told = fit_surface(good, surface, _surface_fitter())
+    if fit.refusal is not None:
+        raise FitError(fit.refusal)
     return fit.body, told.joint_sigma
-
-
-def _errors(views: list[ViewBody], joints: Any) -> dict[str, Any]:
-    """Return how far the fits of views are from the subject's own joints [21, 3], from the root, world units."""
-    if not views:
-        return {"views": 0}
-    good = [view for view in views if view.accepted]
-    error = [
-        np.linalg.norm((view.joints - view.joints[0]) - (joints - joints[0]), axis=1).mean() for view in good
-    ]
-    told = {"views": len(views), "accepted": len(good)}
-    return told | ({"joints_off": round(float(np.median(error)), 3)} if error else {})

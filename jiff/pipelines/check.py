@@ -10,6 +10,7 @@ import numpy as np
 
 from jiff.base.errors import DatasetError, UsageError
 from jiff.base.files import write_json, write_text
+from jiff.check.body import refused_body
 from jiff.check.item import FIX, REJECT
 from jiff.check.photo import check_photo, fitted_tile, is_test_folder, photo_tiles, photos_to_check
 from jiff.check.processed_set import check_subject
@@ -56,6 +57,11 @@ def _check_subject(item: tuple[str, Path, bool], *, silhouettes: int, face: bool
     result, data = check_subject(dataset, name, silhouettes=silhouettes, face=face)
     for sentence in stale_stages(dataset, name):
         result.fix(sentence)
+    refused = refused_body(dataset.body(name))
+    if refused is not None:
+        result.fix(
+            f"Body refused: {refused}; see that its views show the person, or give `jiff data body --scans`."
+        )
     if pictures:
         result.tiles = subject_tiles(dataset, name, data, _TILE)
         overlay = dataset.face_report(name).with_name("overlay.png")

@@ -17,7 +17,11 @@ def command(config: BodyConfig, console: Console) -> None:
     Each subject of a processed set gets BODY/<subject>/body.json and .obj (the truth of synthetic scans, else a fit to views
     and surface) and views.npz: what the fit to a photo makes of every training view.
     """
+    from jiff.data.layout import ProcessedSet
     from jiff.pipelines.body import run_body
 
     report = run_body(config, console.progress)
-    console.finish(report, what="bodies", next_command=["jiff", "reconstruct", "PHOTO", "--rig"])
+    following = ["jiff", "reconstruct", "PHOTO", "--rig"]
+    if ProcessedSet(config.input).exists():
+        following = ["jiff", "data", "check", config.input]
+    console.finish(report, what="bodies", next_command=following)

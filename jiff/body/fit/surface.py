@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,30 +13,19 @@ from torch import Tensor
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.fit.energy import geman, hinge_cost
-from jiff.body.fit.marks import SKIN_VERTICES
+from jiff.body.fit.in_scan import InScan, ScanSurface, skin_in_scan, skin_samples
 from jiff.body.fit.regressor import SHAPES
 from jiff.body.fit.views import combine_views
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINT_HEADS, JointPose
 from jiff.body.torch_body import PHENOTYPES, TorchBody
 from jiff.body.torch_skeleton import JointsToBones, rotation_matrix
-from jiff.geometry.closest import MeshBvh
-from jiff.geometry.inside import inside_mesh
-from jiff.geometry.raycast import RayScene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from jiff.body.fit.views import ManyViews, OneView
-    from jiff.geometry.mesh import Mesh
 
-_STRIDE, _SCAN_POINTS = 7, 2500
-_BARE = ("wrist", "finger", "metacarpal", "foot", "toe")
-_FACE = ("jaw", "oris", "orbicularis", "oculi", "levator", "risorius", "temporalis")
-NEAR, FAR = 1.5, 8.0
-"""World units within which skin counts as on the surface, and beyond which not even clothes explain the scan."""
 _DOUBTFUL, _MORE_STARTS = 0.1, 3
 """Share of skin and scan that do not go together from which other starts are tried, and how many."""
 
@@ -73,102 +61,6 @@ class SurfaceWeights:
     steps: int = 12
 
 
-@dataclass(frozen=True, eq=False)
-class SurfaceFit:
-    """A body in a scan.
-
-    Attributes:
-        body: in the world.
-        outside_share: share of the skin that stands out of the scan by more than ``NEAR``.
-        bare_distance: median distance of face, hands and feet to the scan, world units.
-        unexplained_share: share of the scan that has no skin within ``FAR``.
-    """
-
-    body: PlacedBody
-    outside_share: float
-    bare_distance: float
-    unexplained_share: float
-
-    @property
-    def fault(self) -> float:
-        """Share of skin and scan that do not go together, to be small."""
-        return self.outside_share + self.unexplained_share
-
-
-@lru_cache(maxsize=1)
-def _samples() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return skin vertices and which of them clothes do not cover."""
-    body = load_anny_body()
-    strongest = body.bone_index[np.arange(SKIN_VERTICES), body.bone_weight[:SKIN_VERTICES].argmax(axis=1)]
-    named = np.array([name.startswith(_BARE + _FACE) for name in body.bone_labels])
-    chosen = np.arange(0, SKIN_VERTICES, _STRIDE)
-    return chosen, named[strongest[chosen]]
-
-
-class ScanSurface:
-    """A scan, asked how far points stand out of it.
-
-    Args:
-        mesh: world units, triangles facing outward.
-    """
-
-    def __init__(self, mesh: Mesh) -> None:
-        self._tree, self._scene = MeshBvh(mesh.vertices, mesh.faces), RayScene(mesh.vertices, mesh.faces)
-        cross = mesh.face_cross()
-        self._normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
-        used = np.unique(mesh.faces)
-        self.points = mesh.vertices[used[:: max(1, len(used) // _SCAN_POINTS)]]
-
-    def heights(
-        self, points: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return, of points [N, 3], heights [N] above the scan (negative inside), nearest points and normals there [N, 3]."""
-        near = self._tree.closest(points)
-        height = np.where(inside_mesh(self._scene, points), -near.distance, near.distance)
-        away = (points - near.point) / np.where(np.abs(height) > 0.3, height, np.inf)[:, None]
-        # Near the surface the direction to it is noise.
-        normal = np.where((np.abs(height) > 0.3)[:, None], away, self._normals[near.face])
-        return height, near.point, normal
-
-
-def skin_in_scan(placed: PlacedBody, body: AnnyBody, surface: ScanSurface) -> SurfaceFit:
-    """Return how a body lies in a scan."""
-    chosen, bare = _samples()
-    skin = placed.vertices_world(body)[chosen]
-    height, gap = surface.heights(skin)[0], cKDTree(skin).query(surface.points)[0]
-    return SurfaceFit(
-        placed,
-        float((height > NEAR).mean()),
-        float(np.median(np.abs(height[bare]))),
-        float((gap > FAR).mean()),
-    )
-
-
-def fit_surface(
-    views: Sequence[OneView], surface: ScanSurface, fitter: SurfaceFitter
-) -> tuple[SurfaceFit, ManyViews]:
-    """Return the body of a scan and what views of it say together; views that disagree are tried one by one.
-
-    Args:
-        views: at least one.
-        surface: the scan.
-        fitter: of bodies to scans.
-    """
-    told = combine_views(views, fitter.body)
-    best = fitter.fit(surface, told), told
-    if best[0].fault <= _DOUBTFUL:
-        return best
-    others = [combine_views(views, fitter.body, seed) for seed in range(len(views))]
-    others.sort(key=lambda other: skin_in_scan(other.body, fitter.body, surface).fault)
-    for other in others[:_MORE_STARTS]:
-        found = fitter.fit(surface, other), other
-        if found[0].fault < best[0].fault:
-            best = found
-        if best[0].fault <= _DOUBTFUL:
-            break
-    return best
-
-
 class SurfaceFitter:
     """Fits bodies to scans; holds what all fits share.
 
@@ -179,14 +71,14 @@ class SurfaceFitter:
 
     def __init__(self, body: AnnyBody | None = None, weights: SurfaceWeights | None = None) -> None:
         self.body, self.weights = body or load_anny_body(), weights or SurfaceWeights()
-        vertices, bare = _samples()
+        vertices, bare = skin_samples()
         self._twin = TorchBody(self.body, vertices)
         self._bones = JointsToBones(self.body.bone_labels)
         self._bare = torch.from_numpy(bare)
         self._heads = self._twin.indices(JOINT_HEADS)
         self._columns = torch.tensor([PHENOTYPES.index(name) for name in SHAPES])
 
-    def fit(self, surface: ScanSurface, told: ManyViews) -> SurfaceFit:
+    def fit(self, surface: ScanSurface, told: ManyViews) -> InScan:
         """Return the body of a scan.
 
         Args:
@@ -274,3 +166,28 @@ class SurfaceFitter:
                 x[4].double().numpy(),
             )
         return skin_in_scan(placed, self.body, surface)
+
+
+def fit_surface(
+    views: Sequence[OneView], surface: ScanSurface, fitter: SurfaceFitter
+) -> tuple[InScan, ManyViews]:
+    """Return the body of a scan and what views of it say together; views that disagree are tried one by one.
+
+    Args:
+        views: at least one.
+        surface: the scan.
+        fitter: of bodies to scans.
+    """
+    told = combine_views(views, fitter.body)
+    best = fitter.fit(surface, told), told
+    if best[0].fault <= _DOUBTFUL:
+        return best
+    others = [combine_views(views, fitter.body, seed) for seed in range(len(views))]
+    others.sort(key=lambda other: skin_in_scan(other.body, fitter.body, surface).fault)
+    for other in others[:_MORE_STARTS]:
+        found = fitter.fit(surface, other), other
+        if found[0].fault < best[0].fault:
+            best = found
+        if best[0].fault <= _DOUBTFUL:
+            break
+    return best
