@@ -309,8 +309,10 @@ def test_without_truth_views_and_surface_give_the_body(
     content = read_json(path)
     content["body"]["offset"][0] += 0.5
     write_json(path, content)
-    report = run_body(config(dataset.root), NullProgress())
+    progress = NullProgress()
+    report = run_body(config(dataset.root), progress)
     assert not report.failures and report.results[ANNA]["source"] == "views and surface"
+    assert "is not of this scan" in progress.warnings[0] and str(path) in progress.warnings[0]
     assert report.results[ANNA]["views"] == 4
     record = read_json(dataset.body(ANNA))
     assert "outside of the scan" in record["notes"][0] and record["joint_sigma_world"]["wrist.L"][0] > 0.5
@@ -324,7 +326,8 @@ def test_without_truth_views_and_surface_give_the_body(
     report = run_body(config(dataset.root, overwrite=True), NullProgress())
     assert "no view of it shows a person" in report.failures[ANNA]
     assert not dataset.body_mesh(ANNA).exists()
-    checked = run_check(CheckConfig(dataset.root, jobs=1, silhouettes=0), NullProgress())
-    assert "Body refused: no view" in checked.results[ANNA].sentence() and stale_stages(dataset, ANNA) == []
+    checked = run_check(CheckConfig(dataset.root, jobs=1, silhouettes=1, face=False), NullProgress())
+    assert "Body refused: no view" in checked.results[ANNA].sentence()
+    assert stale_stages(dataset, ANNA) == []
     with pytest.raises(InputError, match="no view of it shows"):
         read_body(dataset.body(ANNA))

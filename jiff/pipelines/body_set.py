@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jiff.base.errors import AssetError, FitError
+from jiff.base.errors import AssetError, FitError, InputError
 from jiff.base.files import read_json, remove_leftovers, write_json
 from jiff.body.anny_body import load_anny_body
 from jiff.body.anny_files import anny_version
@@ -78,6 +78,9 @@ def run_body_set(config: BodyConfig, progress: Progress) -> WorkReport:
         title="Fitting bodies",
         is_complete=subject_complete,
     )
+    for name, result in report.results.items():
+        if "note" in result:
+            progress.warn(f"{name}: its body was fitted to views and surface, because {result['note']}.")
     record_stage(
         dataset,
         "body",
@@ -158,7 +161,10 @@ def _known_truth(
     body = load_anny_body()
     placed = None
     if truth is not None:
-        placed = true_body(dataset, subject, truth, body)
+        try:
+            placed = true_body(dataset, subject, truth, body)
+        except InputError as error:
+            return None, str(error).rstrip(".")
     elif dataset.body(subject).is_file():
         # The set was moved away from its scans: what was the truth still is, of the same scan.
         stored, entry = read_json(dataset.body(subject)), None
@@ -214,6 +220,8 @@ def _fit_subject(item: tuple[str, BodyConfig]) -> dict[str, Any]:
         "bare_skin_off_scan": round(lies.bare_distance, 3),
         **view_errors(views, placed.joints_world(body)),
     }
+    if truth is not None and source == _FIT:
+        summary["note"] = why
     save_mesh(body_mesh(placed, body), dataset.body_mesh(name))
     joints = placed.joints_world(body)
     content = {

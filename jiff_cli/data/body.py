@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jiff.options.body import BodyConfig
 from jiff_cli.console import Console
 from jiff_cli.spec.command import config_command
@@ -21,7 +23,8 @@ def command(config: BodyConfig, console: Console) -> None:
     from jiff.pipelines.body import run_body
 
     report = run_body(config, console.progress)
-    following = ["jiff", "reconstruct", "PHOTO", "--rig"]
-    if ProcessedSet(config.input).exists():
+    processed = ProcessedSet(config.input).exists()
+    following: list[str | Path] = ["jiff", "reconstruct", "PHOTO", "--rig"]
+    if processed:
         following = ["jiff", "data", "check", config.input]
-    console.finish(report, what="bodies", next_command=following)
+    console.finish(report, what="subjects" if processed else "photos", next_command=following)
