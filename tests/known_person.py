@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +14,9 @@ from jiff.body.fit.observed import Observation
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINTS, JointPose
 from jiff.geometry.camera import Camera
+from jiff.geometry.io.mesh_io import save_image
 from jiff.geometry.mesh import Mesh
+from jiff.perception.landmarks import POSE_NAMES
 from jiff.render.gbuffer import render_gbuffer
 
 SIZE = 256
@@ -51,3 +56,27 @@ def observed(placed: PlacedBody) -> Observation:
     metres = (marks - marks[[23, 24]].mean(axis=0)) / placed.scale
     seen = np.ones(33)
     return Observation(marks[:, :2], depth, seen, seen, metres, None, silhouette(placed) / np.float32(255))
+
+
+def write_framed(folder: Path, name: str, *, scattered: bool = False) -> None:
+    """Write a framed photo whose landmarks are known; the photo is twice as large as the frame and shifted."""
+    placed = standing_body(upperarm_R=(0.0, 0.0, -0.6))
+    marks = marks_world(placed)
+    mask = silhouette(placed)
+    save_image(folder / f"{name}.png", np.repeat(mask[..., None], 3, axis=2) // 2)
+    save_image(folder / f"{name}_mask.png", mask)
+    camera = Camera(size=SIZE)
+    pixels = camera.world_to_pixel(marks) * 2 + [30.0, 10.0]
+    if scattered:
+        pixels = np.random.default_rng(3).uniform(0, 500, (33, 2))
+    unit = 2 * camera.half_width_world / SIZE / 2
+    metres = (marks - marks[[23, 24]].mean(axis=0)) / placed.scale * [1, -1, -1]
+    pose = {
+        "names": list(POSE_NAMES), "score": 1.0, "points_px": pixels.tolist(),
+        "depth_px": (-(marks[:, 2] - marks[[23, 24], 2].mean()) / unit).tolist(),
+        "visibility": [1.0] * 33, "presence": [1.0] * 33, "points_m": metres.tolist(),
+    }  # fmt: skip
+    record = {"format": 1, "pose": pose, "face": None, "head_window": None}
+    (folder / f"{name}_person.json").write_text(json.dumps(record))
+    framing = {"frame_to_photo": [[2.0, 0.0, 30.0], [0.0, 2.0, 10.0]], "size": SIZE}
+    (folder / f"{name}_framing.json").write_text(json.dumps(framing))

@@ -18,45 +18,19 @@ from jiff.base.errors import InputError
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
 from jiff.body.files import body_of_values, body_values, read_body
-from jiff.geometry.camera import Camera
-from jiff.geometry.io.mesh_io import load_mesh, save_image
+from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.body import BodyConfig
-from jiff.perception.landmarks import POSE_NAMES
 from jiff.pipelines.body import run_body
-from tests.known_person import SIZE, marks_world, silhouette, standing_body
-
-
-def _framed(folder: Path, name: str, *, scattered: bool = False) -> None:
-    """Write a framed photo whose landmarks are known; the photo is twice as large as the frame and shifted."""
-    placed = standing_body(upperarm_R=(0.0, 0.0, -0.6))
-    marks = marks_world(placed)
-    mask = silhouette(placed)
-    save_image(folder / f"{name}.png", np.repeat(mask[..., None], 3, axis=2) // 2)
-    save_image(folder / f"{name}_mask.png", mask)
-    camera = Camera(size=SIZE)
-    pixels = camera.world_to_pixel(marks) * 2 + [30.0, 10.0]
-    if scattered:
-        pixels = np.random.default_rng(3).uniform(0, 500, (33, 2))
-    unit = 2 * camera.half_width_world / SIZE / 2
-    metres = (marks - marks[[23, 24]].mean(axis=0)) / placed.scale * [1, -1, -1]
-    pose = {
-        "names": list(POSE_NAMES), "score": 1.0, "points_px": pixels.tolist(),
-        "depth_px": (-(marks[:, 2] - marks[[23, 24], 2].mean()) / unit).tolist(),
-        "visibility": [1.0] * 33, "presence": [1.0] * 33, "points_m": metres.tolist(),
-    }  # fmt: skip
-    record = {"format": 1, "pose": pose, "face": None, "head_window": None}
-    (folder / f"{name}_person.json").write_text(json.dumps(record))
-    framing = {"frame_to_photo": [[2.0, 0.0, 30.0], [0.0, 2.0, 10.0]], "size": SIZE}
-    (folder / f"{name}_framing.json").write_text(json.dumps(framing))
+from tests.known_person import standing_body, write_framed
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A folder with a person, one whose landmarks are nonsense, and one nobody looked at, after the command."""
     folder = tmp_path_factory.mktemp("bodies")
-    _framed(folder, "anna")
-    _framed(folder, "ben", scattered=True)
-    _framed(folder, "carl")
+    write_framed(folder, "anna")
+    write_framed(folder, "ben", scattered=True)
+    write_framed(folder, "carl")
     (folder / "carl_person.json").unlink()
     return folder, run_body(BodyConfig(input=folder, jobs=1), NullProgress())
 
@@ -100,15 +74,15 @@ def test_complete_people_are_left_alone_until_something_changes(done: tuple[Path
     written = (folder / "anna_body.json").stat().st_mtime_ns
     assert run_body(config, NullProgress()).skipped == ["anna"]
     assert (folder / "anna_body.json").stat().st_mtime_ns == written
-    _framed(folder, "anna", scattered=True)
+    write_framed(folder, "anna", scattered=True)
     report = run_body(config, NullProgress())
     assert set(report.failures) == {"anna"} and not (folder / "anna_body.obj").exists(), "no stale result"
-    _framed(folder, "anna")
+    write_framed(folder, "anna")
     assert list(run_body(replace(config, overlays=False), NullProgress()).results) == ["anna"]
 
 
 def test_the_command_says_what_failed(tmp_path: Path) -> None:
-    _framed(tmp_path, "ben", scattered=True)
+    write_framed(tmp_path, "ben", scattered=True)
     command = [sys.executable, "-m", "jiff_cli", "data", "body", "-i", str(tmp_path), "-j", "1"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 1

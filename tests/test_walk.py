@@ -188,6 +188,14 @@ def test_frame_writes_a_test_folder(walk: Walk) -> None:
     assert "Next: jiff data face -i framed" in walk.said["frame"].stdout
 
 
+def test_body(walk: Walk) -> None:
+    folder = walk.bodies
+    assert {f"anna_body.{kind}" for kind in ("obj", "npz", "json")} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "Next: jiff reconstruct PHOTO --rig" in walk.said["body"].stdout
+
+
 def test_view_writes_a_page_that_needs_nothing(walk: Walk) -> None:
     scan = walk.rescaled / PEOPLE[0] / f"{PEOPLE[0]}.obj"
     result = walk.pifu / f"{HELD_OUT}.obj"
@@ -238,12 +246,13 @@ SECOND_RUNS = {
     "eval_jiff": ("fine", "1 complete before"),
     "reconstruct": ("reconstructed", "1 complete before"),
     "frame": ("framed", "1 complete before"),
+    "body": ("bodies", "1 complete before"),
 }
 
 
 @pytest.mark.parametrize("stage", SECOND_RUNS)
 def test_second_run_does_nothing(walk: Walk, stage: str) -> None:
-    _ = walk.jiff_results, walk.reconstructed, walk.framed
+    _ = walk.jiff_results, walk.reconstructed, walk.framed, walk.bodies
     folder, words = SECOND_RUNS[stage]
     before = digests(walk.root / folder)
     done = walk.jiff(*walk.words[stage])

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.known_person import write_framed
+
 HELD_OUT = "synth_0002"
 PEOPLE = ("synth_0000", "synth_0001", HELD_OUT)
 RESOLUTION = "48"
@@ -190,6 +192,16 @@ class Walk:
         _ = self.photo
         self.stage("frame", "data", "frame", "-i", "photos", "-o", "framed")
         return self.root / "framed"
+
+    @property
+    def bodies(self) -> Path:
+        """Test folder of somebody whose landmarks are known, with the body fitted."""
+        folder = self.root / "bodies"
+        if not folder.is_dir():
+            folder.mkdir()
+            write_framed(folder, "anna")
+        self.stage("body", "data", "body", "-i", "bodies", "-j", "1")
+        return folder
 
     @property
     def demo(self) -> Path:
