@@ -228,6 +228,7 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=500)
     parser.add_argument("--poses", type=int, default=6)
     parser.add_argument("--captured", type=Path)
+    parser.add_argument("--captured-from", type=int, default=0, help="the first captured pose; others follow evenly")
     options = parser.parse_args()
     console = Console()
     networks = find_networks()
@@ -235,7 +236,7 @@ def main() -> int:
         parser.error("the networks are missing; run `jiff assets fetch perception`")
     captured = None
     if options.captured is not None:
-        chosen = np.arange(options.people) * 391 // options.people
+        chosen = (np.arange(options.people) * 391 // options.people + options.captured_from) % 391
         captured = fit_captured(options.captured, chosen)[0]
     rows: list[dict[str, object]] = []
     for row, _ in make_views(networks, options.seed, options.people, options.poses, captured):

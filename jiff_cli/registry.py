@@ -33,9 +33,9 @@ DATA = (
     Entry("render", "Render scans to images, masks and UV maps: the processed set.", "jiff_cli.data.render"),
     Entry("frame", "Find the people of photos and frame them: a test folder.", "jiff_cli.data.frame"),
     Entry("face", "Find faces and fit a 3D face model (processed set or test folder).", "jiff_cli.data.face"),
-    Entry("body", "Fit a posed body to the people of a test folder.", "jiff_cli.data.body"),
+    Entry("body", "Fit a posed body to people (test folder or processed set).", "jiff_cli.data.body"),
     Entry("icp", "Refine the fitted face meshes against the scans.", "jiff_cli.data.icp"),
-    Entry("check", "Check raw scans or a processed set before training.", "jiff_cli.data.check"),
+    Entry("check", "Check raw scans, a processed set or a test folder.", "jiff_cli.data.check"),
 )
 
 TRAIN = (

@@ -33,7 +33,7 @@ def body_picture(rgb: NDArray[np.uint8], placed: PlacedBody, body: AnnyBody) -> 
     mesh = body_mesh(placed, body)
     photo = resize_image(rgb, (_SIDE, _SIDE))
     front = render_preview(mesh, Camera(size=_SIDE), background=(0, 0, 0))
-    covered = (front > 0).any(axis=2)[..., None]
+    covered = (front.max(axis=2) > 0)[..., None]
     mixed = np.where(covered, (1 - _SHOWN) * photo + _SHOWN * front, 0.75 * photo)
     others = [render_preview(mesh, Camera.at_yaw(yaw, size=_SIDE)) for yaw in (90.0, 180.0)]
     return np.concatenate([photo, np.rint(mixed).astype(np.uint8), *others], axis=1)
