@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from jiff.body.anny_body import AnnyBody
 
 FORMAT = 1
+BASE_VERTICES = 19158
 
 
 def body_values(placed: PlacedBody) -> dict[str, Any]:
@@ -69,15 +72,29 @@ def body_of_values(content: Mapping[str, Any], name: str) -> PlacedBody:
 
 
 def read_body(path: Path) -> PlacedBody:
-    """Return the body of ``<name>_body.json`` (the arrays beside it are not needed).
+    """Return the body of ``<name>_body.json``; a face carried onto it lies in the arrays beside it.
 
     Raises:
-        InputError: no such file, or not a body.
+        InputError: no such file, not a body, or the arrays of its face are missing.
     """
     content = read_json(path)
     if content.get("refused"):
         raise InputError(f"{path}: no body was fitted: {content['refused']}")
-    return body_of_values(content.get("body", {}), str(path))
+    placed = body_of_values(content.get("body", {}), str(path))
+    if not content.get("carries_face"):
+        return placed
+    arrays = path.with_suffix(".npz")
+    try:
+        with np.load(arrays, allow_pickle=False) as stored:
+            index = stored["extra_index"].astype(np.int64).reshape(-1)
+            offsets = stored["extra_offsets"].astype(np.float64).reshape(len(index), 3)
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{arrays}: does not hold the face of {path.name} ({type(error).__name__}); fit it again with `jiff data body`."
+        ) from error
+    if len(index) and not (index.min() >= 0 and index.max() < BASE_VERTICES and np.isfinite(offsets).all()):
+        raise InputError(f"{arrays}: holds offsets of no body; fit it again with `jiff data body`.")
+    return replace(placed, extra_index=index, extra_offsets=offsets)
 
 
 def body_mesh(placed: PlacedBody, body: AnnyBody) -> Mesh:
@@ -113,11 +130,14 @@ def write_body(
             "bones_world": placed.bones_world(body),
             "turns": placed.pose.turns,
             "hands": placed.pose.hands,
+            "extra_index": placed.extra_index,
+            "extra_offsets": placed.extra_offsets,
         }
         np.savez(handle, **arrays)
     content = {
         "format": FORMAT,
         "body": body_values(placed),
+        "carries_face": len(placed.extra_index) > 0,
         "joints_world": {name: np.round(place, 3).tolist() for name, place in zip(JOINTS, joints)},
         "joint_sigma_world": {name: np.round(sigma, 3).tolist() for name, sigma in zip(JOINTS, joint_sigma)},
         **record,

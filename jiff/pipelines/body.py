@@ -12,8 +12,9 @@ from jiff.base.files import write_json
 from jiff.body.anny_files import anny_version
 from jiff.body.files import FORMAT, write_body
 from jiff.body.fit.fitting import BodyFitter
+from jiff.data.face_record import read_record
 from jiff.data.layout import ProcessedSet
-from jiff.face.models.anny_on_body import face_places
+from jiff.face.models.anny_on_body import face_places, with_face
 from jiff.geometry.io.mesh_io import save_image
 from jiff.perception.files import VERSION, ensure_networks, find_networks
 from jiff.photo.observed import observe
@@ -26,11 +27,12 @@ from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
+    from jiff.body.placed import PlacedBody
     from jiff.options.body import BodyConfig
 
 WORKER_GIB = 0.8
 """Most memory of a process."""
-_STEP = 1
+_STEP = 2
 """Grows when the same photo comes to give another body."""
 
 
@@ -92,6 +94,16 @@ def person_complete(item: tuple[PersonFiles, BodyConfig]) -> Verdict:
     return _stamp(person).judge(stored.get("stamp", {}), there)
 
 
+def _with_fitted_face(person: PersonFiles, placed: PlacedBody) -> PlacedBody:
+    """Return the body with the face that ``jiff data face`` fitted, where it did with anny's own face model."""
+    if not person.fit.is_file():
+        return placed
+    record = read_record(person.fit)
+    if record.model != "anny" or record.refused is not None or record.pose is None:
+        return placed
+    return with_face(placed, record.pose.identity, record.pose.expression)
+
+
 def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
     """Fit one person, write their files; return a plain summary."""
     person, config = item
@@ -109,7 +121,8 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
     except FitError as error:
         write_json(person.body, {"format": FORMAT, "refused": str(error), "stamp": stamp})
         raise FitError(f"{person.image}: {error}; no body was written.") from error
-    height = 1.7 * fit.body.scale
+    placed = _with_fitted_face(person, fit.body)
+    height = 1.7 * placed.scale
     residuals = {
         "landmarks_median_of_height": round(float(np.median(fit.landmark_error)), 5),
         "landmarks_mean_of_height": round(float(fit.landmark_error.mean()), 5),
@@ -118,7 +131,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         "height_world": round(height, 3),
     }
     record = {"residuals": residuals, "notes": list(fit.notes), "networks": VERSION, "stamp": stamp}
-    write_body(person.image.with_name(person.name), fit.body, fitter.body, fit.joint_sigma, record)
+    write_body(person.image.with_name(person.name), placed, fitter.body, fit.joint_sigma, record)
     if config.overlays:
-        save_image(person.body_overlay, body_picture(pixels.rgb, fit.body, fitter.body))
+        save_image(person.body_overlay, body_picture(pixels.rgb, placed, fitter.body))
     return {"landmarks": f"{residuals['landmarks_median_of_height']:.1%}", **residuals}
