@@ -228,7 +228,9 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=500)
     parser.add_argument("--poses", type=int, default=6)
     parser.add_argument("--captured", type=Path)
-    parser.add_argument("--captured-from", type=int, default=0, help="the first captured pose; others follow evenly")
+    parser.add_argument(
+        "--captured-from", type=int, default=0, help="the first captured pose; others follow evenly"
+    )
     options = parser.parse_args()
     console = Console()
     networks = find_networks()

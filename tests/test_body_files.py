@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from jiff.base.errors import InputError
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
-from jiff.body.files import body_of_values, body_values, read_body
+from jiff.body.files import body_of_values, body_values, read_body, write_body
+from jiff.face.landmarks import similarity
+from jiff.face.models.anny_face import landmark_vertices, load_anny_face
+from jiff.face.models.anny_on_body import with_face
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.body import BodyConfig
 from jiff.pipelines.body import run_body
@@ -120,3 +123,41 @@ def test_damaged_records_are_one_sentence(key: str, value: Any) -> None:
         assert str(error).startswith("anna_body.json: ")
     else:
         assert np.isfinite(placed.pose.turns).all() and placed.scale > 0
+
+
+def test_a_fitted_face_is_carried_onto_the_body(tmp_path: Path) -> None:
+    body, model = load_anny_body(), load_anny_face()
+    placed = standing_body()
+    rng = np.random.default_rng(5)
+    identity, expression = rng.normal(0, 0.8, model.identity.shape[0]), np.zeros(model.expression.shape[0])
+    expression[model.expression_names.index("jawOpen")] = 1.5
+    carried = with_face(placed, identity, expression)
+    assert carried.facial_actions["jawOpen"] == pytest.approx(0.45)
+    # The face model's shape, laid onto the head, is what the head now is, better than the head's own face.
+    wanted = model.shape(identity)
+
+    def misfit(rest: np.ndarray) -> float:
+        head = rest[landmark_vertices()].astype(np.float64)
+        scale, turn, offset = similarity(wanted[model.landmarks68], head)
+        return float(
+            np.linalg.norm(scale * wanted[model.landmarks68] @ turn.T + offset - head, axis=1)[17:].mean()
+        )
+
+    neutral = replace(carried, facial_actions={})
+    assert misfit(neutral.rest(body)) < 0.5 * misfit(placed.rest(body))
+    moved = np.linalg.norm(neutral.rest(body) - placed.rest(body), axis=1)
+    assert 1e-3 < moved.max() < 0.03 and (moved > 1e-6).mean() < 0.2, "the face alone, by millimetres"
+    # Far from the border nothing jumps: neighbours move alike.
+    ends = body.quads[body.quad_group == 0][:, :2]
+    jump = np.linalg.norm(
+        (neutral.rest(body) - placed.rest(body))[ends[:, 0]]
+        - (neutral.rest(body) - placed.rest(body))[ends[:, 1]],
+        axis=1,
+    )
+    assert jump.max() < 0.006
+    write_body(tmp_path / "anna", carried, body, np.ones((21, 3)), {})
+    again = read_body(tmp_path / "anna_body.json")
+    assert np.allclose(again.vertices_world(body), carried.vertices_world(body), atol=1e-2)
+    (tmp_path / "anna_body.npz").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match="does not hold the face"):
+        read_body(tmp_path / "anna_body.json")

@@ -74,7 +74,7 @@ def _outside(mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 class Energy:
-    """Terms of one photo, as a function of a body on torch.
+    """Terms of one photo, as a function of a body on torch; ``trust`` weighs the regressor's rotations and joints.
 
     Args:
         seen: the person.
@@ -87,7 +87,7 @@ class Energy:
     def __init__(
         self, seen: Observation, told: Prediction, marks: BodyMarks, weights: FitWeights, outline: int = 160
     ) -> None:
-        self.weights = weights
+        self.weights, self.trust = weights, 1.0
         self.height = 1.7 * told.scale
 
         def tensor(values: object) -> Tensor:
@@ -130,10 +130,10 @@ class Energy:
         """Return the cost of joints [21, 3], rotations [21, 3, 3], hands [2, 3], phenotypes [5] and scale."""
         w = self.weights
         gap = ((joints - joints[:1] - self.joints) / self.joints_sigma) ** 2
-        cost = w.joints * gap[1:].sum()
+        cost = self.trust * w.joints * gap[1:].sum()
         # 8 sin^2(angle / 2) is the square of the chordal distance; near angle^2 * 2 for small ones.
         angle = ((turns - self.turns) ** 2).sum((-1, -2)) / 2
-        cost = cost + w.turns * (angle / self.turns_sigma**2).sum()
+        cost = cost + self.trust * w.turns * (angle / self.turns_sigma**2).sum()
         cost = cost + ((hands - self.hands) ** 2).sum() / w.hands_sigma**2
         cost = cost + ((shape - self.shape) ** 2).sum() / w.shape_sigma**2
         return cost + (log_scale - self.log_scale) ** 2 / w.scale_sigma**2
@@ -155,14 +155,14 @@ class Energy:
         inside = geman((nearest / (w.inside_sigma * self.height)) ** 2, 1.5).mean()
         return w.outside * outside + w.inside * inside
 
-    def balance(self, skin: Tensor, feet: Tensor) -> Tensor:
+    def balance(self, skin: Tensor, feet: Tensor, robust: float) -> Tensor:
         """Return the cost of skin [N, 3] whose middle does not lie above the lower of the feet [2, 3].
 
         Depth is what landmarks know least, and people who stand do not lean; those who run or jump do, and are let off.
         """
         share = torch.softmax(-feet[:, 1] / (0.03 * self.height), dim=0)
         gap = (skin[:, 2].mean() - (share * feet[:, 2]).sum()) / (self.weights.balance_sigma * self.height)
-        return self.weights.balance * self.grounded * geman(gap**2, 2.5)
+        return self.weights.balance * self.grounded * geman(gap**2, max(2.5, robust / 4))
 
     def faces(self, places: Tensor, which: Tensor, share: Tensor) -> Tensor:
         """Return the cost of face points' places [N, 2], numbers [N] among the 468 and shares of trust [N]."""
