@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,21 @@ def frame_map(person: PersonFiles) -> tuple[float, NDArray[np.float64]] | None:
         raise InputError(
             f"{person.framing}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
         ) from error
+
+
+def _photo_bounds(
+    person: PersonFiles, scale: float, offset: NDArray[np.float64], size: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the photo's corners in the world of the frame, endless where the record does not hold its size."""
+    extent = read_json(person.framing).get("photo_size")
+    if not (isinstance(extent, list) and len(extent) == 2):
+        return (-np.inf, -np.inf), (np.inf, np.inf)
+    camera = Camera(size=size)
+    corners = camera.pixel_to_world(np.array([[0.0, 0.0], extent[::-1]], dtype=np.float64) * scale + offset)[
+        :, :2
+    ]
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
 
 def _read_pose(path: Path) -> dict[str, NDArray[np.float64]]:
@@ -108,7 +124,9 @@ def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks |
         pose["depth_px"] = pose["depth_px"] * scale
         face, _ = read_seen_face(person.seen)
         face_px = None if face is None else face.points_px * scale + np.append(offset, 0.0)
-        return _observation(pose, face_px, pixels.mask)
+        found = _observation(pose, face_px, pixels.mask)
+        low, high = _photo_bounds(person, scale, offset, pixels.mask.shape[0])
+        return replace(found, photo_low=low, photo_high=high)
     if networks is None:
         raise InputError(
             f"{person.seen}: is missing, and so are the networks that see people; run `jiff assets fetch perception`."

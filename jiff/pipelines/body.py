@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WORKER_GIB = 0.8
 """Most memory of a process."""
-_STEP = 3
+_STEP = 4
 """Grows when the same photo comes to give another body."""
 
 

@@ -112,6 +112,7 @@ class Energy:
             distance, line = _outside(seen.mask)
             self.distance = tensor(distance * step)[None, None]
             self.low = tensor(seen.mask_low)
+            self.photo_low, self.photo_high = tensor(seen.photo_low), tensor(seen.photo_high)
             self.side = seen.mask_size
             chosen = (
                 line[np.linspace(0, len(line) - 1, min(outline, len(line))).astype(int)]
@@ -148,6 +149,8 @@ class Energy:
         found = torch.nn.functional.grid_sample(
             self.distance, grid, mode="bilinear", padding_mode="border", align_corners=False
         )[0, 0, 0]
+        # Skin beyond the photo's border is not seen, and so not outside of the person.
+        found = found * ((skin > self.photo_low) & (skin < self.photo_high)).all(dim=1)
         outside = geman((found / (w.outside_sigma * self.height)) ** 2, 6.0).mean()
         if len(self.line) == 0:
             return w.outside * outside

@@ -16,6 +16,7 @@ from jiff.body.fit.acceptance import MOST_FOLDED, refusal
 from jiff.body.fit.clearance import Clearance
 from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
+from jiff.body.fit.observed import unseen_joints, unseen_notes
 from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
 from jiff.body.phenotype import ADULT_AGE
 from jiff.body.placed import PlacedBody
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from jiff.body.fit.observed import Observation
 
+_UNSEEN_FACTOR = 2.5
+"""How much less sure joints are whose landmarks lie outside of the photo."""
 _MOST_MISSED, _LITTLE_TRUST = 0.05, 0.1
 _SIGMA_FACTORS = np.array([1.21, 1.13, 1.32])
 """What the regressor's deviations in x, y and z lack on captured poses, which it has not seen; measured by
@@ -260,7 +263,9 @@ class BodyFitter:
         placed = PlacedBody(phenotypes, placed.pose, scale, offset - [0.0, 0.0, depth])
         error = np.linalg.norm(gap, axis=1) / (1.7 * scale)
         outside, folded = outside_share(skin, seen, 1.7 * scale), folded_share(skin / scale)
-        return BodyFit(placed, told, told.joints_sigma * _SIGMA_FACTORS, error, folded, outside)
+        unseen = unseen_joints(seen)
+        sigma = told.joints_sigma * _SIGMA_FACTORS * np.where(unseen, _UNSEEN_FACTOR, 1.0)[:, None]
+        return BodyFit(placed, told, sigma, error, folded, outside, unseen_notes(unseen))
 
 
 def _missed(fit: BodyFit) -> float:
@@ -279,9 +284,10 @@ def outside_share(skin: NDArray[np.float64], seen: Observation, height: float) -
     place = (skin[:, :2] - np.array(seen.mask_low)) / seen.mask_size * size
     column, row = place[:, 0].astype(int), (size - place[:, 1]).astype(int)
     inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-    far = np.ones(len(skin), dtype=bool)
+    inside &= (skin[:, :2] > seen.photo_low).all(axis=1) & (skin[:, :2] < seen.photo_high).all(axis=1)
+    far = np.zeros(len(skin), dtype=bool)
     far[inside] = distance[row[inside], column[inside]] * seen.mask_size / size > 0.01 * height
-    return float(far.mean())
+    return float(far.sum() / max(len(skin), 1))
 
 
 @lru_cache(maxsize=1)

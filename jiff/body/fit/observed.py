@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.body.skeleton import JOINTS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ class Observation:
         mask: [S, S] in [0, 1] share of the person, of the square that ``mask_low`` and ``mask_size`` say; None without.
         mask_low: x and y of the square's lower left corner.
         mask_size: its side.
+        photo_low, photo_high: x and y of the photo's corners; beyond them nobody looked.
     """
 
     points: NDArray[np.float64]
@@ -44,6 +47,8 @@ class Observation:
     mask: NDArray[np.float32] | None = None
     mask_low: tuple[float, float] = (-102.4, -12.4)
     mask_size: float = 204.8
+    photo_low: tuple[float, float] = (-np.inf, -np.inf)
+    photo_high: tuple[float, float] = (np.inf, np.inf)
 
     @property
     def middle(self) -> NDArray[np.float64]:
@@ -98,3 +103,40 @@ def mirrored(seen: Observation) -> Observation:
         seen.metres[swap] * [-1.0, 1.0, 1.0],
         face,
     )
+
+
+_JOINT_MARKS = {
+    "head": (0,), "upperarm": (11, 12), "lowerarm": (13, 14), "wrist": (15, 16), "upperleg": (23, 24), "lowerleg": (25, 26),
+    "foot": (27, 28), "toes": (31, 32),
+}  # fmt: skip
+"""Landmarks (left, right) at joints."""
+_PRESENT = 0.5
+
+
+def unseen_joints(seen: Observation) -> NDArray[np.bool_]:
+    """Return [21] which of ``JOINTS`` have their landmark outside of the photo."""
+    result = np.zeros(len(JOINTS), dtype=bool)
+    for k, name in enumerate(JOINTS):
+        kind, _, side = name.partition(".")
+        if kind in _JOINT_MARKS:
+            marks = _JOINT_MARKS[kind]
+            mark = marks[-1 if side == "R" else 0]
+            outside = (seen.points[mark] < seen.photo_low).any() or (
+                seen.points[mark] > seen.photo_high
+            ).any()
+            result[k] = seen.presence[mark] < _PRESENT or bool(outside)
+    return result
+
+
+def unseen_notes(unseen: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return one sentence that names the parts [21] of ``JOINTS`` which are outside of the photo; none where all are in it."""
+    parts = {"head": "head", "upperarm": "shoulders", "lowerarm": "elbows", "wrist": "hands", "upperleg": "hips", "lowerleg": "knees",
+             "foot": "feet"}  # fmt: skip
+    names = [
+        word
+        for kind, word in parts.items()
+        if any(unseen[k] for k, n in enumerate(JOINTS) if n.partition(".")[0] == kind)
+    ]
+    if not names:
+        return ()
+    return (f"Outside of the photo, and so guessed: {', '.join(names)}.",)
