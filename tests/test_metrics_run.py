@@ -55,7 +55,7 @@ def test_folder_gives_tables(folders: tuple[Path, Path], tmp_path: Path) -> None
     )
     text = (tmp_path / "out" / "metrics.md").read_text()
     assert "| **mean of 2** | body |" in text and "Alignment: none" in text
-    assert r"\begin{tabular}{lrrrrrr}" in (tmp_path / "out" / "metrics.tex").read_text()
+    assert r"\begin{tabular}{lrrrrrrrrrr}" in (tmp_path / "out" / "metrics.tex").read_text()
     assert progress.infos[0].startswith("body (2 people): Chamfer (cm) 1.99")
 
 

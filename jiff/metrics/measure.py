@@ -17,6 +17,7 @@ from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
 from jiff.geometry.surface_points import points_on_surface
+from jiff.metrics.aligned_face import Side, align_face
 from jiff.metrics.registry import Directed, Region, compute_all
 from jiff.render.normal_maps import normal_map_error, normal_maps
 
@@ -201,8 +202,8 @@ def measure(
     options = options or MetricOptions()
     rng = np.random.default_rng(options.seed)
     first, second = _Surface.of(pred), _Surface.of(truth)
-    forward = _directed(first.samples(options.samples, rng, options.outer_only), second)
-    backward = _directed(second.samples(options.samples, rng, options.outer_only), first)
+    own, other = (side.samples(options.samples, rng, options.outer_only) for side in (first, second))
+    forward, backward = _directed(own, second), _directed(other, first)
     joint = np.stack(
         [np.minimum(pred.bounds[0], truth.bounds[0]), np.maximum(pred.bounds[1], truth.bounds[1])]
     )
@@ -214,11 +215,17 @@ def measure(
         return result
     box = np.asarray(face_box, dtype=np.float64)
     reach = box + [[-_FACE_REACH], [_FACE_REACH]]
-    forward = _directed(first.samples(options.face_samples, rng, options.outer_only, reach), second)
+    near = first.samples(options.face_samples, rng, options.outer_only, reach)
+    forward = _directed(near, second)
     forward = forward.where(_in_box(forward.closest, box))
     samples = second.samples(options.face_samples, rng, options.outer_only, box)
     samples = samples.where(_in_box(samples.points, box))
     iou = volume_iou(first.scene, second.scene, box, options.face_volume_spacing_cm, rng)
-    face = Region(pred, truth, box, forward, _directed(samples, first), iou, normal_map_error(*maps, box))
+    # What was drawn above serves here too: a further draw would change the numbers of earlier versions.
+    moving = Side(near.points, near.normals, own.points, first.bvh, first.normals)
+    fixed = Side(samples.points, samples.normals, other.points, second.bvh, second.normals)
+    aligned = align_face(moving, fixed, box) if len(forward.distance) else None
+    maps_error = normal_map_error(*maps, box)
+    face = Region(pred, truth, box, forward, _directed(samples, first), iou, maps_error, aligned)
     result["face"] = compute_all(face)
     return result

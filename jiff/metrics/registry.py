@@ -38,6 +38,21 @@ class Directed:
 
 
 @dataclass(frozen=True)
+class AlignedFace:
+    """The reconstructed face after it alone was moved rigidly onto the true one, see ``jiff.metrics.aligned_face``.
+
+    Attributes:
+        forward, backward: from the moved reconstruction to the scan, and back.
+        depth_cm: how far the face stands in front (negative: behind) of where it should, seen from the rest of the
+            body; nan when there is no surface below it.
+    """
+
+    forward: Directed
+    backward: Directed
+    depth_cm: float
+
+
+@dataclass(frozen=True)
 class Region:
     """What metrics of one region, the body or the face, are computed from.
 
@@ -47,6 +62,7 @@ class Region:
         forward, backward: from the reconstruction to the scan, and back.
         iou: volume of the intersection over that of the union.
         maps: errors of rendered normals, see ``jiff.render.normal_maps``.
+        aligned: the face after alignment of the face alone; None for the body and where there is no face.
     """
 
     pred: Mesh
@@ -56,6 +72,12 @@ class Region:
     backward: Directed
     iou: float
     maps: NormalMapError
+    aligned: AlignedFace | None = None
+
+    @property
+    def name(self) -> str:
+        """Return "body" or "face"."""
+        return "body" if self.box is None else "face"
 
 
 @dataclass(frozen=True)
@@ -69,6 +91,7 @@ class Metric:
         text: clause of the written protocol that says what it is.
         compute: gives the number, nan where there is none.
         headline: whether the report of the demo compares methods by it.
+        regions: those that have it.
     """
 
     key: str
@@ -77,6 +100,7 @@ class Metric:
     text: str
     compute: Callable[[Region], float]
     headline: bool = True
+    regions: tuple[str, ...] = ("body", "face")
 
 
 def _p2s(region: Region) -> float:
@@ -84,16 +108,23 @@ def _p2s(region: Region) -> float:
     return float(found.mean()) if len(found) and len(region.backward.distance) else float("nan")
 
 
-def _chamfer(region: Region) -> float:
-    if not len(region.forward.distance) or not len(region.backward.distance):
+def _both_ways(forward: NDArray[np.float64], backward: NDArray[np.float64]) -> float:
+    """Return the mean of two directed means; nan when one has no samples."""
+    if not len(forward) or not len(backward):
         return float("nan")
-    return (float(region.forward.distance.mean()) + float(region.backward.distance.mean())) / 2
+    return (float(forward.mean()) + float(backward.mean())) / 2
 
 
-def _normals(region: Region) -> float:
-    if not len(region.forward.distance) or not len(region.backward.distance):
-        return float("nan")
-    return (float(region.forward.angle_deg.mean()) + float(region.backward.angle_deg.mean())) / 2
+def _chamfer(region: Region | AlignedFace) -> float:
+    return _both_ways(region.forward.distance, region.backward.distance)
+
+
+def _normals(region: Region | AlignedFace) -> float:
+    return _both_ways(region.forward.angle_deg, region.backward.angle_deg)
+
+
+def _of_aligned(compute: Callable[[AlignedFace], float]) -> Callable[[Region], float]:
+    return lambda region: float("nan") if region.aligned is None else compute(region.aligned)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -132,9 +163,44 @@ METRICS: tuple[Metric, ...] = (
         lambda region: region.maps.l2,
         headline=False,
     ),
+    Metric(
+        "aligned_chamfer_cm",
+        "Aligned Chamfer (cm)",
+        "lower",
+        "aligned Chamfer and normals are taken after the reconstructed face alone was shifted and turned, not scaled, onto the "
+        "scan's (trimmed closest points of both directions)",
+        _of_aligned(_chamfer),
+        regions=("face",),
+    ),
+    Metric(
+        "aligned_normal_deg",
+        "Aligned normals (deg)",
+        "lower",
+        "the normals of the aligned face are compared as those of the body",
+        _of_aligned(_normals),
+        regions=("face",),
+    ),
+    Metric(
+        "depth_error_cm",
+        "Depth error (cm)",
+        "lower",
+        "the depth error of the face is the size of its depth",
+        _of_aligned(lambda face: abs(face.depth_cm)),
+        regions=("face",),
+    ),
+    Metric(
+        "depth_cm",
+        "Depth (cm)",
+        "lower",
+        "depth is how far the face stands in front of (negative: behind) the place that the body below the face box gives it: "
+        "along z, the shift without a turn that brings that body onto the scan's, less the one that brings the face there",
+        _of_aligned(lambda face: face.depth_cm),
+        headline=False,
+        regions=("face",),
+    ),
 )
 
 
 def compute_all(region: Region) -> dict[str, float]:
-    """Return all metrics of a region by key; nan where there is no number."""
-    return {metric.key: metric.compute(region) for metric in METRICS}
+    """Return the metrics of a region by key; nan where there is no number."""
+    return {metric.key: metric.compute(region) for metric in METRICS if region.name in metric.regions}

@@ -54,7 +54,11 @@ class Summary:
         """Return one line per region for the terminal."""
         return [
             f"{region} ({self.counts[region]} people): "
-            + ", ".join(f"{metric.label} {self.cell(region, metric.key)}" for metric in METRICS)
+            + ", ".join(
+                f"{metric.label} {self.cell(region, metric.key)}"
+                for metric in METRICS
+                if region in metric.regions
+            )
             for region in self.mean
         ]
 

@@ -15,6 +15,7 @@ from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference.fields import FacePrior
+from jiff.inference.in_photo import photo_numbers
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
 from jiff.inference.outputs import check_formats, has_result, write_result
 from jiff.inference.person import PersonOptions, reconstruct_person
@@ -204,6 +205,7 @@ class Evaluation:
             self._features[person.name] = result.fields.image_features
         # Once for pictures and files.
         mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
+        numbers = {**result.numbers, **photo_numbers(mesh, pixels)}
         doubt = mesh_doubt(mesh, person.body)
         notes = [*result.notes, *([doubt] if doubt else [])]
         for note in notes:
@@ -212,7 +214,7 @@ class Evaluation:
         sidecar = {
             "name": person.name,
             "stamp": stamp,
-            "numbers": result.numbers,
+            "numbers": numbers,
             "notes": notes,
             **(self.finish(person.name, mesh) if self.finish is not None else {}),
             **({} if self.rigging is None else {"rig": self.rigging.record(person.name)}),
@@ -230,7 +232,7 @@ class Evaluation:
             output=self.config,
             skinned=skinned,
         )
-        return {"files": [path.name for path in files], **result.numbers, "notes": notes}
+        return {"files": [path.name for path in files], **numbers, "notes": notes}
 
 
 def _lower_first(text: str) -> str:
