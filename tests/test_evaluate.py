@@ -81,6 +81,10 @@ def test_pifu_gives_the_figure_in_every_format(run: Path, people: Path, tmp_path
     assert read_image(tmp_path / "Zoë 1.png").shape[1] > 1500
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["people"]["Zoë 1"]["status"] == "done"
+    stored = json.loads((tmp_path / "Zoë 1.json").read_text(encoding="utf-8"))["numbers"]
+    assert stored["silhouette_iou"] == pytest.approx((seen & mask).sum() / (seen | mask).sum(), abs=0.02)
+    assert 0 < stored["color_difference"] < 64
+    assert stored.items() <= summary["people"]["Zoë 1"].items()
     assert not list(tmp_path.glob(".*"))
 
 
