@@ -18,6 +18,8 @@ from jiff.base.errors import InputError
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
 from jiff.body.files import body_of_values, body_values, read_body, write_body
+from jiff.data.face_record import FitRecord
+from jiff.face.fit.face_pose import FacePose
 from jiff.face.landmarks import similarity
 from jiff.face.models.anny_face import landmark_vertices, load_anny_face
 from jiff.face.models.anny_on_body import with_face
@@ -161,3 +163,19 @@ def test_a_fitted_face_is_carried_onto_the_body(tmp_path: Path) -> None:
     (tmp_path / "anna_body.npz").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match="does not hold the face"):
         read_body(tmp_path / "anna_body.json")
+
+
+def test_a_face_that_comes_later_is_carried_by_the_body_again(tmp_path: Path) -> None:
+    write_framed(tmp_path, "anna")
+    config = BodyConfig(input=tmp_path, jobs=1, overlays=False)
+    assert list(run_body(config, NullProgress()).results) == ["anna"]
+    model = load_anny_face()
+    identity = np.zeros(model.identity.shape[0])
+    identity[0] = 2.0
+    pose = FacePose(1.0, np.eye(3), np.zeros(3), identity, np.zeros(model.expression.shape[0]))
+    FitRecord("anny", "test", pose, {}).save(tmp_path / "anna_fit.json")
+    assert list(run_body(config, NullProgress()).results) == ["anna"], "the face is new"
+    assert len(read_body(tmp_path / "anna_body.json").extra_index) > 1000
+    moved = replace(pose, offset=np.ones(3))
+    FitRecord("anny", "test", moved, {}).save(tmp_path / "anna_fit.json")
+    assert run_body(config, NullProgress()).skipped == ["anna"], "the same face elsewhere"

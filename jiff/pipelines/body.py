@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,14 @@ from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from jiff.base.progress import Progress
-    from jiff.body.placed import PlacedBody
     from jiff.options.body import BodyConfig
 
 WORKER_GIB = 0.8
 """Most memory of a process."""
-_STEP = 4
+_STEP = 5
 """Grows when the same photo comes to give another body."""
 
 
@@ -80,7 +82,12 @@ def _stamp(person: PersonFiles) -> Stamp:
     }
     there = {role: path for role, path in inputs.items() if path.is_file()}
     looks = None if person.seen.is_file() or find_networks() is None else VERSION
-    settings = {"anny": anny_version(), "networks": looks, "step": _STEP}
+    face = _face_of(person)
+    # Not the file: alignment moves the face, which a body does not follow.
+    shape = (
+        None if face is None else hashlib.blake2b(np.concatenate(face).tobytes(), digest_size=8).hexdigest()
+    )
+    settings = {"anny": anny_version(), "networks": looks, "step": _STEP, "fitted_face": shape}
     return Stamp("body", FORMAT, settings, there)
 
 
@@ -94,14 +101,14 @@ def person_complete(item: tuple[PersonFiles, BodyConfig]) -> Verdict:
     return _stamp(person).judge(stored.get("stamp", {}), there)
 
 
-def _with_fitted_face(person: PersonFiles, placed: PlacedBody) -> PlacedBody:
-    """Return the body with the face that ``jiff data face`` fitted, where it did with anny's own face model."""
+def _face_of(person: PersonFiles) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return identity and expression that ``jiff data face`` fitted with anny's own face model; None where it did not."""
     if not person.fit.is_file():
-        return placed
+        return None
     record = read_record(person.fit)
     if record.model != "anny" or record.refused is not None or record.pose is None:
-        return placed
-    return with_face(placed, record.pose.identity, record.pose.expression)
+        return None
+    return record.pose.identity, record.pose.expression
 
 
 def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
@@ -121,7 +128,8 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
     except FitError as error:
         write_json(person.body, {"format": FORMAT, "refused": str(error), "stamp": stamp})
         raise FitError(f"{person.image}: {error}; no body was written.") from error
-    placed = _with_fitted_face(person, fit.body)
+    face = _face_of(person)
+    placed = fit.body if face is None else with_face(fit.body, *face)
     height = 1.7 * placed.scale
     residuals = {
         "landmarks_median_of_height": round(float(np.median(fit.landmark_error)), 5),

@@ -180,13 +180,14 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     evaluation = run.evaluation
     evaluation.finish = finish
-    if evaluation.rigging is not None:
-        evaluation.rigging.prepare(tuple(by_name), evaluation.progress)
     pending = [
         photo for photo in group if not evaluation.is_complete(photo.person) or _has_old_face(run, photo)
     ]
     if pending and not run.config.no_face:
         _prepare_faces(run, pending, where)
+    if evaluation.rigging is not None:
+        # After the faces, which bodies carry.
+        evaluation.rigging.prepare(tuple(by_name), evaluation.progress)
     with_face = [photo.person for photo in group if photo.name not in run.problems]
     if with_face:
         run.merge(run_evaluation(evaluation, with_face, f"Reconstruction{where}"), "reconstruction")
