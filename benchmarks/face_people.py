@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def known_person(seed: int, index: int, cache: Path | None = None) -> KnownPerso
         scan = seen_scan(Path(folder), seed, index)
     light = generate_environments(index + 1, seed)[index]
     frames = [scan.shaded.render(Camera.at_yaw(yaw), light, samples=4) for yaw in VIEW_YAWS_DEG]
-    arrays = {
+    arrays: dict[str, Any] = {
         "vertices": scan.mesh.vertices,
         "faces": scan.mesh.faces,
         "face_vertices": scan.face.vertices,
@@ -82,7 +83,7 @@ def known_person(seed: int, index: int, cache: Path | None = None) -> KnownPerso
     return _from_arrays(arrays)
 
 
-def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> KnownPerson:
+def _from_arrays(arrays: dict[str, Any]) -> KnownPerson:
     pictures, masks = arrays["pictures"], arrays["masks"]
     return KnownPerson(
         Mesh(arrays["vertices"], arrays["faces"]),

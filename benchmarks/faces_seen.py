@@ -35,7 +35,7 @@ from jiff.face.fit.scan_fit import fit_scan
 from jiff.face.fit.seen_fit import close_up_in, fit_seen, seen_refusal
 from jiff.face.landmarks import similarity
 from jiff.face.models.anny_face import load_anny_face
-from jiff.face.points import anny_points
+from jiff.face.points import ModelPoints, anny_points
 from jiff.face.surface import FaceScene
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
@@ -255,9 +255,9 @@ def with_fringe(scan: SeenScan) -> Mesh:
 def _attempts(seer: Seer, case: Sabotage) -> dict[str, Callable[[], object]]:
     """Return the ways in which a sabotaged case is tried; each must raise FitError."""
 
-    def scan(detector: FaceDetector) -> Callable[[], object]:
+    def scan(detector: FaceDetector, points: ModelPoints | None = None) -> Callable[[], object]:
         return lambda: fit_scan(
-            seer.fitter, FaceScene(case.mesh), Camera(), case.picture, case.mask, detector
+            seer.fitter, FaceScene(case.mesh), Camera(), case.picture, case.mask, detector, points=points
         )
 
     ways: dict[str, Callable[[], object]] = {
@@ -266,6 +266,7 @@ def _attempts(seer: Seer, case: Sabotage) -> dict[str, Callable[[], object]]:
     }
     if case.kind in ("face turned away", "no face"):
         ways["scan seen by the networks"] = scan(PointsDetector(seer.networks))
+        ways["scan begun with face points"] = scan(PointsDetector(seer.networks), seer.points)
     return ways
 
 

@@ -28,6 +28,8 @@ def test_demo_numbers_and_meshes(walk: Walk) -> None:
         assert set(method) == {"body", "face"}
         for measured in method.values():
             assert set(measured) >= {"chamfer_cm", "p2s_cm", "normal_deg"}
+            # How far the face stands before its place is signed; everything else is a distance, an angle or a share.
+            assert np.isfinite(measured.pop("depth_cm", 0.0))
             assert all(np.isfinite(value) and value > 0 for value in measured.values())
     assert [path.name for path in folder.glob("*.glb")] == [f"{HELD_OUT}.glb"]
     check_person(folder / f"{HELD_OUT}.glb", 1.3, 2.1)

@@ -21,7 +21,7 @@ from jiff.perception.files import find_networks
 from jiff.photo.images import read_image
 from jiff.photo.masks import read_mask
 from jiff.photo.observed import look_at
-from jiff.pipelines.seen_views import view_file
+from jiff.pipelines.seen_views import nearest_views, view_file
 
 _AROUND_DEG, _WITHIN_DEG = range(0, 360, 45), 15
 """Views that tell the body of a scan without truth, and how far from these the nearest one may be."""
@@ -53,17 +53,7 @@ def training_views(dataset: ProcessedSet, subject: str, step: int) -> list[str]:
 
 def views_around(dataset: ProcessedSet, subject: str) -> list[str]:
     """Return the views that tell the body of a scan without truth."""
-    chosen = []
-    for wanted in _AROUND_DEG:
-        rated = []
-        for view in dataset.views(subject):
-            yaw, pitch, _ = parse_view_name(view)
-            away = abs((yaw - wanted + 180) % 360 - 180) + abs(pitch)
-            if away <= _WITHIN_DEG:
-                rated.append((away, view))
-        if rated:
-            chosen.append(min(rated)[1])
-    return chosen
+    return nearest_views(dataset, subject, _AROUND_DEG, _WITHIN_DEG)
 
 
 def fit_view(dataset: ProcessedSet, subject: str, view: str) -> ViewBody:

@@ -15,6 +15,7 @@ from jiff.geometry.camera import Camera
 from jiff.photo.images import read_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,19 +28,26 @@ TURNED_DEG = (-30, 30)
 _WITHIN_DEG = 15
 
 
-def turned_views(dataset: ProcessedSet, subject: str) -> list[str]:
-    """Return the first view nearest to each of ``TURNED_DEG``, none where none is near."""
+def nearest_views(
+    dataset: ProcessedSet, subject: str, yaws_deg: Sequence[float], within_deg: float
+) -> list[str]:
+    """Return the first view nearest to each of some yaws, pitch counted like yaw; none where none is near."""
     chosen = []
-    for wanted in TURNED_DEG:
+    for wanted in yaws_deg:
         rated = []
         for view in dataset.views(subject):
             yaw, pitch, _ = parse_view_name(view)
             away = abs((yaw - wanted + 180) % 360 - 180) + abs(pitch)
-            if away <= _WITHIN_DEG:
+            if away <= within_deg:
                 rated.append((away, view))
         if rated:
             chosen.append(min(rated)[1])
     return chosen
+
+
+def turned_views(dataset: ProcessedSet, subject: str) -> list[str]:
+    """Return the first view nearest to each of ``TURNED_DEG``, none where none is near."""
+    return nearest_views(dataset, subject, TURNED_DEG, _WITHIN_DEG)
 
 
 def view_file(dataset: ProcessedSet, subject: str, view: str) -> Path:
