@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from face_people import distance_to_truth, model, person, write_subject
 
+from jiff.base.errors import FitError
 from jiff.base.progress import NullProgress
 from jiff.data.layout import ProcessedSet
+from jiff.face.detect.points_detector import PointsDetector
 from jiff.face.fit.fitting import FacePose
 from jiff.face.fit.points_fit import PointsView, fit_points, fit_views
+from jiff.face.fit.scan_fit import fit_scan
 from jiff.face.habits import in_face_frame, learnt_habits
 from jiff.face.points import anny_points
 from jiff.geometry.camera import Camera, rotation_x, rotation_y
 from jiff.geometry.io.mesh_io import load_mesh, save_image
 from jiff.options.face import FaceConfig
 from jiff.perception.networks import PersonNetworks
+from jiff.pipelines import face
 from jiff.pipelines.face import run_face
 from jiff.pipelines.seen_views import turned_views
 
@@ -112,3 +117,28 @@ def test_the_turned_pictures_of_a_set_join_the_fit(networks: PersonNetworks, tur
     save_image(dataset.render("anna", "28_0_00"), np.full((512, 512, 3), 90, np.uint8))
     again = run_face(FaceConfig(input=turned_set, jobs=1), NullProgress())
     assert again.results["anna"]["views"] == 2
+
+
+@pytest.mark.parametrize("fallback_finds", [True, False])
+def test_cascades_look_where_the_networks_were_refused(
+    networks: PersonNetworks, turned_set: Path, monkeypatch: pytest.MonkeyPatch, fallback_finds: bool
+) -> None:
+    tried: list[str] = []
+
+    def refusing(
+        fitter: Any, scene: Any, camera: Any, picture: Any, mask: Any, detector: Any, *rest: Any, **more: Any
+    ) -> Any:
+        tried.append(detector.name)
+        if isinstance(detector, PointsDetector) or not fallback_finds:
+            raise FitError(f"refused {detector.name}")
+        return fit_scan(fitter, scene, camera, picture, mask, detector, *rest, **more)
+
+    monkeypatch.setattr(face, "fit_scan", refusing)
+    report = run_face(FaceConfig(input=turned_set, overwrite=True, jobs=1), NullProgress())
+    assert len(tried) == 2 and tried[0] == PointsDetector(networks).name != tried[1]
+    if fallback_finds:
+        assert len(report.results) == 1 and not report.failures
+    else:
+        assert [tried[0] in reason for reason in report.failures.values()] == [True], (
+            "the networks' reason is told"
+        )

@@ -17,7 +17,7 @@ from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.mesh_cache import cached_mesh
 from jiff.data.param_io import read_param
 from jiff.face import habits
-from jiff.face.detect.detector import load_detector
+from jiff.face.detect.detector import load_detector, load_fallback
 from jiff.face.detect.locate import finds_face_at
 from jiff.face.detect.points_detector import PointsDetector
 from jiff.face.fit.appearance import face_colors, visible_share
@@ -182,10 +182,20 @@ def _fit_subject(item: tuple[str, FaceConfig]) -> dict[str, Any]:
     try:
         detector = load_detector(config.detector_model)
         points = load_model_points(model) if isinstance(detector, PointsDetector) else None
-        fit = fit_scan(
-            fitter, scene, camera, picture, mask, detector, fit_limits(config),
-            points=points, look=looker(dataset, name, detector),
-        )  # fmt: skip
+        limits = fit_limits(config)
+        try:
+            fit = fit_scan(
+                fitter, scene, camera, picture, mask, detector, limits,
+                points=points, look=looker(dataset, name, detector),
+            )  # fmt: skip
+        except FitError as refused:
+            if points is None:
+                raise
+            # In small pictures the networks now and then take a face for a smaller one; the cascades do not.
+            try:
+                fit = fit_scan(fitter, scene, camera, picture, mask, load_fallback(), limits)
+            except FitError:
+                raise refused from None
     except FitError as error:
         for path in (dataset.face_region(name), dataset.face_mesh(name), dataset.file_number(name)):
             path.unlink(missing_ok=True)

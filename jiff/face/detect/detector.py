@@ -243,6 +243,13 @@ def load_detector(path: Path | None = None) -> FaceDetector:
     return _loaded(path, networks)
 
 
+@lru_cache(maxsize=1)
+def load_fallback() -> FaceDetector:
+    """Return what looks for faces without the person networks: YuNet of the assets folder, else Haar."""
+    path = find_detector_model(None)
+    return YuNetDetector(path) if path is not None else HaarDetector()
+
+
 @lru_cache(maxsize=4)
 def _loaded(path: Path | None, networks: PersonNetworks | None) -> FaceDetector:
     return make_detector(path)
