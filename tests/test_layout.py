@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -205,3 +207,13 @@ def test_files_are_short() -> None:
     assert not {name: length for name, length in {**lengths, **tests}.items() if length > MOST_LINES}
     ordered = sorted(lengths.values())
     assert ordered[len(ordered) // 2] <= 150
+
+
+def test_every_file_of_the_package_is_installed_with_it() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    patterns = re.findall(r'"([^"]+)"', text.split("[tool.setuptools.package-data]")[1].split("[tool.")[0])
+    for package in ("jiff", "jiff_cli"):
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                name = path.relative_to(ROOT / package).as_posix()
+                assert any(fnmatch.fnmatch(name, pattern.removeprefix("**/")) for pattern in patterns), path
