@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jiff.body.anny_body import load_anny_body
 from jiff.body.skeleton import JOINTS, JointPose
 from jiff.body.torch_body import TorchBody, default_phenotypes
-from jiff.body.torch_skeleton import JointsToBones, rotation_matrix
+from jiff.body.torch_skeleton import JointsToBones
 
 _BONES = {
     "hip": ("upperleg01.L", "upperleg01.R"), "abdomen": ("spine05",), "chest": ("spine03",), "neck": ("neck01",), "head": ("head",),
@@ -97,13 +97,3 @@ def fit_captured(
         for t, h in zip(turns.detach(), hands)
     ]
     return found, error.numpy().astype(np.float64)
-
-
-def turned(pose: JointPose, yaw_rad: float) -> JointPose:
-    """Return the pose of the same person turned about the vertical."""
-    whole = rotation_matrix(torch.tensor([[0.0, yaw_rad, 0.0]], dtype=torch.float64))[0].numpy()
-    from scipy.spatial.transform import Rotation
-
-    turns = pose.turns.copy()
-    turns[0] = (Rotation.from_matrix(whole) * Rotation.from_rotvec(turns[0])).as_rotvec()
-    return JointPose(turns, pose.hands)

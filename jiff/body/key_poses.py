@@ -76,7 +76,6 @@ EVERYDAY_PAIRS = (
     "clasped_chest", "baby", "box_low",
 )  # fmt: skip
 
-STRAIGHT = Leg(0, 4, 8, 4)
 
 FAMILIES: dict[str, Family] = {
     "stand": Family(0.36, {

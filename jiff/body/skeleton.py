@@ -12,8 +12,6 @@ from scipy.spatial.transform import Rotation
 from jiff.body.anny_body import load_anny_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 JOINTS = (
@@ -169,8 +167,3 @@ def bone_rotations(pose: JointPose) -> dict[str, NDArray[np.float64]]:
             turn = part if shares.kind[k] == 2 else whole * part.inv()
         turned[bone] = turn.as_matrix()
     return turned
-
-
-def joint_heads(bone_heads: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return [21, 3] places of the joints from those of the bones' heads."""
-    return np.stack([bone_heads[name] for name in JOINT_HEADS])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -288,9 +287,3 @@ def outside_share(skin: NDArray[np.float64], seen: Observation, height: float) -
     far = np.zeros(len(skin), dtype=bool)
     far[inside] = distance[row[inside], column[inside]] * seen.mask_size / size > 0.01 * height
     return float(far.sum() / max(len(skin), 1))
-
-
-@lru_cache(maxsize=1)
-def default_fitter() -> BodyFitter:
-    """Return a fitter without face points, loaded once."""
-    return BodyFitter()

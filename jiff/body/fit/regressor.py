@@ -116,9 +116,8 @@ def _averaged(parts: dict[str, Tensor]) -> dict[str, Tensor]:
         @ torch.diag_embed(torch.stack([torch.ones(_J), torch.ones(_J), torch.linalg.det(u @ vt)], dim=1))
         @ vt
     }
-    for name in ("joints_log",):
+    for name in ("joints_log", "turns_log"):
         result[name] = (parts[name][0] + parts[name][1][swap]) / 2
-    result["turns_log"] = (parts["turns_log"][0] + parts["turns_log"][1][swap]) / 2
     result["joints"] = (parts["joints"][0] + parts["joints"][1][swap] * sign) / 2
     result["hands"] = (parts["hands"][0] + parts["hands"][1].flip(0)) / 2
     result["shift"] = (parts["shift"][0] + parts["shift"][1][marks] * sign[:2]) / 2

