@@ -34,6 +34,9 @@ DATA = (
     Entry("frame", "Find the people of photos and frame them: a test folder.", "jiff_cli.data.frame"),
     Entry("face", "Find faces and fit a 3D face model (processed set or test folder).", "jiff_cli.data.face"),
     Entry("body", "Fit a posed body to people (test folder or processed set).", "jiff_cli.data.body"),
+    Entry(
+        "photos", "Photograph synthetic people: what prior-held networks learn from.", "jiff_cli.data.photos"
+    ),
     Entry("icp", "Refine the fitted face meshes against the scans.", "jiff_cli.data.icp"),
     Entry("check", "Check raw scans, a processed set or a test folder.", "jiff_cli.data.check"),
 )
@@ -46,6 +49,9 @@ TRAIN = (
         "jiff_cli.train.color_coarse",
     ),
     Entry("color-fine", "Train the fine colour network on the two before.", "jiff_cli.train.color_fine"),
+    Entry(
+        "person", "Train a prior-held person network: shape, face and colour in one.", "jiff_cli.train.person"
+    ),
     Entry(
         "check",
         "Show a few training items with everything overlaid, before a long run.",

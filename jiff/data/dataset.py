@@ -21,7 +21,7 @@ from jiff.data.layout import ProcessedSet, parse_view_name
 from jiff.data.mapped import MappedArray
 from jiff.data.param_io import read_param
 from jiff.data.prior_jitter import jittered
-from jiff.data.sample import Sample
+from jiff.data.sample import Sample, collate
 from jiff.geometry.camera import Camera
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _ATTEMPTS = 20
 
 class TrainingSet(Dataset[Sample]):
     """Items (subject x usable view); an index is an (epoch, number) pair, so that every draw depends on it alone."""
+
+    collate = staticmethod(collate)
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from jiff.options.device import parse_device
 N = TypeVar("N")
 
 STAGES = ("shape", "color_coarse", "color_fine")
+PERSON = "person"
+"""The prior-held network's place in a run's folder."""
 _PREFERRED = ("best.safetensors", "latest.safetensors")
 
 
@@ -30,11 +33,13 @@ class NetworkFiles:
         shape: occupancy (``netG``).
         color_coarse: coarse colour (``netC`` of PIFu).
         color_fine: fine colour (``netC`` of JIFF).
+        person: prior-held network, which stands alone.
     """
 
-    shape: Path
+    shape: Path | None = None
     color_coarse: Path | None = None
     color_fine: Path | None = None
+    person: Path | None = None
 
     def fingerprints(self) -> dict[str, str]:
         """Return stage -> short digest of its file, by which results know what made them.
@@ -43,7 +48,7 @@ class NetworkFiles:
             CheckpointError: a file cannot be read.
         """
         found = {}
-        for stage in STAGES:
+        for stage in (*STAGES, PERSON):
             path = getattr(self, stage)
             if path is not None:
                 try:
@@ -61,6 +66,20 @@ def _digest(handle: object) -> str:
     while block := handle.read(1 << 22):  # type: ignore[attr-defined]
         digest.update(block)
     return digest.hexdigest()
+
+
+def default_network() -> Path:
+    """Return the file of the prior-held network that is installed with jiff."""
+    return Path(str(resources.files("jiff.models.person"))) / "default.safetensors"
+
+
+def find_person_network(folder: Path | None) -> Path | None:
+    """Return the prior-held network of a run's folder, the installed one without a folder, None where a run has none."""
+    if folder is None:
+        path = default_network()
+        return path if path.is_file() else None
+    present = [folder / PERSON / name for name in _PREFERRED if (folder / PERSON / name).is_file()]
+    return present[0] if present else None
 
 
 def find_checkpoints(

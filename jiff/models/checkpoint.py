@@ -63,7 +63,7 @@ def kind_of(network: nn.Module) -> str:
     """Return the kind of ``network``.
 
     Raises:
-        TypeError: it is none of the three.
+        TypeError: it is none of them.
     """
     for kind in NETWORKS:
         if isinstance(network, kind.network):

@@ -6,6 +6,7 @@ from typing import Any
 
 from jiff.base.errors import ConfigError
 from jiff.models.config import ColorConfig, ShapeConfig
+from jiff.models.person.config import PersonConfig
 
 
 def _narrow_mlp(first: int, hidden: tuple[int, ...], last: int) -> tuple[int, ...]:
@@ -30,6 +31,15 @@ def color_preset(name: str, **overrides: Any) -> ColorConfig:
         ConfigError: unknown name or option.
     """
     return ColorConfig.from_dict({**_lookup(_COLOR_PRESETS, name), **overrides})
+
+
+def person_preset(name: str, **overrides: Any) -> PersonConfig:
+    """Return the prior-held person network called ``name``: "default" or "tiny" (tests).
+
+    Raises:
+        ConfigError: unknown name or option.
+    """
+    return PersonConfig.from_dict({**_lookup(_PERSON_PRESETS, name), **overrides})
 
 
 def _lookup(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -84,6 +94,16 @@ _SHAPE_PRESETS: dict[str, dict[str, Any]] = {
         "mlp_dim_joint": _narrow_mlp(0, _TINY_HIDDEN, 1),
         "face_hidden_dim": 8,
         "face_blocks": 2,
+    },
+}
+_PERSON_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "tiny": {
+        "view_channels": (8, 8, 16),
+        "head_channels": (8, 8),
+        "feature_dim": 8,
+        "head_feature_dim": 8,
+        "hidden": (32, 16),
     },
 }
 _COLOR_PRESETS: dict[str, dict[str, Any]] = {

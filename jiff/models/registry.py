@@ -10,11 +10,13 @@ from jiff.base.errors import ConfigError
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import ColorConfig, ShapeConfig
-from jiff.models.presets import color_preset, shape_preset
+from jiff.models.person.config import PersonConfig
+from jiff.models.person.network import PersonNetwork
+from jiff.models.presets import color_preset, person_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 
-Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork
-NetworkConfig = ShapeConfig | ColorConfig
+Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork | PersonNetwork
+NetworkConfig = ShapeConfig | ColorConfig | PersonConfig
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ NETWORKS: tuple[NetworkKind, ...] = (
     NetworkKind("shape", ShapeNetwork, ShapeConfig, shape_preset),
     NetworkKind("color_coarse", ColorCoarseNetwork, ColorConfig, color_preset),
     NetworkKind("color_fine", ColorFineNetwork, ColorConfig, color_preset),
+    NetworkKind("person", PersonNetwork, PersonConfig, person_preset),
 )
 KINDS = tuple(kind.name for kind in NETWORKS)
 

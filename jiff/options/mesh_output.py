@@ -18,16 +18,19 @@ TEXTURED_TRIANGLES = 40_000
 class MeshOutput:
     """What the finished mesh is like."""
 
-    texture: Literal["vertex", "uv"] = option(
-        "vertex",
-        help="Colours per vertex, or an unwrapped texture that is baked from the colour network (GLB, OBJ).",
+    texture: Literal["auto", "vertex", "uv"] = option(
+        "auto",
+        help="Colours per vertex, or an unwrapped texture that is baked from the colour network (GLB, OBJ); auto is uv with "
+        "prior-held networks such as the default one, where a format holds it, and vertex with others.",
         panel=_PANEL,
     )
     texture_size: int = option(
         2048, help="Width and height of the texture, pixels.", min=64, max=8192, panel=_PANEL
     )
-    project_photo: bool = option(
-        False, help="With --texture uv: the photo's own colours where it shows the surface.", panel=_PANEL
+    project_photo: bool | None = option(
+        None,
+        help="With a texture: the photo's own colours where it shows the surface (default with prior-held networks).",
+        panel=_PANEL,
     )
     decimate: int | None = option(
         None,
@@ -45,8 +48,8 @@ class MeshOutput:
         Raises:
             UsageError: the photo is wanted without a texture to put it on.
         """
-        if self.project_photo and self.texture != "uv":
-            raise UsageError("--project-photo needs a texture; add --texture uv.")
+        if self.project_photo and self.texture == "vertex":
+            raise UsageError("--project-photo needs a texture; leave --texture vertex out.")
 
     @property
     def triangles(self) -> int | None:
@@ -63,6 +66,27 @@ class MeshOutput:
         """
         if self.texture == "uv" and not set(formats) & {"glb", "obj"}:
             raise UsageError("--texture uv: PLY holds no texture; add glb or obj to --format.")
+
+    def for_published(self) -> MeshOutput:
+        """Return what these options mean for the published networks.
+
+        Raises:
+            UsageError: the photo is wanted without a texture to put it on.
+        """
+        if self.project_photo and self.texture == "auto":
+            raise UsageError("--project-photo needs a texture; add --texture uv.")
+        texture = "vertex" if self.texture == "auto" else self.texture
+        return MeshOutput(
+            **{**self.mesh_output(), "texture": texture, "project_photo": bool(self.project_photo)}
+        )
+
+    def for_held(self, formats: tuple[str, ...]) -> MeshOutput:
+        """Return what these options mean for prior-held networks and formats."""
+        texture = self.texture
+        if texture == "auto":
+            texture = "uv" if set(formats) & {"glb", "obj"} else "vertex"
+        project = texture == "uv" and self.project_photo is not False
+        return MeshOutput(**{**self.mesh_output(), "texture": texture, "project_photo": project})
 
     def mesh_output(self) -> dict[str, Any]:
         """Return these options alone, by name."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from jiff.base.config import option
 from jiff.base.errors import ConfigError, UsageError
-from jiff.options.device import device_option, parse_device
 from jiff.options.network import NetworkOptions
+from jiff.options.training_run import TrainingRun
 
 _DATA = "Data"
 _RUN = "Run"
@@ -21,11 +21,10 @@ _MACHINE = "Machine"
 
 
 @dataclass(frozen=True)
-class TrainConfig(NetworkOptions):
+class TrainConfig(NetworkOptions, TrainingRun):
     """One training run of one stage; every attribute is an option of ``jiff train``."""
 
     stage: Literal["shape", "color_coarse", "color_fine"] = "shape"
-
     dataroot: Path = option(Path("data"), help="Folder of the processed set.", flags=("-i",), panel=_DATA)
     load_size: int | None = option(
         None, help="Side of the input image in pixels; left out, what the network is made for (paper: 512).",
@@ -49,19 +48,6 @@ class TrainConfig(NetworkOptions):
         min=0,
         panel=_DATA,
     )
-
-    name: str = option(
-        "example", help="Name of the experiment: its folder in --checkpoints-path.", panel=_RUN
-    )
-    checkpoints_path: Path = option(Path("checkpoints"), help="Folder of runs.", panel=_RUN)
-    results_path: Path = option(
-        Path("results"), help="Folder for sample point clouds and meshes.", panel=_RUN
-    )
-    continue_train: bool = option(False, help="Go on with the run of this name where it stopped.", panel=_RUN)
-    resume_epoch: int = option(
-        -1, help="With --continue-train: the kept epoch to go on from; -1 is the latest.", min=-1, panel=_RUN
-    )
-    overwrite: bool = option(False, help="Begin anew although a run of this name exists.", panel=_RUN)
     shape_checkpoint: Path | None = option(
         None, help="Shape network to start from (shape) or to build on (colour); default: the run's own shape stage.",
         aliases=("--load-netG-checkpoint-path",), panel=_RUN,
@@ -75,22 +61,6 @@ class TrainConfig(NetworkOptions):
     fine_checkpoint: Path | None = option(
         None, help="Fine colour network to start from.", aliases=("--load-netC-checkpoint-path",), panel=_RUN
     )
-    seed: int = option(0, help="Seed of weights, order, points and augmentation.", min=0, panel=_RUN)
-
-    num_epoch: int = option(
-        1000, help="Epochs; an epoch sees every usable view of every subject once.", min=1, panel=_OPTIM
-    )
-    max_steps: int = option(
-        0, help="Stop after this many steps; 0 leaves it to --num-epoch.", min=0, panel=_OPTIM
-    )
-    max_minutes: float = option(
-        0.0, help="Stop (and save) after this many minutes; 0 means no limit.", min=0, panel=_OPTIM
-    )
-    batch_size: int = option(2, help="Items of a step, over all devices.", min=1, panel=_OPTIM)
-    accumulate: int = option(
-        1, help="Batches whose gradients are added up before a step.", min=1, panel=_OPTIM
-    )
-    learning_rate: float = option(1e-3, help="Learning rate (published commands: 1e-4).", min=0, panel=_OPTIM)
     learning_rate_c: float | None = option(
         None,
         help="Learning rate of the colour stages where it differs.",
@@ -98,30 +68,6 @@ class TrainConfig(NetworkOptions):
         min=0,
         panel=_OPTIM,
     )
-    optimizer: Literal["auto", "rmsprop", "adam", "adamw"] = option(
-        "auto", help="auto is RMSprop for shape and Adam for colour, as published.", panel=_OPTIM
-    )
-    weight_decay: float = option(0.0, help="Weight decay.", min=0, panel=_OPTIM)
-    lr_schedule: Literal["step", "cosine"] = option(
-        "step",
-        help="step multiplies by --gamma after the epochs of --schedule; cosine falls to a hundredth.",
-        panel=_OPTIM,
-    )
-    schedule: tuple[int, ...] = option(
-        (60, 80),
-        help="Epochs after which the learning rate falls, counted as published: 360 items per subject.",
-        panel=_OPTIM,
-    )
-    gamma: float = option(0.1, help="Factor of each fall.", min=0, max=1, panel=_OPTIM)
-    warmup_steps: int = option(
-        0, help="Steps over which the learning rate rises from a tenth.", min=0, panel=_OPTIM
-    )
-    grad_clip: float = option(0.0, help="Largest gradient norm; 0 does not clip.", min=0, panel=_OPTIM)
-    ema: float = option(
-        0.0, help="Decay of an averaged copy of the weights, which is validated and saved; 0 keeps none.",
-        min=0, max=0.99999, panel=_OPTIM,
-    )  # fmt: skip
-
     sigma: float | None = option(
         None, help="Offset of points from the surface in world units; default 5 (shape) or 0.1 (colour, along the normal).",
         min=0, panel=_SAMPLES,
@@ -169,7 +115,6 @@ class TrainConfig(NetworkOptions):
     z_size: float | None = option(
         None, help="Depth normalisation of the networks (paper: 200).", min=1, panel=_SAMPLES
     )
-
     random_flip: bool = option(False, help="Mirror half of the images.", panel=_AUG)
     random_scale: bool = option(False, help="Magnify by 0.9 to 1.1.", panel=_AUG)
     random_trans: bool = option(False, help="Shift by up to about 2 percent.", panel=_AUG)
@@ -181,22 +126,6 @@ class TrainConfig(NetworkOptions):
     aug_alstd: float = option(
         0.0, help="Standard deviation of principal-component lighting.", min=0, panel=_AUG
     )
-
-    num_eval: bool = option(True, help="Validate (IoU, precision, recall, colour error).", panel=_SEE)
-    val_every: int = option(
-        0, help="Steps between validations; 0 validates after every epoch.", min=0, panel=_SEE
-    )
-    val_items: int = option(
-        24,
-        help="Items of a validation, the same each time, spread over subjects and views.",
-        min=1,
-        panel=_SEE,
-    )
-    val_points: int = option(5000, help="Points of a validation item.", min=100, panel=_SEE)
-    val_test_error: bool = option(True, help="Validate on the subjects of val.txt.", panel=_SEE)
-    val_train_error: bool = option(False, help="Validate on as many training items too.", panel=_SEE)
-    freq_plot: int = option(10, help="Steps between rows of the log.", min=1, panel=_SEE)
-    freq_save: int = option(50, help="Steps between saves.", min=1, panel=_SEE)
     freq_save_ply: int = option(
         1000,
         help="Steps between previews (predicted samples, meshes and face crops as pictures in TensorBoard and in "
@@ -215,29 +144,6 @@ class TrainConfig(NetworkOptions):
     resolution: int = option(
         128, help="Cells along the edge of the grid of these meshes.", min=16, max=1024, panel=_SEE
     )
-    keep_last: int = option(3, help="Epochs whose checkpoints are kept.", min=1, panel=_SEE)
-    tensorboard: bool = option(True, help="Write TensorBoard logs beside the CSV.", panel=_SEE)
-
-    device: str = device_option(_MACHINE, several=True)
-    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = option(
-        "auto", help="auto is bf16-mixed where the device computes it faster, else 32.", panel=_MACHINE
-    )
-    num_threads: int = option(
-        0, help="Processes that load data; 0 loads in the training process.", min=0, panel=_MACHINE
-    )
-    torch_threads: int = option(
-        0,
-        help="Threads of a training process on the processor; 0 keeps torch's choice.",
-        min=0,
-        panel=_MACHINE,
-    )
-    pin_memory: bool = option(False, help="Load into page-locked memory (CUDA).", panel=_MACHINE)
-    serial_batches: bool = option(False, help="Items in their own order instead of shuffled.", panel=_MACHINE)
-    compile: bool = option(False, help="Compile the image encoders (torch.compile).", panel=_MACHINE)
-    channels_last: bool = option(
-        False, help="Keep images channels-last in memory (faster on GPUs with tensor cores).", panel=_MACHINE
-    )
-    num_nodes: int = option(1, help="Machines that train together (torchrun).", min=1, panel=_MACHINE)
 
     def __post_init__(self) -> None:
         if self.stage == "shape" and self.num_sample_inout == 0:
@@ -248,8 +154,6 @@ class TrainConfig(NetworkOptions):
             raise ConfigError(
                 f"fine_part and volume_part are parts of one whole; {self.fine_part} and {self.volume_part} exceed it."
             )
-        if not self.name or any(mark in self.name for mark in "/\\") or self.name in (".", ".."):
-            raise UsageError(f"--name {self.name!r} must be the name of a folder, without slashes.")
         if self.stage != "shape" and (self.gen_test_mesh or self.gen_train_mesh):
             raise UsageError(
                 "--gen-test-mesh and --gen-train-mesh show the shape network; look at colours with `jiff eval jiff`."
@@ -258,7 +162,7 @@ class TrainConfig(NetworkOptions):
             raise UsageError(
                 "--no-gen-mesh contradicts --gen-test-mesh and --gen-train-mesh; drop one of them."
             )
-        parse_device(self.device)
+        super().__post_init__()
 
     def network_overrides(self) -> dict[str, Any]:
         """Return the single options of the network that were given."""
@@ -267,11 +171,6 @@ class TrainConfig(NetworkOptions):
             if getattr(self, name) is not None:
                 given[name] = getattr(self, name)
         return given
-
-    @property
-    def folder(self) -> Path:
-        """Where this stage's checkpoints and logs lie."""
-        return self.checkpoints_path / self.name / self.stage
 
     @property
     def rate(self) -> float:
@@ -286,3 +185,8 @@ class TrainConfig(NetworkOptions):
         if self.sigma is not None:
             return self.sigma
         return 5.0 if self.stage == "shape" else 0.1
+
+    @property
+    def preview_every(self) -> int:
+        """Steps between previews."""
+        return self.freq_save_ply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
     from jiff.inference.networks import NetworkFiles, Networks
     from jiff.models.shape import ShapeFeatures
+    from jiff.photo.test_folder import PersonImage
     from jiff.pipelines.rig import Rigging
 
 _FORMAT = 1
@@ -59,6 +60,23 @@ def read_prior(person: PersonFiles) -> FacePrior:
     return FacePrior(mesh, (box.xmin, box.xmax, box.ymin, box.ymax))
 
 
+@dataclass(frozen=True)
+class Made:
+    """One person's mesh.
+
+    Attributes:
+        mesh: world units.
+        numbers: of the reconstruction.
+        notes: things the user should know, one sentence each.
+        with_face: whether a face was fitted and used.
+    """
+
+    mesh: Mesh
+    numbers: dict[str, Any]
+    notes: list[str]
+    with_face: bool
+
+
 class Evaluation:
     """One run: settings, networks (loaded when the first person needs them) and the folder.
 
@@ -73,23 +91,26 @@ class Evaluation:
         self,
         config: EvalPifuConfig,
         progress: Progress,
-        method: Literal["pifu", "jiff"],
+        method: Literal["pifu", "jiff", "held"],
         *,
         colors: bool = True,
         sibling: Evaluation | None = None,
+        files: NetworkFiles | None = None,
     ) -> None:
         """Prepare a run.
 
         Args:
             config: options.
             progress: of the run.
-            method: with face or without.
+            method: with face or without, or held by a body (see ``HeldEvaluation``).
             colors: False leaves the colour networks out.
             sibling: run with the same checkpoints and test folder; networks and encoded images are shared with it.
+            files: the networks; those that the options name without it.
         """
         self.config, self.progress, self.method, self.colors = config, progress, method, colors
         self.formats = check_formats(config.format)
         config.check_formats(self.formats)
+        self.output = config.for_held(self.formats) if method == "held" else config.for_published()
         self.folder = config.results_folder
         self.keep_features = False
         self._governor = ThreadGovernor()
@@ -106,7 +127,7 @@ class Evaluation:
             self._features, self._found = sibling._features, sibling._found
         else:
             fine = config.fine_checkpoint if isinstance(config, FineInferenceConfig) else None
-            self.files = find_checkpoints(
+            self.files = files or find_checkpoints(
                 config.checkpoint,
                 config.shape_checkpoint,
                 config.coarse_checkpoint,
@@ -152,7 +173,7 @@ class Evaluation:
             "format": list(self.formats),
             "height_cm": self.config.height_cm,
             "raw": self.config.raw,
-            "mesh_output": self.config.mesh_output(),
+            "mesh_output": self.output.mesh_output(),
         }
         if self.rigging is not None:
             settings["rig"] = self.rigging.settings
@@ -174,7 +195,30 @@ class Evaluation:
         """
         if not all(self.is_complete(person) for person in people):
             self.networks()
+        self.make_folder()
+
+    def make_folder(self) -> None:
+        """Make the folder of the results."""
         make_folder(self.folder)
+
+    def make(self, person: PersonFiles, pixels: PersonImage) -> Made:
+        """Return the mesh of one person."""
+        prior = read_prior(person) if self.method == "jiff" else None
+        views = self.views.get(person.name, [])
+        others = [View.at_yaw(read_person(files), yaw) for yaw, files in views]
+        options = PersonOptions(
+            resolution=self.config.resolution,
+            raw=self.config.raw,
+            memory_budget_bytes=int(self.config.memory_budget * 2**30),
+            precision=self.config.precision,
+            output=self.output,
+        )
+        result = reconstruct_person(
+            self.networks(), pixels, prior, options, self._features.pop(person.name, None), others
+        )
+        if self.keep_features:
+            self._features[person.name] = result.fields.image_features
+        return Made(result.mesh, result.numbers, result.notes, prior is not None)
 
     def reconstruct(self, person: PersonFiles) -> dict[str, Any]:
         """Reconstruct one person, write the files and return a plain summary."""
@@ -185,24 +229,10 @@ class Evaluation:
         self._governor.tick()
         stamp = self.stamp(person).taken(person.image.parent)
         pixels = read_person(person)
-        prior = read_prior(person) if self.method == "jiff" else None
-        views = self.views.get(person.name, [])
-        others = [View.at_yaw(read_person(files), yaw) for yaw, files in views]
-        options = PersonOptions(
-            resolution=self.config.resolution,
-            raw=self.config.raw,
-            memory_budget_bytes=int(self.config.memory_budget * 2**30),
-            precision=self.config.precision,
-            output=self.config,
-        )
         try:
-            result = reconstruct_person(
-                self.networks(), pixels, prior, options, self._features.pop(person.name, None), others
-            )
+            result = self.make(person, pixels)
         except ReconstructionError as error:
             raise ReconstructionError(f"{person.image}: {_lower_first(str(error))}") from error
-        if self.keep_features:
-            self._features[person.name] = result.fields.image_features
         # Once for pictures and files.
         mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
         numbers = {**result.numbers, **photo_numbers(mesh, pixels)}
@@ -218,8 +248,8 @@ class Evaluation:
             "notes": notes,
             **(self.finish(person.name, mesh) if self.finish is not None else {}),
             **({} if self.rigging is None else {"rig": self.rigging.record(person.name)}),
-            "quality": quality(person, prior is not None, result.numbers, notes),
-            "provenance": provenance(self.files, self.fingerprints, self.config, person, prior is not None),
+            "quality": quality(person, result.with_face, result.numbers, notes),
+            "provenance": provenance(self.files, self.fingerprints, self.config, person, result.with_face),
         }
         files = write_result(
             self.folder,

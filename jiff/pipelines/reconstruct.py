@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jiff.base.errors import UsageError
 from jiff.base.files import read_json, write_json
 from jiff.geometry.io.mesh_io import save_image
+from jiff.inference.networks import find_person_network
 from jiff.options.align import AlignConfig
 from jiff.options.face import FaceConfig
 from jiff.options.mesh_output import MeshOutput
@@ -19,6 +20,7 @@ from jiff.pipelines.face import run_face
 from jiff.pipelines.face_photos import person_complete
 from jiff.pipelines.frame import frame_all, framing_tools
 from jiff.pipelines.frame_photos import Photo, find_photos
+from jiff.pipelines.held import HeldEvaluation
 from jiff.pipelines.photo_pictures import mesh_in_photo
 from jiff.pipelines.photo_views import check_views, parse_views
 from jiff.pipelines.rig import Rigging
@@ -106,10 +108,27 @@ def _coarse_resolution(config: ReconstructConfig) -> int:
     return min(_COARSE_RESOLUTION, config.resolution or _COARSE_RESOLUTION)
 
 
-def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport:
-    """Reconstruct one photo or a folder of photos.
+def _evaluation(config: ReconstructConfig, progress: Progress) -> Evaluation:
+    """Return the run of the networks that the options name: prior-held or published ones.
 
-    Writes, per photo, ``<name>.obj|glb|ply`` (vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
+    Raises:
+        UsageError: no network, or options that do not go with it.
+    """
+    published = config.shape_checkpoint is not None
+    held = None if published else find_person_network(config.checkpoint)
+    if held is None:
+        return Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
+    if config.view:
+        raise UsageError(
+            "--view: prior-held networks look at one photo; give published networks trained with --num-views."
+        )
+    return HeldEvaluation(config.evaluation(), progress, held)
+
+
+def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport:
+    """Reconstruct one photo or a folder of photos; without a checkpoint by the prior-held network that is installed.
+
+    Writes, per photo, ``<name>.obj|glb|ply`` (textured or with vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
     mesh in the photo) and ``<name>.json``; ``crops/`` is a test folder on which the single steps can be repeated;
     ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo whose face is not found or
     cannot be trusted is reconstructed without it and reported as a failure, as is one in which several bodies were
@@ -134,7 +153,7 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
     if config.view and config.input.is_dir():
         raise UsageError("--view: belongs to one photo, not to a folder; give the photo at yaw 0.")
     views = parse_views(config.view, photos[0])
-    evaluation = Evaluation(config.evaluation(), progress, "pifu" if config.no_face else "jiff")
+    evaluation = _evaluation(config, progress)
     evaluation.rigging = Rigging(config) if config.rig else None
     evaluation.views = {photos[0].name: [(view.yaw_deg, view.photo.person) for view in views]}
     tools = framing_tools(config, progress)
@@ -180,6 +199,9 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
 
     evaluation = run.evaluation
     evaluation.finish = finish
+    if isinstance(evaluation, HeldEvaluation):
+        _held_group(run, evaluation, group, where)
+        return
     pending = [
         photo for photo in group if not evaluation.is_complete(photo.person) or _has_old_face(run, photo)
     ]
@@ -203,6 +225,19 @@ def _reconstruct_group(run: _Run, group: list[Photo], where: str) -> None:
                     f"Reconstructed without the face prior (plain PIFu), because {reason}"
                 )
     evaluation.forget_features()
+
+
+def _held_group(run: _Run, evaluation: HeldEvaluation, group: list[Photo], where: str) -> None:
+    """Fit faces and bodies to framed photos, then reconstruct those that have a body."""
+    names = tuple(photo.name for photo in group)
+    bodies = evaluation.fit(names, None if run.config.no_face else _face_config(run.config, names))
+    for name, reason in bodies.failures.items():
+        run.report.failures[name] = reason
+        run.report.details.update({name: bodies.details[name]} if name in bodies.details else {})
+        run.add_problem(name, "body", reason)
+    people = [photo.person for photo in group if photo.name not in bodies.failures]
+    if people:
+        run.merge(run_evaluation(evaluation, people, f"Reconstruction{where}"), "reconstruction")
 
 
 def _has_old_face(run: _Run, photo: Photo) -> bool:

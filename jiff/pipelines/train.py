@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,20 @@ from jiff.data.cache_lease import CacheLease
 from jiff.data.layout import ProcessedSet
 from jiff.options.device import parse_device
 from jiff.options.train import TrainConfig
+from jiff.options.train_person import PersonTrainConfig
 from jiff.training.data import open_sets
 from jiff.training.loop import Trainer
+from jiff.training.person_stage import build_person, open_people
 from jiff.training.run_state import BEST_NAME, LATEST_NAME, STATE_NAME, remove_run
 from jiff.training.stages import build_stage
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
+    from jiff.data.dataset import TrainingSet
+    from jiff.data.person_set import PersonSet
+    from jiff.options.training_run import TrainingRun
+    from jiff.training.person_stage import PersonModule
+    from jiff.training.stages import StageModule
 
 __all__ = ["TrainConfig", "TrainReport", "train_stage"]
 
@@ -78,7 +85,7 @@ def _launched_processes() -> tuple[int, int] | None:
     return local, max(1, world // local)
 
 
-def make_fabric(config: TrainConfig) -> Fabric:
+def make_fabric(config: TrainingRun) -> Fabric:
     """Return Fabric for the devices and precision that the options ask for.
 
     Raises:
@@ -137,7 +144,7 @@ def _quiet_fabric() -> Iterator[None]:
 
 
 @contextmanager
-def _torch_state(config: TrainConfig) -> Iterator[None]:
+def _torch_state(config: TrainingRun) -> Iterator[None]:
     """Seed torch and set its threads for the length of a run, and put both back."""
     threads = torch.get_num_threads()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
@@ -151,7 +158,9 @@ def _torch_state(config: TrainConfig) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None = None) -> TrainReport:
+def train_stage(
+    config: TrainConfig | PersonTrainConfig, progress: Progress, fabric: Fabric | None = None
+) -> TrainReport:
     """Train one stage, or go on with it.
 
     Args:
@@ -172,7 +181,8 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             "choose another --name."
         )
     # What this run maps stays until it ends, whatever other runs and cleanings do.
-    with _torch_state(config), CacheLease(ProcessedSet(config.dataroot)) as lease:
+    lease_of = CacheLease(ProcessedSet(config.dataroot)) if isinstance(config, TrainConfig) else nullcontext()
+    with _torch_state(config), lease_of as lease:
         if fabric is None:
             fabric = make_fabric(config)
             fabric.launch()
@@ -181,12 +191,23 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
             progress = NullProgress()
         elif config.overwrite:
             remove_run(config.folder)
-        module = build_stage(config)
-        with fabric.rank_zero_first(local=True):
-            items, held_out, left_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
-        lease.hold(
-            entry for opened in (items, held_out) if opened is not None for entry in opened.cache_entries()
-        )
+        module: StageModule | PersonModule
+        items: TrainingSet | PersonSet
+        held_out: TrainingSet | PersonSet | None
+        if isinstance(config, PersonTrainConfig):
+            module = build_person(config)
+            items, held_out, left_out = open_people(config, progress)
+        else:
+            module = build_stage(config)
+            with fabric.rank_zero_first(local=True):
+                items, held_out, left_out = open_sets(config, module.network.config, progress)  # type: ignore[arg-type]
+        if lease is not None:
+            lease.hold(
+                entry
+                for opened in (items, held_out)
+                if opened is not None
+                for entry in opened.cache_entries()
+            )
         if held_out is None and config.num_eval:
             named = ProcessedSet(config.dataroot).validation_subjects()
             why = "nobody whom val.txt holds out can be used" if named else "val.txt holds nobody out"
@@ -200,7 +221,7 @@ def train_stage(config: TrainConfig, progress: Progress, fabric: Fabric | None =
     return _report(trainer, rows, progress)
 
 
-def _save_run(config: TrainConfig, architecture: Any, items: Any, held_out: Any, fabric: Fabric) -> None:
+def _save_run(config: TrainingRun, architecture: Any, items: Any, held_out: Any, fabric: Fabric) -> None:
     save_resolved(
         config,
         config.folder / "run.yaml",

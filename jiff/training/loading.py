@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from jiff.base.errors import TrainingError
-from jiff.data.sample import Batch, Sample, collate
+from jiff.data.person_set import PersonBatch
+from jiff.data.sample import Batch
 from jiff.models.face_input import FaceInput
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
+    from jiff.data.person_set import PersonSet
     from jiff.data.samplers import BatchOrder
+
+    AnyBatch = Batch | PersonBatch
+    AnySet = TrainingSet | PersonSet
 
 _SHARED_MEMORY = Path("/dev/shm")
 _PREFETCH = 2
@@ -32,35 +37,51 @@ _HEADROOM = 1.5
 class PipedBatch:
     """A batch as plain arrays, which travel between processes through a pipe instead of shared memory."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: AnyBatch) -> None:
         def plain(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.numpy()
+            if isinstance(value, dict):
+                return {name: plain(item) for name, item in value.items()}
             return [plain(item) for item in value] if isinstance(value, list) else value
 
-        self._face = {name: plain(value) for name, value in vars(batch.face).items()}
-        self._rest = {name: plain(value) for name, value in vars(batch).items() if name != "face"}
+        values = dict(vars(batch))
+        face = values.pop("face", None)
+        self._kind = type(batch)
+        self._face = None if face is None else {name: plain(value) for name, value in vars(face).items()}
+        self._rest = {name: plain(value) for name, value in values.items()}
 
-    def unpack(self) -> Batch:
+    def unpack(self) -> AnyBatch:
         """Return the batch again; it shares the arrays' memory."""
 
         def tensors(value: Any) -> Any:
             if isinstance(value, np.ndarray):
                 return torch.from_numpy(value)
+            if isinstance(value, dict):
+                return {name: tensors(item) for name, item in value.items()}
             if isinstance(value, list):
                 return [tensors(item) for item in value]
             return value
 
+        rest = {name: tensors(value) for name, value in self._rest.items()}
+        if self._face is None:
+            return PersonBatch(**{**rest, **rest.pop("tensors")})
         face = FaceInput(**{name: tensors(value) for name, value in self._face.items()})
-        return Batch(face=face, **{name: tensors(value) for name, value in self._rest.items()})
+        return Batch(face=face, **rest)
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> AnyBatch:
         """Return the batch in page-locked memory (called by ``DataLoader``)."""
         return self.unpack().pin_memory()
 
 
-def _piped(samples: Sequence[Sample]) -> PipedBatch:
-    return PipedBatch(collate(samples))
+class _Piped:
+    """Stacks items and makes them travel; a class, so that loading processes can be handed it."""
+
+    def __init__(self, collate: Callable[[Sequence[Any]], AnyBatch]) -> None:
+        self._collate = collate
+
+    def __call__(self, samples: Sequence[Any]) -> PipedBatch:
+        return PipedBatch(self._collate(samples))
 
 
 def _end_worker(error: Exception, item: object) -> None:
@@ -81,28 +102,37 @@ def _begin_worker(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def batch_bytes(batch: Batch) -> int:
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _tensors_in(item)
+    elif isinstance(value, FaceInput):
+        yield from _tensors_in(vars(value))
+
+
+def batch_bytes(batch: AnyBatch) -> int:
     """Return the size of a batch's tensors."""
-    tensors = [value for value in vars(batch).values() if isinstance(value, Tensor)]
-    for value in vars(batch.face).values():
-        tensors += [
-            item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Tensor)
-        ]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors_in(vars(batch)))
 
 
-def _shared_memory_suffices(items: TrainingSet, order: BatchOrder, workers: int) -> bool:
+def _shared_memory_suffices(items: AnySet, order: BatchOrder, workers: int) -> bool:
     if not _SHARED_MEMORY.is_dir():
         return True
     first = order.pairs(order.first_step)
-    size = batch_bytes(collate([items[first[0]]])) * len(first)
+    one = items.collate([items[first[0]]])  # type: ignore[list-item]
+    size = batch_bytes(one) * len(first)
     # Each worker's batches in the making, and the one that is trained on.
     return shutil.disk_usage(_SHARED_MEMORY).free > _HEADROOM * size * (workers * _PREFETCH + 1)
 
 
 def open_batches(
-    items: TrainingSet, order: BatchOrder, workers: int, *, pin_memory: bool, progress: Progress
-) -> Iterator[Batch]:
+    items: AnySet, order: BatchOrder, workers: int, *, pin_memory: bool, progress: Progress
+) -> Iterator[Any]:
     """Return the batches of a run in their order.
 
     Args:
@@ -116,7 +146,7 @@ def open_batches(
         TrainingError: (from the iterator) a loading process ended.
     """
     if workers == 0 or not len(order):
-        return (collate([items[pair] for pair in pairs]) for pairs in order)
+        return (items.collate([items[pair] for pair in pairs]) for pairs in order)  # type: ignore[misc]
     shared = _shared_memory_suffices(items, order, workers)
     if not shared:
         progress.info(
@@ -135,7 +165,7 @@ def open_batches(
             batch_sampler=order,  # type: ignore[arg-type]
             num_workers=workers,
             prefetch_factor=_PREFETCH,
-            collate_fn=collate if shared else _piped,
+            collate_fn=items.collate if shared else _Piped(items.collate),
             pin_memory=pin_memory,
             worker_init_fn=_begin_worker,
             # Its own generator: the global one must not depend on how the data is loaded.
@@ -144,7 +174,7 @@ def open_batches(
     return _watched(loader)
 
 
-def _watched(loader: DataLoader[Any]) -> Iterator[Batch]:
+def _watched(loader: DataLoader[Any]) -> Iterator[Any]:
     try:
         for batch in loader:
             yield batch.unpack() if isinstance(batch, PipedBatch) else batch

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from jiff.base.errors import CheckpointError, OutputError, TrainingError
 from jiff.base.threads import ThreadGovernor
-from jiff.data.dataset import TrainingSet
-from jiff.data.sample import Batch
 from jiff.data.samplers import BatchOrder
 from jiff.models.checkpoint import save_network
 from jiff.training.compiled import compile_errors, compile_stage, keep_channels_last
@@ -37,8 +35,11 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from jiff.base.progress import Progress
+    from jiff.data.dataset import TrainingSet
+    from jiff.data.person_set import PersonSet
     from jiff.models.registry import Network
-    from jiff.options.train import TrainConfig
+    from jiff.options.training_run import TrainingRun
+    from jiff.training.person_stage import PersonModule
     from jiff.training.stages import StageModule
 
 FAILED_BATCH_NAME = "failed_batch.pt"
@@ -60,11 +61,11 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: TrainingRun,
         fabric: Fabric,
-        module: StageModule,
-        items: TrainingSet,
-        held_out: TrainingSet | None,
+        module: StageModule | PersonModule,
+        items: TrainingSet | PersonSet,
+        held_out: TrainingSet | PersonSet | None,
         progress: Progress,
         failures: Sequence[str] = (),
     ) -> None:
@@ -146,7 +147,7 @@ class Trainer:
                 )
                 validate_now = self.step % config.val_every == 0 if config.val_every else epoch_ends
                 validate_now = validate_now or last or stop
-                preview_now = config.freq_save_ply and (self.step % config.freq_save_ply == 0 or last)
+                preview_now = config.preview_every and (self.step % config.preview_every == 0 or last)
                 save_now = self.step % config.freq_save == 0 or validate_now
                 if validate_now or preview_now or save_now:
                     error = None
@@ -183,7 +184,7 @@ class Trainer:
     def _rate(self, step: int) -> float:
         return learning_rate(self.config, step, self.steps_per_published_epoch, self.total_steps)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Any]:
         config = self.config
         order = BatchOrder(
             length=len(self.items),
@@ -199,7 +200,7 @@ class Trainer:
             self.items, order, config.num_threads, pin_memory=config.pin_memory, progress=self.progress
         )
 
-    def _next_batch(self, batches: Iterator[Batch]) -> Batch:
+    def _next_batch(self, batches: Iterator[Any]) -> Any:
         """Return the next batch on the device; where one process has none, all stop."""
         batch = error = None
         try:
@@ -212,7 +213,7 @@ class Trainer:
         self._note_failures(batch.failures)
         return batch.to(self.fabric.device)
 
-    def _one_step(self, batches: Iterator[Batch]) -> tuple[float, dict[str, float]]:
+    def _one_step(self, batches: Iterator[Any]) -> tuple[float, dict[str, float]]:
         """Do one optimiser step; returns the seconds waited for data, and the losses."""
         config = self.config
         for group in self.optimizer.param_groups:
@@ -248,7 +249,7 @@ class Trainer:
                 self.failures.append(text)
                 self.progress.warn(f"Skipped an item: {text}")
 
-    def _watch(self, values: dict[str, float], batch: Batch) -> None:
+    def _watch(self, values: dict[str, float], batch: Any) -> None:
         """Stop on a loss that is no number or explodes; warn when a constant answer would do as well."""
         loss = values["loss"]
         exploded = (
@@ -257,15 +258,20 @@ class Trainer:
         rank = self.processes.first(exploded)
         if rank is not None:
             self.processes.check(self._bad_batch(loss, batch) if rank == self.fabric.global_rank else None)
-        warning = self.guard.warning(self.step, values.get("loss_body", loss), batch.targets)
+        # The person network's targets are distances, which no constant answer is compared with.
+        warning = None
+        if self.config.stage != "person":
+            warning = self.guard.warning(self.step, values.get("loss_body", loss), batch.targets)
         if warning:
             self.progress.warn(warning)
 
-    def _bad_batch(self, loss: float, batch: Batch) -> Exception:
+    def _bad_batch(self, loss: float, batch: Any) -> Exception:
         """Save the batch that broke the loss and return the error that says so."""
         path = self.folder / FAILED_BATCH_NAME
         tensors = {
-            name: getattr(batch, name).cpu() for name in ("images", "calibs", "points_world", "targets")
+            name: getattr(batch, name).cpu()
+            for name in ("images", "calibs", "points_world", "targets")
+            if hasattr(batch, name)
         }
         try:
             save_state(path, {"step": self.step, "subjects": batch.subjects, "views": batch.views, **tensors})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,9 +19,11 @@ from jiff.training.validation import validate
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
+    from jiff.data.person_set import PersonSet
     from jiff.models.registry import Network
-    from jiff.options.train import TrainConfig
+    from jiff.options.training_run import TrainingRun
     from jiff.training.logs import RunLog
+    from jiff.training.person_stage import PersonModule
     from jiff.training.stages import StageModule
 
 _PREVIEWS = 2
@@ -36,15 +38,19 @@ class Observer:
 
     def __init__(
         self,
-        config: TrainConfig,
-        module: StageModule,
-        items: TrainingSet,
-        held_out: TrainingSet | None,
+        config: TrainingRun,
+        module: StageModule | PersonModule,
+        items: TrainingSet | PersonSet,
+        held_out: TrainingSet | PersonSet | None,
         device: torch.device,
         progress: Progress,
     ) -> None:
-        self._config, self._module, self._device, self._progress = config, module, device, progress
-        self._items, self._held_out = items, held_out
+        # Of one kind of network; meshes and previews ask for what the others have not.
+        self._config: Any = config
+        self._module: Any = module
+        self._items: Any = items
+        self._held_out: Any = held_out
+        self._device, self._progress = device, progress
         self.metrics: dict[str, float] = {}
 
     def validate(self, step: int, network: Network, log: RunLog, describe: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jiff.options.train import TrainConfig
+    from jiff.options.training_run import TrainingRun
 
 PUBLISHED_EPOCH_ITEMS = 360
 """Items of a subject in a published epoch: every yaw, usable or not."""
@@ -20,7 +20,7 @@ _COSINE_FLOOR = 0.01
 _WARMUP_START = 0.1
 
 
-def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(config: TrainingRun, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Return the optimiser: RMSprop for shape and Adam for colour unless the options say otherwise."""
     kind = config.optimizer
     if kind == "auto":
@@ -34,7 +34,7 @@ def make_optimizer(config: TrainConfig, parameters: Iterable[nn.Parameter]) -> t
     return cls(parameters, lr=config.rate, weight_decay=config.weight_decay, fused=fused)
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_published_epoch: int, total_steps: int) -> float:
+def learning_rate(config: TrainingRun, step: int, steps_per_published_epoch: int, total_steps: int) -> float:
     """Return the learning rate of a step (from 0).
 
     ``step``: multiplied by gamma after each epoch of the schedule, counted from 0 and as long as published

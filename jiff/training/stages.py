@@ -102,7 +102,10 @@ class StageModule(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its parts."""
-        return self.network.loss(self.answer(batch, batch.points_world), batch.targets)
+        found: tuple[Tensor, dict[str, Tensor]] = self.network.loss(  # type: ignore[operator]
+            self.answer(batch, batch.points_world), batch.targets
+        )
+        return found
 
 
 def network_config(config: TrainConfig) -> ShapeConfig | ColorConfig:
@@ -133,10 +136,10 @@ def build_stage(config: TrainConfig) -> StageModule:
     architecture = network.config
     if config.stage != "shape":
         path, shape = _required(config, "shape", config.shape_checkpoint)
-        _check_fit(path, shape, architecture)
+        _check_fit(path, shape, architecture)  # type: ignore[arg-type]
     if config.stage == "color_fine":
         path, coarse = _required(config, "color_coarse", config.coarse_checkpoint)
-        _check_phi(path, coarse, architecture)
+        _check_phi(path, coarse, architecture)  # type: ignore[arg-type]
     return StageModule(network.train(), shape, coarse)  # type: ignore[arg-type]
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from jiff.options.presets import preset_names, preset_values
+from jiff.options.train import TrainConfig
 from jiff_cli.spec.config_file import Presets
 
 if TYPE_CHECKING:
-    from jiff.pipelines.train import TrainConfig, TrainReport
+    from jiff.options.training_run import TrainingRun
+    from jiff.pipelines.train import TrainReport
     from jiff_cli.console import Console
 
 _FOLLOWING = {"shape": "color-coarse", "color_coarse": "color-fine"}
@@ -18,11 +20,13 @@ _FOLLOWING = {"shape": "color-coarse", "color_coarse": "color-fine"}
 
 def stage_presets(stage: str) -> Presets:
     """Return the presets of a training stage."""
-    return Presets(tuple(preset_names()), lambda name: preset_values(name, stage))
+    return Presets(tuple(preset_names(stage)), lambda name: preset_values(name, stage))
 
 
-def next_command(config: TrainConfig) -> list[object]:
+def next_command(config: TrainingRun) -> list[object]:
     """Return the words of the command that usually follows a stage."""
+    if not isinstance(config, TrainConfig):
+        return ["jiff", "reconstruct", "PHOTO", "--checkpoint", config.checkpoints_path / config.name]
     following = _FOLLOWING.get(config.stage)
     run = config.checkpoints_path / config.name
     if following is None:
@@ -32,7 +36,7 @@ def next_command(config: TrainConfig) -> list[object]:
     return [*words, "--network", config.network]
 
 
-def show_training(report: TrainReport, config: TrainConfig, console: Console) -> None:
+def show_training(report: TrainReport, config: TrainingRun, console: Console) -> None:
     """Name the checkpoints, the last validation and the next command.
 
     Raises:

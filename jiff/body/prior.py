@@ -1,0 +1,156 @@
+"""What a fitted body (with its face) says about points and pixels: the input of prior-held networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.body.anny_body import load_anny_body
+from jiff.geometry.camera import Camera
+from jiff.geometry.closest import MeshBvh
+from jiff.geometry.inside import inside_mesh
+from jiff.geometry.mesh import Mesh
+from jiff.geometry.raycast import RayScene
+from jiff.render.gbuffer import render_gbuffer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.body.placed import PlacedBody
+
+MOST_DISTANCE = 20.0
+"""Distances are clamped to this, world units."""
+MAP_CHANNELS = 6
+POINT_CHANNELS = 8
+_MAP_DEPTH_UNITS = 60.0
+_LIFT = 0.4
+"""A surface point is seen when nothing lies before this far above it, world units."""
+_TONGUE = 3
+_HALF_HEAD_M = 0.225
+_HAIR_M = 0.015
+
+
+@lru_cache(maxsize=1)
+def _surface() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the vertices of skin and eyes [V], triangles [T, 3] among them, and their canonical places [V, 3]."""
+    body = load_anny_body()
+    quads = body.quads[body.quad_group != _TONGUE].astype(np.int64)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    used, faces = np.unique(triangles, return_inverse=True)
+    return used, faces.reshape(-1, 3), body.rest_vertices().astype(np.float64)[used]
+
+
+@dataclass(frozen=True, eq=False)
+class PointPrior:
+    """What the body says about N points.
+
+    Attributes:
+        distance: [N] float32 signed distance to the skin, positive inside, clamped to +-MOST_DISTANCE, world units.
+        normal: [N, 3] float32 of the nearest skin, world axes.
+        place: [N, 3] float32 where that skin lies on the average adult at rest, metres.
+        visible: [N] float32, 1 where the camera at +z sees that skin, 0 where the body hides it.
+    """
+
+    distance: NDArray[np.float32]
+    normal: NDArray[np.float32]
+    place: NDArray[np.float32]
+    visible: NDArray[np.float32]
+
+    def stacked(self) -> NDArray[np.float32]:
+        """Return [N, 8]: distance, normal, place, visibility."""
+        return np.concatenate(
+            [self.distance[:, None], self.normal, self.place, self.visible[:, None]], axis=1
+        )
+
+
+class BodyPrior:
+    """A posed body, asked about points and drawn as maps.
+
+    The camera looks down -z of the world, as at framed photos.
+
+    Attributes:
+        mesh: skin and eyes, world units.
+    """
+
+    def __init__(self, placed: PlacedBody) -> None:
+        used, faces, self._place = _surface()
+        self.mesh = Mesh(placed.vertices_world(load_anny_body())[used], faces)
+        self._normals = self.mesh.vertex_normals()
+        self._bvh = MeshBvh(self.mesh.vertices, faces)
+        self._scene = RayScene(self.mesh.vertices, faces)
+
+    def at(self, points_world: NDArray[np.floating]) -> PointPrior:
+        """Return what the body says about points [N, 3]."""
+        found = self._bvh.closest(points_world)
+        corners = self.mesh.faces[found.face]
+        share = _barycentric(found.point, self.mesh.vertices[corners])[..., None]
+        normal = (self._normals[corners] * share).sum(axis=1)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        place = (self._place[corners] * share).sum(axis=1)
+        inside = inside_mesh(self._scene, points_world)
+        distance = np.clip(np.where(inside, found.distance, -found.distance), -MOST_DISTANCE, MOST_DISTANCE)
+        hidden = self._scene.occluded(found.point + _LIFT * normal, np.array([0.0, 0.0, 1.0]))
+        hidden |= normal[:, 2] < 0
+        return PointPrior(
+            distance.astype(np.float32), normal.astype(np.float32), place.astype(np.float32),
+            (~hidden).astype(np.float32),
+        )  # fmt: skip
+
+    def maps(self, camera: Camera) -> NDArray[np.uint8]:
+        """Return [S, S, 6] the body in a view without turn: normal of the front, depth of front and back, coverage.
+
+        Depths are from the view's centre over 60 world units for the whole view and in proportion to close-ups of at
+        least an eighth of it; 128 is zero, and everything is 0 where there is no body.
+        """
+        size = camera.size
+        front = render_gbuffer(self.mesh, camera, scene=self._scene)
+        image = np.zeros((size * size, MAP_CHANNELS), np.uint8)
+        normal = front.interpolate(self._normals, self.mesh.faces)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        units = map_depth_units(camera)
+        middle = float(camera.center_world[2])
+        z = front.interpolate(self.mesh.vertices, self.mesh.faces)[:, 2]
+        # The way out on the far side: rays from behind, towards the viewer.
+        start = front.interpolate(self.mesh.vertices, self.mesh.faces)
+        start[:, 2] = self.mesh.vertices[:, 2].min() - 1.0
+        back = self._scene.intersect(start, np.array([0.0, 0.0, 1.0]))
+        z_back = np.where(back.hit, start[:, 2] + back.distance, z)
+        values = np.column_stack([normal, (z - middle) / units, (z_back - middle) / units])
+        image[front.pixel, :5] = np.clip(np.rint(values * 127 + 128), 1, 255).astype(np.uint8)
+        image[front.pixel, 5] = 255
+        return image.reshape(size, size, MAP_CHANNELS)
+
+
+def map_depth_units(camera: Camera) -> float:
+    """Return the depth from the view's centre that ``BodyPrior.maps`` writes as its largest value, world units."""
+    return max(_MAP_DEPTH_UNITS / 8, _MAP_DEPTH_UNITS * camera.half_width_world / 102.4)
+
+
+def _barycentric(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights [N, 3] of points [N, 3] in the triangles [N, 3, 3] on which they lie."""
+    a, b, c = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
+    aa, ab, bb = (a * a).sum(1), (a * b).sum(1), (b * b).sum(1)
+    ac, bc = (a * c).sum(1), (b * c).sum(1)
+    scale = 1.0 / np.maximum(aa * bb - ab * ab, 1e-18)
+    second, third = (bb * ac - ab * bc) * scale, (aa * bc - ab * ac) * scale
+    weights = np.clip(np.column_stack([1.0 - second - third, second, third]), 0.0, 1.0)
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
+
+
+def head_window(placed: PlacedBody) -> NDArray[np.float32]:
+    """Return [4] middle x, y, z and half the width of the close-up of a body's head, world units: 45 cm of a person."""
+    body = load_anny_body()
+    head = placed.vertices_world(body)[body.region_vertices("head")]
+    middle = (head.min(axis=0) + head.max(axis=0)) / 2
+    middle[1] += _HAIR_M * placed.scale
+    return np.append(middle, _HALF_HEAD_M * placed.scale).astype(np.float32)
+
+
+def head_camera(window: NDArray[np.floating], size: int) -> Camera:
+    """Return the camera of a close-up."""
+    return Camera(
+        center_world=np.asarray(window[:3], np.float64), half_width_world=float(window[3]), size=size
+    )

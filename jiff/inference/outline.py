@@ -1,0 +1,57 @@
+"""The outline of a person in a photo, by which a surface is bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from jiff.geometry.camera import Camera
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SIDE = 1024
+_SPECK = 0.002
+"""Holes of the mask smaller than this part of the person are of the mask, not of the person."""
+
+
+class Outline:
+    """Signed distances to the border of a mask in the picture's plane.
+
+    Args:
+        mask: [S, S] uint8 of the canonical camera, 128 at the border.
+    """
+
+    def __init__(self, mask: NDArray[np.uint8]) -> None:
+        size = mask.shape[0]
+        if size < _SIDE:
+            mask = np.asarray(cv2.resize(mask, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+        self.camera = Camera(size=mask.shape[0])
+        inside = _without_specks(mask >= 128)
+        unit = 2 * self.camera.half_width_world / self.camera.size
+        within = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        without = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        self._signed = ((within - without) * unit).astype(np.float32)
+
+    def distance(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return [N] distances of points [N, 3] to the border as seen, positive inside, world units."""
+        pixels = (self.camera.world_to_pixel(points_world) - 0.5).astype(np.float32)
+        row = 16384
+        padded = np.zeros((-(-len(pixels) // row) * row, 2), np.float32)
+        padded[: len(pixels)] = pixels
+        found = cv2.remap(
+            self._signed, padded.reshape(-1, row, 2), np.empty(0, np.float32), cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return np.asarray(found.ravel()[: len(pixels)], np.float32)
+
+
+def _without_specks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask whose small holes are filled."""
+    least = _SPECK * float(inside.sum())
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~inside).astype(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < least
+    small[0] = False
+    return np.asarray(inside | small[labels] if count > 1 else inside)

@@ -1,0 +1,75 @@
+"""A framed photo and a fitted body as a prior-held network sees them: small pictures and maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jiff.body.prior import BodyPrior, head_camera, head_window
+from jiff.geometry.camera import Camera
+from jiff.perception.crop import Crop
+from jiff.photo.images import resize_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jiff.body.placed import PlacedBody
+
+VIEW_SIZE = 256
+HEAD_SIZE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class ViewInputs:
+    """What is looked at.
+
+    Attributes:
+        rgb, mask, maps: [S, S, 3], [S, S], [S, S, 6] uint8 of the whole view.
+        head_rgb, head_mask, head_maps: the same of the close-up.
+        head_window: [4] float32 x, y, z of the close-up's middle and half its width, world units.
+        prior: of the body.
+    """
+
+    rgb: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    maps: NDArray[np.uint8]
+    head_rgb: NDArray[np.uint8]
+    head_mask: NDArray[np.uint8]
+    head_maps: NDArray[np.uint8]
+    head_window: NDArray[np.float32]
+    prior: BodyPrior
+
+
+_FAR_PX = 32.0
+
+
+def mask_distance(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return [S, S] in [-1, 1] how far each pixel lies from the border of a mask, positive inside; 1 is 32 pixels or more."""
+    import cv2
+
+    inside = (mask >= 128).astype(np.uint8)
+    within = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    without = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(np.clip((within - without) / _FAR_PX, -1, 1), np.float32)
+
+
+def view_inputs(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], placed: PlacedBody) -> ViewInputs:
+    """Return the inputs of a framed photo.
+
+    Args:
+        rgb: [S, S, 3] of the canonical camera, at any size.
+        mask: [S, S].
+        placed: the body fitted to it.
+    """
+    prior, window = BodyPrior(placed), head_window(placed)
+    camera = Camera(size=rgb.shape[0])
+    x, y = camera.world_to_pixel(window[:3])
+    crop = Crop((float(x), float(y)), float(window[3]) / camera.half_width_world * camera.size)
+    return ViewInputs(
+        resize_image(rgb, (VIEW_SIZE, VIEW_SIZE)), resize_image(mask, (VIEW_SIZE, VIEW_SIZE)),
+        prior.maps(Camera(size=VIEW_SIZE)),
+        crop.take(rgb, HEAD_SIZE), crop.take(mask, HEAD_SIZE), prior.maps(head_camera(window, HEAD_SIZE)),
+        window, prior,
+    )  # fmt: skip

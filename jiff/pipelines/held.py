@@ -1,0 +1,101 @@
+"""Reconstruction by a prior-held network: face and body are fitted to the photo, then the network clothes the body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from jiff.base.errors import CheckpointError
+from jiff.base.files import read_json
+from jiff.inference.held import HeldOptions, reconstruct_held
+from jiff.inference.networks import NetworkFiles
+from jiff.models.checkpoint import load_published
+from jiff.models.person.network import PersonNetwork
+from jiff.options.body import BodyConfig
+from jiff.options.face import FaceConfig
+from jiff.pipelines.body import run_body
+from jiff.pipelines.evaluate import Evaluation, Made
+from jiff.pipelines.face import run_face
+from jiff.pipelines.rig import photo_body
+from jiff.run.stage import Stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jiff.base.progress import Progress
+    from jiff.options.evaluate import EvalJiffConfig
+    from jiff.photo.test_folder import PersonFiles, PersonImage
+    from jiff.run.parallel import WorkReport
+
+_STEP = 1
+"""Grows when the same photo, body and network come to give another mesh."""
+
+
+class HeldEvaluation(Evaluation):
+    """One run with a prior-held network.
+
+    Attributes:
+        no_face: photo -> why its face was not fitted.
+    """
+
+    def __init__(self, config: EvalJiffConfig, progress: Progress, network: Path) -> None:
+        super().__init__(config, progress, "held", files=NetworkFiles(person=network))
+        self.no_face: dict[str, str] = {}
+        self._network: PersonNetwork | None = None
+
+    def network(self) -> PersonNetwork:
+        """Return the network, loaded on the first call."""
+        if self._network is None:
+            path = self.files.person
+            if path is None:
+                raise CheckpointError("No prior-held network is given; use --checkpoint DIR.")
+            loaded = load_published(path, "person", device=self.device)
+            if not isinstance(loaded, PersonNetwork):
+                raise CheckpointError(f"{path}: holds no person network; give another run's folder.")
+            self._network = loaded
+        return self._network
+
+    def stamp(self, person: PersonFiles) -> Stamp:
+        """Return what decides the bytes of a result."""
+        plain = super().stamp(person)
+        return Stamp(
+            plain.stage,
+            plain.format,
+            {**plain.settings, "step": _STEP},
+            {**plain.inputs, "body": person.body},
+        )
+
+    def prepare(self, people: list[PersonFiles]) -> None:
+        """Load the network if anybody needs it, and make the folder."""
+        if not all(self.is_complete(person) for person in people):
+            self.network()
+        self.make_folder()
+
+    def fit(self, names: tuple[str, ...], face: FaceConfig | None) -> WorkReport:
+        """Fit faces and bodies to framed photos; return what became of the bodies.
+
+        Args:
+            names: of the photos.
+            face: options of the faces; None leaves them out.
+        """
+        config = self.config
+        if face is not None:
+            self.no_face.update(run_face(face, self.progress).failures)
+        wanted = BodyConfig(input=config.input, jobs=1, overwrite=config.overwrite, names=names)
+        return run_body(wanted, self.progress)
+
+    def make(self, person: PersonFiles, pixels: PersonImage) -> Made:
+        """Return the mesh of one person."""
+        placed = photo_body(person.body)
+        options = HeldOptions(
+            self.config.resolution, self.config.raw, int(self.config.memory_budget * 2**30), self.output
+        )
+        with torch.inference_mode():
+            result = reconstruct_held(self.network(), pixels, placed, options, self.device)
+        record: dict[str, Any] = read_json(person.body)
+        notes = [*result.notes, *record.get("notes", [])]
+        why = self.no_face.get(person.name)
+        if why is not None:
+            notes.append(f"No face was fitted, because {why}")
+        return Made(result.mesh, result.numbers, notes, bool(record.get("carries_face")))

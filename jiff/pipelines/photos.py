@@ -1,0 +1,206 @@
+"""``jiff data photos``: synthetic people photographed, seen and fitted as users' photos are, for prior-held networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jiff.base.errors import AssetError, FitError
+from jiff.base.files import atomic_folder, make_folder, remove_leftovers, write_json, write_text
+from jiff.body.fit.fitting import BodyFitter
+from jiff.data.person_view import PersonView, write_view
+from jiff.data.view_labels import label_view
+from jiff.face.detect.points_detector import detection_of
+from jiff.face.fit.seen_fit import close_up_in, fit_seen, seen_refusal
+from jiff.face.models.anny_face import load_anny_face
+from jiff.face.models.anny_on_body import face_places, with_face
+from jiff.face.models.registry import load_model_points
+from jiff.geometry.camera import Camera
+from jiff.options.photos import PhotosConfig
+from jiff.perception.crop import Crop
+from jiff.perception.files import VERSION, ensure_networks, find_networks
+from jiff.perception.mask import person_mask
+from jiff.perception.people import person_in, see_face
+from jiff.photo.observed import look_at
+from jiff.photo.view_inputs import view_inputs
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
+from jiff.run.stage import Stamp, Verdict, read_stamp
+from jiff.synthetic.scan_files import warm_up
+from jiff.synthetic.sitter import TRIANGLES, Sitter
+from jiff.synthetic.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from jiff.base.progress import Progress
+    from jiff.perception.landmarks import Pose
+    from jiff.perception.networks import PersonNetworks
+
+WORKER_GIB = 1.5
+"""Most memory of a process."""
+_FORMAT = 1
+_SIZES = (384, 512, 768, 1024)
+_LEAST_IOU = 0.88
+"""A found mask that shares less with the true one is replaced by the true one, as users would."""
+_TRIES = 4
+_FACE_MARGIN = 1.4
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    seed: int
+    views: int
+    texture_size: int
+
+    def stamp(self) -> Stamp:
+        settings = {
+            "seed": self.seed, "views": self.views, "texture_size": self.texture_size, "networks": VERSION,
+        }  # fmt: skip
+        return Stamp("photos", _FORMAT, settings, {})
+
+
+def person_name(index: int) -> str:
+    """Return the folder of person ``index``."""
+    return f"person_{index:05d}"
+
+
+def _is_complete(job: _Job) -> Verdict:
+    stored = read_stamp(job.folder / "person.json")
+    return job.stamp().judge(None if stored is None else dict(stored.get("stamp") or {}), stored is not None)
+
+
+def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
+    """Write photos of synthetic people with what is seen in them, fitted to them and true of them.
+
+    Per person ``<name>/view_<k>.npz`` (see ``PersonView``) and ``person.json``; ``val.txt`` lists who is held out.
+
+    Raises:
+        AssetError: the networks that see people, or the body's data, are missing.
+        OutputError: the folder cannot be written.
+    """
+    config = config.located()
+    make_folder(config.out)
+    if ensure_networks(progress) is None:
+        raise AssetError("The networks that see people are missing; run `jiff assets fetch perception`.")
+    jobs = [
+        _Job(config.out / person_name(i), config.seed + i, config.views, config.texture_size)
+        for i in range(config.people)
+    ]
+    plan = plan_work(config, [job.folder.name for job in jobs], worker_gib=WORKER_GIB)
+    if not all(_is_complete(job) for job in jobs):
+        warm_up(TRIANGLES, config.texture_size)
+        _tools()
+    held = [
+        job.folder.name
+        for i, job in enumerate(jobs)
+        if config.held_out and i % config.held_out == config.held_out - 1
+    ]
+    write_text(config.out / "val.txt", "".join(f"{name}\n" for name in held))
+    for job in jobs:
+        if job.folder.name in set(plan.names):
+            remove_leftovers(config.out, job.folder.name)
+    report = run_items(
+        make_person,
+        [(job.folder.name, job) for job in jobs],
+        plan=plan,
+        progress=progress,
+        title="Photographing people",
+        is_complete=None if config.overwrite else _is_complete,
+    )
+    report.outputs.append(str(config.out))
+    return report
+
+
+@lru_cache(maxsize=1)
+def _tools() -> tuple[PersonNetworks, BodyFitter]:
+    networks = find_networks()
+    if networks is None:
+        raise AssetError("The networks that see people are missing; run `jiff assets fetch perception`.")
+    return networks, BodyFitter(face=face_places())
+
+
+def make_person(job: _Job) -> dict[str, Any]:
+    """Make all views of one person; return a plain summary."""
+    sitter = Sitter(job.seed, job.texture_size)
+    made, tried, faces = 0, 0, 0
+    with atomic_folder(job.folder) as temporary:
+        while made < job.views and tried < _TRIES * job.views:
+            rng = np.random.default_rng([job.seed, 31, tried])
+            tried += 1
+            found = make_view(sitter, rng)
+            if found is not None:
+                view, face = found
+                write_view(temporary / f"view_{made}.npz", view)
+                made, faces = made + 1, faces + face
+        write_json(
+            temporary / "person.json", {"stamp": job.stamp().taken(job.folder), "views": made, "faces": faces}
+        )
+    return {"views": made, "faces": faces, "tried": tried}
+
+
+def make_view(sitter: Sitter, rng: np.random.Generator) -> tuple[PersonView, bool] | None:
+    """Return a photo of a person in a drawn pose and whether its face was fitted; None where nobody is seen, or no body fits."""
+    networks, fitter = _tools()
+    sitting = sitter.posed(sitter.draw_pose(rng))
+    photo = take_snapshot(sitting.mesh, rng, _SIZES)
+    found = person_in(networks, photo.rgb, photo.mask)
+    if found is None:
+        return None
+    mask = _mask(photo.rgb, photo.mask, found.pose)
+    seen = look_at(networks, photo.rgb, mask)
+    if seen is None:
+        return None
+    try:
+        fit = fitter.fit(seen)
+    except FitError:
+        return None
+    if fit.refusal is not None:
+        return None
+    face = _face(networks, photo.rgb, mask, found.pose)
+    fitted = fit.body if face is None else with_face(fit.body, *face)
+    inputs = view_inputs(photo.rgb, mask, fitted)
+    labels = label_view(
+        photo.shaded, photo.camera, photo.env_sh, sitting.body, fitted, inputs.prior, inputs.head_window, rng
+    )
+    view = PersonView(
+        inputs.rgb, inputs.mask, inputs.maps, inputs.head_rgb, inputs.head_mask, inputs.head_maps, inputs.head_window,
+        **vars(labels),
+    )  # fmt: skip
+    return view, face is not None
+
+
+def _mask(rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose) -> NDArray[np.uint8]:
+    """Return the mask as the networks find it; the true one where theirs is another person's, or lacks a part."""
+    found = person_mask(rgb, pose)
+    on, there = found >= 128, true >= 128
+    return found if (on & there).sum() >= _LEAST_IOU * (on | there).sum() else true
+
+
+def _face(
+    networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8], pose: Pose
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return identity and expression of a face as ``jiff data face`` fits them; None where it would refuse."""
+    points = see_face(networks, rgb, pose)
+    model = load_anny_face()
+    places = load_model_points(model)
+    if points is None or places is None:
+        return None
+    detection, camera = detection_of(points), Camera(size=rgb.shape[0])
+    mesh_px = points.points_px
+    low, high = mesh_px[:, :2].min(axis=0), mesh_px[:, :2].max(axis=0)
+    window = Crop.around(float(low[0]), float(low[1]), float(high[0]), float(high[1]), _FACE_MARGIN)
+    close_up = close_up_in(window, window.take(rgb, 256), mask, camera)
+    try:
+        pose_of_face, quality = fit_seen(model, places, camera, mesh_px, detection.points_px, close_up)
+    except FitError:
+        return None
+    if seen_refusal(quality, mesh_px, mask) is not None:
+        return None
+    return pose_of_face.identity, pose_of_face.expression
