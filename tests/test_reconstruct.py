@@ -206,7 +206,8 @@ def test_faces_of_another_model_are_fitted_again(tmp_path: Path, monkeypatch: py
     assert verdicts["flame"].reason == "model was flame and is anny"
 
 
-def test_bad_calls(run: Path, tmp_path: Path) -> None:
+def test_bad_calls(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jiff.inference.networks.default_network", lambda: tmp_path / "not installed")
     with pytest.raises(InputError, match="no such file or folder"):
         find_photos(tmp_path / "x", tmp_path)
     (tmp_path / "empty").mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,8 @@ from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.presets import color_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
-from jiff.options.mesh_output import MeshOutput
+from jiff.options.evaluate import EvalPifuConfig
+from jiff.options.mesh_output import TEXTURED_TRIANGLES, MeshOutput
 from jiff.render.bake import bake_field, surface_texels
 from jiff.render.photo_projection import PhotoProjection
 from jiff.render.texture import bilinear
@@ -246,10 +249,41 @@ def test_open_and_doubled_edges_are_not_watertight() -> None:
 
 
 def test_options_that_contradict_are_refused() -> None:
-    with pytest.raises(UsageError, match="--texture uv"):
-        MeshOutput(project_photo=True)
+    with pytest.raises(UsageError, match="leave --texture vertex out"):
+        MeshOutput(texture="vertex", project_photo=True)
+    with pytest.raises(UsageError, match="add --texture uv"):
+        MeshOutput(project_photo=True).for_published()
     with pytest.raises(UsageError, match="PLY"):
         MeshOutput(texture="uv").check_formats(("ply",))
     MeshOutput(texture="uv").check_formats(("ply", "obj"))
     with pytest.raises(MeshError, match="unwrap"):
         surface_texels(tiny_person.figure(32), 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "published", "held"),
+    [
+        ({}, ("vertex", False, None), ("uv", True, TEXTURED_TRIANGLES)),
+        ({"project_photo": False}, ("vertex", False, None), ("uv", False, TEXTURED_TRIANGLES)),
+        ({"texture": "uv"}, ("uv", False, TEXTURED_TRIANGLES), ("uv", True, TEXTURED_TRIANGLES)),
+        ({"texture": "uv", "decimate": 900, "project_photo": True}, ("uv", True, 900), ("uv", True, 900)),
+        ({"texture": "vertex", "decimate": 900}, ("vertex", False, 900), ("vertex", False, 900)),
+    ],
+)
+def test_auto_means_what_the_kind_of_network_can_do(
+    options: dict[str, Any], published: tuple[object, ...], held: tuple[object, ...]
+) -> None:
+    chosen = MeshOutput(**options, texture_size=128)
+    for found, wanted in ((chosen.for_published(), published), (chosen.for_held(("glb", "ply")), held)):
+        assert (found.texture, found.project_photo, found.triangles) == wanted
+        assert found.texture_size == 128
+    plain = chosen.for_held(("ply",))
+    # PLY holds no texture; one that was asked for in words is refused by check_formats.
+    assert plain.texture == ("uv" if options.get("texture") == "uv" else "vertex")
+    assert plain.project_photo is (plain.texture == "uv")
+
+
+def test_options_of_a_command_become_those_of_the_mesh_alone() -> None:
+    config = EvalPifuConfig(input=Path("x"), texture="uv", turntable="gif", resolution=32)
+    assert type(config.for_held(("obj",))) is MeshOutput
+    assert config.for_published() == MeshOutput(texture="uv", turntable="gif", project_photo=False)

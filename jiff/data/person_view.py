@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+
+# What zipfile, zlib and NumPy raise on bytes that are no view; RuntimeError is that of encrypted or newer archives.
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, SyntaxError, MemoryError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +85,7 @@ def read_view(path: Path) -> PersonView:
             if int(stored["format"]) != FORMAT:
                 raise ValueError("format")
             return PersonView(**{name: stored[name] for name in _NAMES})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
+    except _UNREADABLE as error:
         raise DatasetError(
             f"{path}: cannot be read as a view of a person ({type(error).__name__}); delete it and run `jiff data photos` again."
         ) from error
