@@ -201,6 +201,8 @@ def test_charts_overlap_neither_each_other_nor_the_body() -> None:
         *atlas.EYES,
         atlas.MOUTH,
         atlas.SHOES,
+        atlas.HAT,
+        atlas.BAG,
         *(atlas.swatch(k) for k in range(16)),
     ]
     for i, a in enumerate(charts):

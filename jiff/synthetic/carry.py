@@ -1,4 +1,7 @@
-"""Carrying a dressed person to another pose: skin, clothes, hair, skirt and shoes by linear blend skinning."""
+"""Carrying a dressed person to another pose: skin, clothes, hair, skirt and shoes by linear blend skinning.
+
+What is worn on head and back moves rigidly with a bone; straps move as the trunk below them.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ CLOTH_STEPS = 4
 SKIRT_SIGMA_M = 0.06
 _REACH_M = 0.09
 _MOST_SOLID, _NEAREST = 15_000, 5
+_MARGIN_M = {"strap": 0.003, "coat": 0.005}
 _HAIR_CHEST = 0.8
 """Share that the chest has of hair lying on it."""
 
@@ -208,8 +212,11 @@ def carry(
     for name, first, last in dressed.parts:
         points = places[first:last]
         kind, _, side = name.partition(".")
-        if kind in ("eye", "mouth"):
+        if kind in ("eye", "mouth", "glasses", "hat"):
             result[first:last] = points @ head_turn.T + head_shift
+        elif kind == "bag":
+            turn, shift = moves.rigid(bone[side])
+            result[first:last] = points @ turn.T + shift
         elif kind in ("shoe", "sole"):
             foot, toes = bone[f"foot.{side}"], bone[f"toe3-1.{side}"]
             ahead = moves.at_rest(points, foot)[:, 2] - heads[toes, 2]
@@ -218,8 +225,8 @@ def carry(
         else:
             faces = dressed.mesh.faces
             own = faces[(faces >= first).all(axis=1) & (faces < last).all(axis=1)] - first
-            if kind == "skirt":
-                allowed = np.isin(template.part, (0, 4, 5))
+            if kind in ("skirt", "coat", "strap"):
+                allowed = np.isin(template.part, (0,) if kind == "strap" else (0, 4, 5))
                 surface = (dressed.surface @ _body_weights()[0]).tocsr()
                 carried = moves.carried(points, _skirt_weights(points, own, old_skin, surface, allowed))
             else:
@@ -227,7 +234,12 @@ def carry(
                 height = moves.at_rest(points, bone["head"])[:, 1]
                 share = _HAIR_CHEST * _smoothstep((high - height) / (high - low))
                 carried = moves.carried(points, _two_bones(bone["head"], bone["spine01"], share, len(bone)))
-            result[first:last] = pushed_out(carried, own, result[solid], normals[solid], 0.009)
+            margin = _MARGIN_M.get(kind, 0.009)
+            carried = pushed_out(carried, own, result[solid], normals[solid], margin)
+            if kind == "hair":
+                held = dressed.under_hat(dressed.mesh.vertices[first:last])[:, None]
+                carried = np.where(held, points @ head_turn.T + head_shift, carried)
+            result[first:last] = carried
     eyes = tuple(
         Eye(
             head_turn @ (eye.center - dressed.origin) + head_shift,

@@ -9,18 +9,24 @@ from scipy import sparse
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.pose import Poser
+from jiff.geometry.inside import inside_mesh
 from jiff.geometry.normals import area_weighted_normals
+from jiff.geometry.raycast import RayScene
 from jiff.synthetic import atlas
+from jiff.synthetic.accessories import tails_of
 from jiff.synthetic.assembly import Assembly
 from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
-from jiff.synthetic.cloth import averaging, drape, waves
+from jiff.synthetic.cloth import averaging, drape
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
+from jiff.synthetic.folds import garment_folds
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
+from jiff.synthetic.hats import hair_share
 from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
 from jiff.synthetic.rest import BASE_VERTICES, rest_of_height, rest_shape, similarity
-from jiff.synthetic.shells import shoe_shell, skirt_shell
+from jiff.synthetic.shells import shoe_shell, skirt_shell, tucked
 from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.template import Template, load_template
+from jiff.synthetic.worn_shells import Wearer, under_hat, worn_shells
 
 CANONICAL_HEIGHT_M = 1.866
 
@@ -78,39 +84,15 @@ class Dressed:
     parts: list[tuple[str, int, int]]
     origin: np.ndarray
 
-
-def _folds(garment: Garment, template: Template, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return (V,) metres of folds of a garment, at least 0."""
-    part, limb = template.part, template.limb
-    arm, leg = (part == 2) | (part == 3), (part == 4) | (part == 5)
-    count = 7
-
-    def family(main: np.ndarray, spread: float, low: float, high: float) -> np.ndarray:
-        directions = main + rng.normal(0, spread, (count, 3))
-        return waves(points, directions, rng.uniform(low, high, count), rng)
-
-    across_leg = family(np.array([0.0, 1.0, 0.0]), 0.45, 0.035, 0.075)
-    joint = np.exp(-(((limb - 1.0) / 0.16) ** 2)) + 0.8 * np.exp(
-        -(((limb - (garment.leg or garment.sleeve)) / 0.22) ** 2)
-    )
-    crease = across_leg * (0.3 + 1.1 * joint)
-    sleeves = family(np.array([0.6, -0.7, 0.3]), 0.4, 0.03, 0.06) * (0.4 + 1.0 * joint)
-    mirrored = points * [-1.0, 1.0, 1.0]
-    right_sleeves = waves(
-        mirrored,
-        np.array([0.6, -0.7, 0.3]) + rng.normal(0, 0.4, (count, 3)),
-        rng.uniform(0.03, 0.06, count),
-        rng,
-    ) * (0.4 + 1.0 * joint)
-    diagonal = family(np.array([0.6, 0.8, 0.2]), 0.7, 0.06, 0.13)
-    side = np.clip(np.abs(points[:, 0]) / 0.14, 0.2, 1)
-    waist = (
-        np.exp(-(((points[:, 1] - 0.3) / 0.12) ** 2)) + np.exp(-(((points[:, 1] - 0.6) / 0.08) ** 2)) * side
-    )
-    trunk = diagonal * (0.35 + 0.75 * waist)
-    total = np.where(leg, crease, np.where(part == 2, sleeves, np.where(part == 3, right_sleeves, trunk)))
-    near = np.where(arm, np.clip(limb / 0.3, 0, 1), np.where(leg, np.clip((limb + 0.1) / 0.25, 0, 1), 1.0))
-    return garment.fold_m * np.maximum(total * (0.4 + 0.6 * near) + 0.25, 0)
+    def under_hat(self, points: np.ndarray) -> np.ndarray:
+        """Return (N,) bool: points of the scan frame, as dressed, that lie inside a hat."""
+        faces = self.mesh.faces
+        hats = np.zeros(len(self.mesh.vertices), dtype=bool)
+        for name, first, last in self.parts:
+            hats[first:last] |= name == "hat"
+        if not hats.any():
+            return np.zeros(len(points), dtype=bool)
+        return inside_mesh(RayScene(self.mesh.vertices, faces[hats[faces].all(axis=1)]), points)
 
 
 def _garment_surface(
@@ -153,7 +135,7 @@ def _garment_surface(
     offset = (garment.offset_m * limb_loose * near_head * snug * (1 + 0.7 * hanging) + 0.002) * scale
     free = field > -0.05
     smooth = drape(under, normals, offset, 0.6 * offset.min(), mean, free, garment.smoothing)
-    folds = _folds(garment, template, canonical, rng) * near_head * snug
+    folds = garment_folds(garment, template, canonical, rng) * near_head * snug
     lift = (folds + seam + collar + waistband) * scale
     outward = np.einsum("ij,ij->i", smooth - solid, normals)
     least = np.maximum(0.0035 * scale - outward - lift, 0)
@@ -206,8 +188,8 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     scale = spec.height_m / CANONICAL_HEIGHT_M
     poser = Poser(body, rest)
     thick = sum(g.offset_m for g in (spec.top, spec.jacket) if g is not None)
-    skirt = spec.bottom.kind == "skirt"
-    posed, rotations = poser.solve(spec.pose, 0.015 + 1.4 * thick + (0.04 if skirt else 0.0))
+    skirt, tails = spec.bottom.kind == "skirt", tails_of(spec)
+    posed, rotations = poser.solve(spec.pose, 0.015 + 1.4 * thick + (0.0 if tails is None else 0.04))
     posed = posed.astype(np.float64)
     surface = template.matrix
     skin = surface @ posed[:BASE_VERTICES]
@@ -242,7 +224,10 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
             for _ in range(4):
                 normals = 0.4 * normals + 0.6 * (mean @ normals)
             normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-            surfaces.append(skin + normals * (hair_offset(spec.hair, canonical, field, rng) * scale)[:, None])
+            strands = hair_offset(spec.hair, canonical, field, rng)
+            if spec.worn is not None and spec.worn.hat is not None:
+                strands = strands * hair_share(spec.worn.hat, canonical)
+            surfaces.append(skin + normals * (strands * scale)[:, None])
             thickness.append(0.0015)
         else:
             cloth = _garment_surface(
@@ -264,6 +249,12 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
 
     def done(name: str) -> None:
         parts.append((name, parts[-1][2] if parts else len(layered.vertices), builder.count))
+
+    def part_of(*names: str) -> np.ndarray:
+        every = np.concatenate(builder.vertices)
+        return np.concatenate(
+            [every[:0], *(every[first:last] for name, first, last in parts if name in names)]
+        )
 
     bare = np.full(len(canonical), -1)
     bare[layered.source[layered.sheet == 0]] = np.flatnonzero(layered.sheet == 0)
@@ -290,15 +281,19 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         lowest = min(lowest, float(shoe.vertices[:, 1].min()))
         builder.add_shell(shoe, atlas.SHOES)
         done(f"shoe.{side}")
-    if skirt:
-        below = np.isin(template.part, (0, 4, 5)) & (template.canonical[:, 1] < spec.bottom.hem_y + 0.03)
+    if tails is not None:
+        below = np.isin(template.part, (0, 4, 5)) & (template.canonical[:, 1] < tails.hem_y + 0.03)
         dressed = top_surface[below]
-        level = np.abs(template.canonical[:, 1] - spec.bottom.hem_y) < 0.02
+        level = np.abs(template.canonical[:, 1] - tails.hem_y) < 0.02
         waist = skin[level & (template.part == 0)].mean(axis=0)
-        builder.add_shell(
-            skirt_shell(spec.bottom, dressed, waist, scale, rng, 112 if fine else 64), atlas.SKIRT
-        )
-        done("skirt")
+        columns = 112 if fine else 64
+        hung = skirt_shell(tails, dressed, waist, scale, rng, columns)
+        if not skirt:
+            trunk = np.isin(template.part[layered.source], (0, 4, 5))[layered.faces].all(axis=1)
+            scene = RayScene(layered.vertices, layered.faces[trunk])
+            hung = tucked(hung, scene, columns, 0.12 * scale, 0.0035 * scale)
+        builder.add_shell(hung, atlas.SKIRT)
+        done("skirt" if skirt else "coat")
     if spec.hair.style in HANGING:
         hang = hanging_hair(spec.hair, layered.vertices, layered.faces, to_scan, rng, 88 if fine else 48)
         builder.add_shell(hang, atlas.HAIR)
@@ -306,6 +301,16 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     origin = np.array([0.0, -lowest, 0.0]) + np.array(spec.offset_m)
     shown = np.zeros(len(canonical), dtype=bool)
     shown[np.unique(template.faces[label == 0])] = True
+    if spec.worn is not None:
+        wearer = Wearer(
+            template, skin, canonical, layered, len(worn) if spec.hair.style != "bald" else -1,
+            part_of("hair"), part_of("coat", "skirt"), eyes, to_scan, scale, fine,
+        )  # fmt: skip
+        added = worn_shells(spec.worn, wearer)
+        for item in added:
+            builder.add_shell(item.shell, item.chart)
+            done(item.name)
+        shown &= ~under_hat(added, skin)
     moved = (
         Eye(eyes[0].center + origin, eyes[0].radius, eyes[0].gaze, eyes[0].right, eyes[0].up),
         Eye(eyes[1].center + origin, eyes[1].radius, eyes[1].gaze, eyes[1].right, eyes[1].up),

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.anny_body import load_anny_body
 from jiff.body.bones_to_joints import joints_of_bones
 from jiff.body.clear_poses import ClearPose, sample_clear_pose
 from jiff.body.placed import PlacedBody
 from jiff.body.pose import PoseSpec
 from jiff.body.poses import EVERYDAY
 from jiff.body.skeleton import JointPose
+from jiff.synthetic.accessories import tails_of
 from jiff.synthetic.caps import Eye
 from jiff.synthetic.carry import carry
 from jiff.synthetic.person import Dressed, PersonMesh, dress_person
@@ -112,7 +113,7 @@ def standing_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) 
 def _room_m(spec: PersonSpec) -> float:
     """Return how far limbs keep from the bare body so that clothes fit between."""
     thick = sum(garment.offset_m for garment in (spec.top, spec.jacket) if garment is not None)
-    skirt = 0.015 if spec.bottom.kind == "skirt" else 0.0
+    skirt = 0.0 if tails_of(spec) is None else 0.015
     return float(min(0.5 * thick, 0.025) + skirt)
 
 
@@ -142,18 +143,10 @@ def posed_person(
         triangles: of the template.
         poses: see ``jiff.body.poses.sample_joint_pose``.
     """
-    body, template = load_anny_body(), load_template(triangles)
     spec = replace(spec, pose=DRESSING)
     dressed = dress_person(spec, rng, triangles)
-    refused = 0
-    for attempt in range(_TRIES):
-        # Should nothing else do for these clothes, standing will.
-        kinds = EVERYDAY if attempt >= _TRIES - 4 else poses
-        clear, mesh = _drawn(dressed, body, pose_rng, triangles, kinds, spec)
-        refused += clear.refused
-        if _good(measure_tears(dressed, mesh, template)):
-            break
-        refused += 1
+    found = clear_draw(spec, dressed, pose_rng, triangles, poses)
+    clear, mesh, refused = found.clear, found.mesh, found.refused
     lift = float(pose_rng.uniform(0.04, 0.3)) if clear.drawn.airborne else 0.0
     shift = np.array([0.0, lift - float(mesh.vertices[:, 1].min()), 0.0]) + np.array(spec.offset_m)
     placed = _placed(spec, dressed, clear.drawn.pose, shift)
@@ -163,8 +156,42 @@ def posed_person(
     )
 
 
-def _drawn(
-    dressed: Dressed, body: AnnyBody, rng: np.random.Generator, triangles: int, poses: str, spec: PersonSpec
-) -> tuple[ClearPose, PersonMesh]:
-    clear = sample_clear_pose(rng, body, dressed.rest, poses, _room_m(spec))
-    return clear, carry(dressed, load_template(triangles), clear.rotations, clear.vertices)
+@dataclass(frozen=True, eq=False)
+class ClothedPose:
+    """A drawn pose in which neither body nor clothes tear.
+
+    Attributes:
+        clear: the pose.
+        mesh: the dressed person in it, metres, not on the ground yet.
+        refused: draws before it that cut into themselves or tore.
+    """
+
+    clear: ClearPose
+    mesh: PersonMesh
+    refused: int
+
+
+def clear_draw(
+    spec: PersonSpec, dressed: Dressed, rng: np.random.Generator, triangles: int, poses: str = "varied"
+) -> ClothedPose:
+    """Return a pose for a dressed person; draws that tear are drawn again, some times.
+
+    Args:
+        spec: who.
+        dressed: in ``DRESSING``.
+        rng: of the pose.
+        triangles: of the template.
+        poses: see ``jiff.body.poses.sample_joint_pose``.
+    """
+    body, template = load_anny_body(), load_template(triangles)
+    refused = 0
+    for attempt in range(_TRIES):
+        # Should nothing else do for these clothes, standing will.
+        kinds = EVERYDAY if attempt >= _TRIES - 4 else poses
+        clear = sample_clear_pose(rng, body, dressed.rest, kinds, _room_m(spec))
+        mesh = carry(dressed, template, clear.rotations, clear.vertices)
+        refused += clear.refused
+        if _good(measure_tears(dressed, mesh, template)):
+            break
+        refused += 1
+    return ClothedPose(clear, mesh, refused)

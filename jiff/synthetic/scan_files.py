@@ -16,6 +16,7 @@ from jiff.body.anny_files import anny_version
 from jiff.geometry.io.mesh_io import save_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.run.stage import Stamp, Verdict
+from jiff.synthetic.accessories import STREAM, with_accessories
 from jiff.synthetic.posed import posed_person, standing_person
 from jiff.synthetic.texels import load_texels
 from jiff.synthetic.texture import paint_person
@@ -24,8 +25,8 @@ from jiff.synthetic.wardrobe import sample_person
 
 FORMAT_VERSION = 1
 STANDING = "standing"
-POSE_FORMAT = 1
-"""Counts up when the same seed draws another pose; ``--poses standing`` does not depend on it."""
+POSE_FORMAT = 2
+"""Counts up when the same seed draws another pose or other accessories; ``--poses standing`` does not depend on it."""
 _TEMPLATE_SHARE = 0.9
 
 
@@ -40,7 +41,8 @@ class ScanJob:
         triangles: about how many.
         texture_size: pixels a side.
         poses: "standing" for the few standing and walking poses people are dressed in, "varied" for any of
-            ``jiff.body.poses``; who they are and what they wear is the same.
+            ``jiff.body.poses``, some of them with glasses, hats, bags or long coats; otherwise who they are and what
+            they wear is the same.
     """
 
     folder: Path
@@ -114,7 +116,8 @@ def write_scan(job: ScanJob) -> str:
     if job.poses == STANDING:
         posed = standing_person(spec, rng, count)
     else:
-        # A generator of its own: clothes and looks stay those of the standing person.
+        # Generators of their own: clothes and looks stay those of the standing person.
+        spec = with_accessories(spec, np.random.default_rng([job.seed, job.index, STREAM]))
         posed = posed_person(spec, rng, np.random.default_rng([job.seed, job.index, 1]), count, job.poses)
     spec, person = posed.spec, posed.mesh
     texture = paint_person(spec, person, load_texels(count, job.texture_size), rng)
@@ -130,7 +133,8 @@ def write_scan(job: ScanJob) -> str:
             "recipe": job.recipe,
             "height_m": float(np.ptp(person.vertices[:, 1])),
             "landmark_names": list(LANDMARKS),
-            "person": dataclasses.asdict(spec),
+            # Those who wear nothing on top of clothes are recorded as they always were.
+            "person": {k: v for k, v in dataclasses.asdict(spec).items() if k != "worn" or v is not None},
             **posed.record(),
         }
         write_json(parameters, truth)

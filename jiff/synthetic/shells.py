@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jiff.geometry.raycast import RayScene
 from jiff.synthetic.slices import Shell, hull_radius, rings_to_shell, smooth_ring, smooth_rows
 from jiff.synthetic.spec import Garment
 
@@ -77,6 +78,37 @@ def skirt_shell(
     stack += [ring(rows - 1 - k, inner[k]) for k in range(recess)]
     # x and z run clockwise seen from above; the ring is turned so that the shell faces outward.
     return rings_to_shell(np.stack(stack)[:, ::-1])
+
+
+def tucked(shell: Shell, scene: RayScene, columns: int, depth_m: float, gap_m: float) -> Shell:
+    """Return a skirt whose upper end lies close on what is below it, hollows included: the tails of a coat.
+
+    Args:
+        shell: from ``skirt_shell``.
+        scene: skin and clothes, metres.
+        columns: vertices round a ring.
+        depth_m: from the upper end on, over which it comes off.
+        gap_m: by which the upper end clears what is below.
+    """
+    rings = shell.vertices[: len(shell.vertices) - 2].reshape(-1, columns, 3).copy()
+    # The first ring lies under the belt, the last ones inside the hem.
+    top = rings[1, :, 1].mean()
+    low = int(rings[:, :, 1].mean(axis=1).argmin())
+    for row in range(1, low):
+        share = np.clip((top - rings[row, :, 1].mean()) / depth_m, 0, 1)
+        if share >= 1:
+            break
+        middle = rings[row].mean(axis=0)
+        arms = rings[row] - middle
+        length = np.linalg.norm(arms, axis=1)
+        out = arms / length[:, None]
+        hits = scene.intersect(middle + out * 0.6, -out)
+        close = np.where(hits.hit, 0.6 - hits.distance + gap_m, length)
+        close = smooth_ring(np.minimum(close, length)[None], 2)[0]
+        soft = share * share * (3 - 2 * share)
+        rings[row] = middle + out * (close + (length - close) * soft)[:, None]
+    vertices = np.concatenate([rings.reshape(-1, 3), shell.vertices[-2:]])
+    return Shell(vertices, shell.faces, shell.uv, shell.faces_uv)
 
 
 def shoe_shell(foot: np.ndarray, scale: float, columns: int, heel_m: float) -> Shell:

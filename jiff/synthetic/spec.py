@@ -38,8 +38,8 @@ class Garment:
         hem_y: canonical height of the lower hem (tops) or of the waist (trousers, skirt).
         leg: end of the leg as limb coordinate (2 ankle).
         neck: "crew", "v", "scoop", "collar", "turtle" or "hood".
-        length_m: skirt length below the waist.
-        flare: widening of a skirt per metre.
+        length_m: length below the waist of a skirt, or of a coat's tails; 0 for jackets without.
+        flare: widening of a skirt or tails per metre.
         detail: "none", "placket", "zip" or "pocket".
     """
 
@@ -98,8 +98,74 @@ class Looks:
 
 
 @dataclass(frozen=True)
+class Glasses:
+    """A pair of glasses; those with clear lenses have none in the mesh, for textures are opaque.
+
+    Attributes:
+        shape: "round", "square" or "wide".
+        frame: RGB in [0, 1].
+        lens: RGB of dark lenses, None where they are clear.
+        width_m, height_m: half of a lens, on a head of canonical size.
+        rim_m: thickness of the rim.
+    """
+
+    shape: str
+    frame: tuple[float, float, float]
+    lens: tuple[float, float, float] | None
+    width_m: float
+    height_m: float
+    rim_m: float
+
+
+@dataclass(frozen=True)
+class Hat:
+    """A hat.
+
+    Attributes:
+        kind: "cap", "beanie" or "brimmed".
+        cloth: its colours; the second is that of visor, turned-up edge or band.
+        brim_m: width of visor or brim.
+        extra_m: how far the crown stands above the head.
+    """
+
+    kind: str
+    cloth: Cloth
+    brim_m: float
+    extra_m: float
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A bag on straps.
+
+    Attributes:
+        kind: "shoulder" (one strap across the chest) or "backpack".
+        color, strap: RGB in [0, 1].
+        side: hip at which a shoulder bag hangs, 1 the person's left, -1 right.
+        half_m: half width, height and depth.
+        strap_m: width of a strap.
+    """
+
+    kind: str
+    color: tuple[float, float, float]
+    strap: tuple[float, float, float]
+    side: int
+    half_m: tuple[float, float, float]
+    strap_m: float
+
+
+@dataclass(frozen=True)
+class Worn:
+    """What is worn on top of clothes."""
+
+    glasses: Glasses | None = None
+    hat: Hat | None = None
+    bag: Bag | None = None
+
+
+@dataclass(frozen=True)
 class PersonSpec:
-    """Everything that is drawn for one person."""
+    """Everything that is drawn for one person; ``worn`` is None for those who wear nothing on top of clothes."""
 
     phenotypes: dict[str, float]
     height_m: float
@@ -114,3 +180,4 @@ class PersonSpec:
     looks: Looks
     offset_m: tuple[float, float, float]
     dress: bool
+    worn: Worn | None = None

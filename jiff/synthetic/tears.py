@@ -25,10 +25,10 @@ class Tears:
     Attributes:
         stretched: share of the edges of skin and clothes that are over ``LONG`` times as long as dressed.
         longest_m: what the worst edge in a thousand of skin and clothes grew by.
-        shell_stretched: the same share of skirt or hanging hair, whichever is worse.
+        shell_stretched: the same share of skirt, coat tails or hanging hair, whichever is worse.
         shell_longest_m: what the worst edge in a hundred of them grew by.
-        shell_cut: share of the vertices of skirt and hair that lie inside skin or clothes, roots left out.
-        hands_hidden: share of the hands' skin inside clothes, hair or body, the worse hand.
+        shell_cut: share of the vertices of skirt, tails and hair that lie inside skin or clothes, roots left out.
+        hands_hidden: share of the hands' skin inside clothes, hair, bag or body, the worse hand.
         arms_hidden: the same of forearms, skin or sleeve.
     """
 
@@ -67,7 +67,7 @@ def measure_tears(dressed: Dressed, carried: PersonMesh, template: Template) -> 
     normals = area_weighted_normals(after, faces)
     body_scene = None
     for name, first, last in dressed.parts:
-        if name not in ("skirt", "hair"):
+        if name not in ("skirt", "coat", "hair"):
             continue
         part = faces[(faces >= first).all(axis=1) & (faces < last).all(axis=1)]
         ratio, growth = _growth(part, before, after)
@@ -76,6 +76,8 @@ def measure_tears(dressed: Dressed, carried: PersonMesh, template: Template) -> 
         body_scene = body_scene or RayScene(after[: len(layered.vertices)], layered.faces)
         # The first rings lie under the waistband or the cap of hair, as they should.
         hanging = np.arange(first + int(0.3 * (last - first)), last)
+        # So does what a hat presses down.
+        hanging = hanging[~dressed.under_hat(before[hanging])]
         shell_cut = max(shell_cut, _inside(body_scene, after, normals, hanging))
     scene = RayScene(after, faces)
     seen = np.unique(own)

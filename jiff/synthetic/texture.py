@@ -9,6 +9,7 @@ from jiff.synthetic.cut import garment_field
 from jiff.synthetic.hair import crown_angles
 from jiff.synthetic.paint_cloth import cloth_color
 from jiff.synthetic.paint_skin import eye_image, hair_color, mouth_image, skin_color
+from jiff.synthetic.paint_worn import paint_tails, paint_worn
 from jiff.synthetic.person import PersonMesh
 from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.texels import Texels
@@ -97,6 +98,10 @@ def paint_person(spec: PersonSpec, mesh: PersonMesh, texels: Texels, rng: np.ran
         image[texels.index[chosen]] = color
     picture = image.reshape(size, size, 3)
     _paint_charts(spec, mesh, picture, rng)
+    if spec.worn is not None:
+        paint_worn(spec.worn, picture)
+    if spec.jacket is not None and spec.jacket.length_m > 0:
+        paint_tails(spec.jacket, picture)
     return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 

@@ -63,7 +63,7 @@ def face_truth(mesh: PersonMesh, triangles: int) -> dict[str, np.ndarray]:
 
     Returns:
         ``face_vertices`` (N, 3) and ``face_triangles`` (M, 3): bare skin of the face as posed, hair over it or not;
-        ``face_visible`` (N,) bool: no hair or collar covers it; ``landmarks`` (14, 3) in the order of ``LANDMARKS``;
+        ``face_visible`` (N,) bool: no hair, hat or collar covers it (glasses do not count); ``landmarks`` (14, 3) in the order of ``LANDMARKS``;
         ``eye_centers`` (2, 3) and ``eye_radii`` (2,) right, left.
     """
     vertices, faces = _face_topology(triangles)

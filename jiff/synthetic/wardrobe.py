@@ -19,7 +19,7 @@ _IRISES = (
     np.array([[70, 44, 28], [92, 62, 36], [110, 96, 56], [76, 104, 84], [84, 118, 150], [112, 128, 140]])
     / 255.0
 )
-_CLOTHS = np.array(
+CLOTHS = np.array(
     [
         [28, 30, 36], [52, 56, 64], [110, 114, 120], [205, 205, 202], [240, 239, 235], [24, 38, 74], [44, 74, 128],
         [104, 140, 184], [120, 24, 32], [176, 44, 44], [208, 116, 96], [220, 176, 60], [188, 140, 84], [120, 88, 56],
@@ -31,17 +31,21 @@ _LOCAL_FACE = ("head", "forehead", "eyebrows", "eye", "nose", "mouth", "ear", "c
 _SKIP_LOCAL = ("trans-in", "trans-out", "head-trans", "head-age", "neck-trans", "asym")
 
 
-def _rgb(color: np.ndarray) -> tuple[float, float, float]:
+def rgb(color: np.ndarray) -> tuple[float, float, float]:
+    """Return a colour as plain numbers, never quite black or white."""
     clipped = np.clip(color, 0.02, 0.97)
     return float(clipped[0]), float(clipped[1]), float(clipped[2])
 
 
-def _cloth(rng: np.random.Generator, patterns: dict[str, float], near: np.ndarray | None = None) -> Cloth:
+def drawn_cloth(
+    rng: np.random.Generator, patterns: dict[str, float], near: np.ndarray | None = None
+) -> Cloth:
+    """Draw a cloth: patterns with their weights, and a colour to be near."""
     names = list(patterns)
     weights = np.array(list(patterns.values()))
     pattern = str(rng.choice(names, p=weights / weights.sum()))
-    picks = rng.choice(len(_CLOTHS), 3, replace=False)
-    colors = _CLOTHS[picks] + rng.normal(0, 0.02, (3, 3))
+    picks = rng.choice(len(CLOTHS), 3, replace=False)
+    colors = CLOTHS[picks] + rng.normal(0, 0.02, (3, 3))
     if near is not None:
         colors[0] = near + rng.normal(0, 0.03, 3)
     if abs(colors[0].mean() - colors[1].mean()) < 0.2:
@@ -54,7 +58,7 @@ def _cloth(rng: np.random.Generator, patterns: dict[str, float], near: np.ndarra
     }
     low, high = scale.get(pattern, (0.1, 0.25))
     return Cloth(
-        pattern, tuple(_rgb(c) for c in colors), float(rng.uniform(low, high)), int(rng.integers(1 << 30))
+        pattern, tuple(rgb(c) for c in colors), float(rng.uniform(low, high)), int(rng.integers(1 << 30))
     )
 
 
@@ -84,7 +88,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
         neck = "crew"
     loose = float(rng.uniform(0, 1))
     top = Garment(
-        "top", _cloth(rng, _TOP_PATTERNS), 0.011 + 0.016 * loose, 0.005 + 0.006 * loose, int(30 + 40 * loose),
+        "top", drawn_cloth(rng, _TOP_PATTERNS), 0.011 + 0.016 * loose, 0.005 + 0.006 * loose, int(30 + 40 * loose),
         sleeve=sleeve + float(rng.uniform(-0.05, 0.05)) if sleeve > 0 else sleeve,
         hem_y=float(rng.uniform(0.12, 0.22)) if not skirt else 0.24, neck=neck,
         detail="placket" if neck == "collar" else str(rng.choice(["none", "pocket"], p=[0.8, 0.2])),
@@ -92,7 +96,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
     jacket = None
     if not dress and rng.random() < 0.28:
         jacket = Garment(
-            "jacket", _cloth(rng, {"plain": 0.8, "checks": 0.2}), 0.013, 0.007, 60, sleeve=1.9,
+            "jacket", drawn_cloth(rng, {"plain": 0.8, "checks": 0.2}), 0.013, 0.007, 60, sleeve=1.9,
             hem_y=float(rng.uniform(0.115, 0.18)), neck=str(rng.choice(["v", "hood", "collar"])),
             detail=str(rng.choice(["zip", "placket"])),
         )  # fmt: skip
@@ -100,7 +104,9 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
         # Two hems at one height would fight; the shirt ends out of sight.
         top = replace(top, hem_y=max(top.hem_y, jacket.hem_y + 0.055))
     if skirt:
-        cloth = top.cloth if dress else _cloth(rng, {"plain": 0.6, "checks": 0.2, "dots": 0.1, "print": 0.1})
+        cloth = (
+            top.cloth if dress else drawn_cloth(rng, {"plain": 0.6, "checks": 0.2, "dots": 0.1, "print": 0.1})
+        )
         bottom = Garment(
             "skirt", cloth, 0.012, float(rng.uniform(0.006, 0.016)), 8, hem_y=0.33,
             length_m=float(rng.uniform(0.46, 0.82)), flare=float(rng.uniform(0.08, 0.32)),
@@ -109,7 +115,7 @@ def _garments(rng: np.random.Generator, female: bool) -> tuple[Garment, Garment 
         leg = float(rng.choice([0.82, 1.45, 2.05], p=[0.16, 0.06, 0.78]))
         jeans = rng.random() < 0.45
         blue = np.array([[0.16, 0.22, 0.34], [0.28, 0.38, 0.52], [0.1, 0.11, 0.14]])[rng.integers(3)]
-        cloth = _cloth(rng, {"denim": 1.0}, blue) if jeans else _cloth(rng, _BOTTOM_PATTERNS)
+        cloth = drawn_cloth(rng, {"denim": 1.0}, blue) if jeans else drawn_cloth(rng, _BOTTOM_PATTERNS)
         slack = float(rng.uniform(0, 1))
         bottom = Garment(
             "trousers", cloth, 0.007 + 0.02 * slack, 0.004 + 0.006 * slack, int(14 + 24 * slack), hem_y=0.29, leg=leg,
@@ -147,7 +153,7 @@ def _hair(rng: np.random.Generator, female: bool, age: float, skin: int) -> Hair
     base = thick.get(style, 0.0)
     return Hair(
         style,
-        _rgb(_HAIRS[pick] * rng.uniform(0.85, 1.15)),
+        rgb(_HAIRS[pick] * rng.uniform(0.85, 1.15)),
         base * float(rng.uniform(0.8, 1.25)),
         float(np.clip(rng.normal(0.25 if female else 0.35 + 0.4 * age, 0.2), 0, 1)),
         float(rng.uniform(0.04, 0.1) if style == "bob" else rng.uniform(0.16, 0.34)),
@@ -243,10 +249,10 @@ def sample_person(rng: np.random.Generator, labels: list[str]) -> PersonSpec:
         np.minimum(np.array(hair.color) * 0.75, 0.4) if hair.style != "bald" else np.array([0.12, 0.09, 0.07])
     )
     looks = Looks(
-        _rgb(skin + rng.normal(0, 0.012, 3)),
-        _rgb(lips + rng.normal(0, 0.02, 3)),
-        _rgb(_IRISES[int(rng.integers(2 if low >= 3 else len(_IRISES)))]),
-        _rgb(np.minimum(brow, skin * 0.55)),
+        rgb(skin + rng.normal(0, 0.012, 3)),
+        rgb(lips + rng.normal(0, 0.02, 3)),
+        rgb(_IRISES[int(rng.integers(2 if low >= 3 else len(_IRISES)))]),
+        rgb(np.minimum(brow, skin * 0.55)),
         float(rng.uniform(0.72, 1.0)),
         0.0 if female else float(np.clip(rng.normal(0.3, 0.3), 0, 0.9)),
         float(rng.uniform(0.2, 0.8)),
@@ -260,7 +266,7 @@ def sample_person(rng: np.random.Generator, labels: list[str]) -> PersonSpec:
         top,
         jacket,
         bottom,
-        _cloth(rng, {"plain": 1.0}),
+        drawn_cloth(rng, {"plain": 1.0}),
         hair,
         looks,
         (float(rng.uniform(-0.4, 0.4)), float(rng.uniform(-0.15, 0.15)), float(rng.uniform(-0.4, 0.4))),

@@ -1,0 +1,101 @@
+"""Who wears glasses, a hat, a bag or a long coat, drawn from a generator of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from jiff.synthetic.spec import Bag, Garment, Glasses, Hat, PersonSpec, Worn
+from jiff.synthetic.wardrobe import CLOTHS, drawn_cloth, rgb
+
+STREAM = 77
+"""Last number of the seed of the generator that ``with_accessories`` is given."""
+GLASSES, HAT, BAG = 0.15, 0.15, 0.15
+"""Probabilities."""
+COAT = 0.125
+"""Probability of a long coat among those who wear trousers, four fifths of all."""
+TAILS_Y = 0.33
+"""Canonical height at which the tails of a coat begin, under its belt."""
+
+
+def _glasses(rng: np.random.Generator) -> Glasses:
+    frames = np.array(
+        [[24, 22, 22], [60, 36, 22], [96, 30, 34], [150, 150, 152], [170, 140, 80], [30, 44, 80]]
+    )
+    shape = str(rng.choice(["round", "square", "wide"], p=[0.3, 0.4, 0.3]))
+    frame = rgb(frames[rng.integers(len(frames))] / 255.0)
+    dark = rng.random() < 0.3
+    lens = rgb(np.array([0.05, 0.05, 0.06]) + rng.uniform(0, 0.08, 3)) if dark else None
+    width, height = {"round": (0.0215, 0.0205), "square": (0.0235, 0.017), "wide": (0.0245, 0.0195)}[shape]
+    size = float(rng.uniform(0.92, 1.08))
+    rim = float(rng.choice([0.0017, 0.0026, 0.0038], p=[0.35, 0.35, 0.3]))
+    return Glasses(shape, frame, lens, width * size, height * size, rim)
+
+
+def _hat(rng: np.random.Generator) -> Hat:
+    kind = str(rng.choice(["cap", "beanie", "brimmed"], p=[0.42, 0.33, 0.25]))
+    patterns = {"plain": 0.75, "checks": 0.1, "stripes": 0.15} if kind == "beanie" else {"plain": 1.0}
+    cloth = drawn_cloth(rng, patterns)
+    brim = {"cap": (0.06, 0.078), "beanie": (0.0, 0.0), "brimmed": (0.045, 0.085)}[kind]
+    extra = {"cap": (0.004, 0.014), "beanie": (0.002, 0.035), "brimmed": (0.008, 0.025)}[kind]
+    return Hat(kind, cloth, float(rng.uniform(*brim)), float(rng.uniform(*extra)))
+
+
+def _bag(rng: np.random.Generator) -> Bag:
+    color = CLOTHS[rng.integers(len(CLOTHS))] + rng.normal(0, 0.02, 3)
+    strap = color * rng.uniform(0.55, 0.9)
+    side = 1 if rng.random() < 0.5 else -1
+    if rng.random() < 0.5:
+        low, high, width = (0.125, 0.17, 0.05), (0.155, 0.235, 0.085), (0.045, 0.06)
+        kind = "backpack"
+    else:
+        low, high, width = (0.1, 0.075, 0.03), (0.15, 0.125, 0.05), (0.025, 0.045)
+        kind = "shoulder"
+    half = rng.uniform(low, high)
+    return Bag(
+        kind,
+        rgb(color),
+        rgb(strap),
+        side,
+        (float(half[0]), float(half[1]), float(half[2])),
+        float(rng.uniform(*width)),
+    )
+
+
+def _coat(rng: np.random.Generator) -> Garment:
+    return Garment(
+        "jacket", drawn_cloth(rng, {"plain": 0.85, "checks": 0.15}), 0.014, 0.006, 60, sleeve=1.9, hem_y=0.2,
+        neck=str(rng.choice(["v", "collar", "hood"], p=[0.4, 0.4, 0.2])), length_m=float(rng.uniform(0.4, 0.66)),
+        flare=float(rng.uniform(0.05, 0.2)), detail="placket",
+    )  # fmt: skip
+
+
+def with_accessories(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
+    """Return the person with glasses, hat, bag and coat drawn for them; the same person where none is.
+
+    Args:
+        spec: who.
+        rng: of the accessories alone, so that nothing else about the person changes.
+    """
+    glasses = _glasses(rng) if rng.random() < GLASSES else None
+    hat = _hat(rng) if rng.random() < HAT else None
+    bag = _bag(rng) if rng.random() < BAG else None
+    if rng.random() < COAT and spec.bottom.kind == "trousers":
+        coat = _coat(rng)
+        # The shirt ends out of sight.
+        spec = replace(
+            spec, jacket=coat, top=replace(spec.top, hem_y=max(spec.top.hem_y, coat.hem_y + 0.055))
+        )
+    if glasses is None and hat is None and bag is None:
+        return spec
+    return replace(spec, worn=Worn(glasses, hat, bag))
+
+
+def tails_of(spec: PersonSpec) -> Garment | None:
+    """Return what hangs round the legs, as ``skirt_shell`` takes it: a skirt, or the tails of a long coat."""
+    if spec.bottom.kind == "skirt":
+        return spec.bottom
+    if spec.jacket is not None and spec.jacket.length_m > 0:
+        return replace(spec.jacket, hem_y=TAILS_Y, offset_m=0.005, fold_m=0.009)
+    return None
