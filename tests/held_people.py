@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 from dataclasses import replace
@@ -84,6 +85,11 @@ def labels(number: int = 0, depth: float = 0.0, seed: int = 0) -> ViewLabels:
             seen.head_window,
             rng,
         )
+
+
+# Trees that outlive the interpreter are reported as leaks.
+for cached in (prior, inputs):
+    atexit.register(cached.cache_clear)
 
 
 def view(number: int = 0, seed: int = 0) -> PersonView:

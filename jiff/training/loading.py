@@ -65,7 +65,7 @@ class PipedBatch:
 
         rest = {name: tensors(value) for name, value in self._rest.items()}
         if self._face is None:
-            return PersonBatch(**{**rest, **rest.pop("tensors")})
+            return PersonBatch(**rest.pop("tensors"), **rest)
         face = FaceInput(**{name: tensors(value) for name, value in self._face.items()})
         return Batch(face=face, **rest)
 

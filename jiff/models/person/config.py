@@ -37,8 +37,11 @@ class PersonConfig:
     def __post_init__(self) -> None:
         for name in self._SEQUENCES:
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
-        if not self.view_channels or not self.hidden or min(*self.view_channels, *self.hidden, 1) < 1:
-            raise ConfigError("view_channels and hidden must hold positive sizes.")
+        if not self.view_channels or not self.hidden:
+            raise ConfigError("view_channels and hidden must hold at least one size.")
+        sizes = (*self.view_channels, *self.head_channels, *self.hidden, self.feature_dim, self.head_feature_dim)
+        if min(sizes) < 1:
+            raise ConfigError("channels, hidden and feature sizes must be positive.")
         deepest = 2 ** max(len(self.view_channels), len(self.head_channels))
         if self.load_size % deepest or self.load_size <= 0:
             raise ConfigError(f"load_size must be a multiple of {deepest}; got {self.load_size}.")

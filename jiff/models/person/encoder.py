@@ -14,7 +14,10 @@ _GROUP = 8
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(max(1, channels // _GROUP), channels)
+    groups = max(1, channels // _GROUP)
+    while channels % groups:
+        groups -= 1
+    return nn.GroupNorm(groups, channels)
 
 
 class _Block(nn.Module):
