@@ -39,7 +39,13 @@ class PersonConfig:
             object.__setattr__(self, name, tuple(int(value) for value in getattr(self, name)))
         if not self.view_channels or not self.hidden:
             raise ConfigError("view_channels and hidden must hold at least one size.")
-        sizes = (*self.view_channels, *self.head_channels, *self.hidden, self.feature_dim, self.head_feature_dim)
+        sizes = (
+            *self.view_channels,
+            *self.head_channels,
+            *self.hidden,
+            self.feature_dim,
+            self.head_feature_dim,
+        )
         if min(sizes) < 1:
             raise ConfigError("channels, hidden and feature sizes must be positive.")
         deepest = 2 ** max(len(self.view_channels), len(self.head_channels))
