@@ -35,6 +35,11 @@ class Outline:
         without = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
         self._signed = ((within - without) * unit).astype(np.float32)
 
+    def inside(self, size: int) -> NDArray[np.bool_]:
+        """Return [size, size] whether pixels of the canonical view are the person's."""
+        small = cv2.resize(self._signed, (size, size), interpolation=cv2.INTER_AREA)
+        return np.asarray(small > 0)
+
     def distance(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return [N] distances of points [N, 3] to the border as seen, positive inside, world units."""
         pixels = (self.camera.world_to_pixel(points_world) - 0.5).astype(np.float32)

@@ -45,7 +45,10 @@ class PersonModule(nn.Module):
         """Return the answers at labelled points, and those with colours at coloured ones."""
         features = self.network.encode(batch.pictures)
         labelled = self.network.query(features, batch.points_world, batch.prior)
-        return labelled, self.network.query(features, batch.surface_world, batch.surface_prior, colors=True)
+        colored = self.network.query(
+            features, batch.surface_world, batch.surface_prior, distances=False, colors=True
+        )
+        return labelled, colored
 
     def forward(self, batch: PersonBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch and its parts."""

@@ -61,7 +61,7 @@ class PersonAnswer:
     Attributes:
         distance: [B, N] signed distance to the surface, positive inside, world units; blended.
         view_distance: [B, N] of the whole view alone.
-        head_distance: [B, N] of the close-up alone; None without it.
+        head_distance: [B, N] of the close-up alone, 0 where it does not count; None without it.
         head_weight: [B, N] what the close-up counts for, in [0, 1].
         rgb, view_rgb, head_rgb: [B, N, 3] in [0, 1] likewise; None where colours were not asked for.
     """
@@ -136,7 +136,13 @@ class PersonNetwork(nn.Module):
         return torch.cat([picture[:, :_PIXEL], torch.zeros_like(picture[:, _PIXEL:])], dim=1)
 
     def query(
-        self, features: PersonFeatures, points_world: Tensor, prior: Tensor, *, colors: bool = False
+        self,
+        features: PersonFeatures,
+        points_world: Tensor,
+        prior: Tensor,
+        *,
+        distances: bool = True,
+        colors: bool = False,
     ) -> PersonAnswer:
         """Return the answers at points.
 
@@ -144,7 +150,8 @@ class PersonNetwork(nn.Module):
             features: of B people.
             points_world: [B, N, 3].
             prior: [B, N, 8] what the bodies say of them, see ``PointPrior.stacked``.
-            colors: whether colours are wanted, too.
+            distances: whether distances are wanted; without them they are the bodies'.
+            colors: whether colours are wanted.
         """
         pictures = features.pictures
         ndc = torch.stack(
@@ -152,28 +159,33 @@ class PersonNetwork(nn.Module):
         )
         pixel = _sample(pictures.view[:, :_PIXEL], ndc)
         point = torch.cat([pixel, self._of_body(points_world, prior)], dim=-1)
-        feature = _sample(features.view, ndc)
-        seen = torch.cat([feature, point], dim=-1)
-        start = prior[..., 0].clamp(-_MOST, _MOST) if self.config.body else points_world.new_zeros(())
-        view = start + _REACH * self.view_head.distance(seen)[..., 0].float()
-        own = (pixel[..., :3] + 1) / 2
-        view_rgb = own + self.view_head.color(seen).float() if colors else None
+        seen = torch.cat([_sample(features.view, ndc), point], dim=-1)
+        start = (
+            prior[..., 0].clamp(-_MOST, _MOST)
+            if self.config.body
+            else points_world.new_zeros(prior.shape[:-1])
+        )
+        view = start + _REACH * self.view_head.distance(seen)[..., 0].float() if distances else start
+        view_rgb = (pixel[..., :3] + 1) / 2 + self.view_head.color(seen).float() if colors else None
         if features.head is None or self.head_head is None:
-            none = torch.zeros_like(view)
-            return PersonAnswer(view, view, None, none, view_rgb, view_rgb)
+            return PersonAnswer(view, view, None, torch.zeros_like(view), view_rgb, view_rgb)
         window = pictures.head_window[:, None]
         local = (points_world - window[..., :3]) / window[..., 3:]
         at = torch.stack([local[..., 0], -local[..., 1]], dim=-1)
-        close_pixel = _sample(pictures.head[:, :3], at)
-        close = torch.cat([seen, _sample(features.head, at), close_pixel], dim=-1)
-        head = start + _REACH * self.head_head.distance(close)[..., 0].float()
-        away = local.abs().amax(dim=-1)
-        part = ((0.95 - away) / _BORDER).clamp(0, 1)
+        part = ((0.95 - local.abs().amax(dim=-1)) / _BORDER).clamp(0, 1)
         weight = part * part * (3 - 2 * part)
+        near = weight > 0
+        close_pixel = _sample(pictures.head[:, :3], at)[near]
+        close = torch.cat([seen[near], _sample(features.head, at)[near], close_pixel], dim=-1)
+        head = view
+        if distances:
+            values = start[near] + _REACH * self.head_head.distance(close)[..., 0].float()
+            head = torch.zeros_like(view).masked_scatter(near, values)
         distance = torch.lerp(view, head, weight)
         if view_rgb is None:
             return PersonAnswer(distance, view, head, weight)
-        head_rgb = (close_pixel + 1) / 2 + self.head_head.color(close).float()
+        own = (close_pixel + 1) / 2 + self.head_head.color(close).float()
+        head_rgb = torch.zeros_like(view_rgb).masked_scatter(near[..., None].expand_as(view_rgb), own)
         rgb = torch.lerp(view_rgb, head_rgb, weight[..., None])
         return PersonAnswer(distance, view, head, weight, rgb, view_rgb, head_rgb)
 

@@ -1,0 +1,118 @@
+"""A prior-held network's answers for one photo, as a field and as colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from jiff.models.person.network import PersonPictures, network_picture
+from jiff.photo.view_inputs import ViewInputs, mask_distance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from jiff.inference.filling import Filling
+    from jiff.inference.outline import Outline
+    from jiff.models.person.network import PersonFeatures, PersonNetwork
+
+CHUNK = 16_384
+_SPAN = 40.0
+
+
+class HeldField:
+    """The surface as a field that grows inward: one half at the surface, linear in the distance to it.
+
+    Attributes:
+        bytes_per_point: rough memory of one point.
+        fixed_bytes: of what is kept from call to call.
+    """
+
+    fixed_bytes = 0
+
+    def __init__(
+        self, network: PersonNetwork, inputs: ViewInputs, outline: Outline | None, device: torch.device
+    ) -> None:
+        """Encode the pictures.
+
+        Args:
+            network: in evaluation mode.
+            inputs: photo and body.
+            outline: of the person in the photo, by which the surface is bounded; None leaves it free.
+            device: where the network is.
+        """
+        self.network, self.inputs, self.outline, self.device = network, inputs, outline, device
+        self.filling: Filling | None = None
+        self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
+        with torch.inference_mode():
+            self.features: PersonFeatures = network.encode(pictures_of(inputs, device))
+
+    def distance(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return [N] signed distances to the surface, positive inside, world units."""
+        prior = self.inputs.prior.at(points_world).stacked()
+        with torch.inference_mode():
+            answer = self.network.query(
+                self.features,
+                torch.from_numpy(points_world).to(self.device)[None],
+                torch.from_numpy(prior).to(self.device)[None],
+            )
+        distance = answer.distance[0].float().cpu().numpy()
+        if self.outline is None:
+            return distance
+        border = self.outline.distance(points_world)
+        distance = np.minimum(distance, border)
+        if self.filling is not None:
+            distance = np.maximum(distance, self.filling.distance(points_world, border))
+        return distance
+
+    def __call__(self, points_world: Tensor) -> Tensor:
+        """Return [N] values at [N, 3] points."""
+        points = np.ascontiguousarray(points_world.cpu().numpy(), dtype=np.float32)
+        parts = [self.distance(points[low : low + CHUNK]) for low in range(0, len(points), CHUNK)]
+        distance = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        return torch.from_numpy(np.clip(0.5 + distance / _SPAN, 0.0, 1.0).astype(np.float32))
+
+    def color(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return [N, 3] RGB in [0, 1] of surface points."""
+        points = np.ascontiguousarray(points_world, dtype=np.float32)
+        parts = [
+            self.inputs.prior.at(points[low : low + CHUNK]).stacked() for low in range(0, len(points), CHUNK)
+        ]
+        return self.color_with(points, np.concatenate(parts) if parts else np.zeros((0, 8), np.float32))
+
+    def color_with(self, points: NDArray[np.float32], prior: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return [N, 3] RGB in [0, 1] of surface points [N, 3] of which the body says ``prior`` [N, 8]."""
+        result = np.zeros((len(points), 3), np.float32)
+        for low in range(0, len(points), CHUNK):
+            part = slice(low, low + CHUNK)
+            with torch.inference_mode():
+                answer = self.network.query(
+                    self.features,
+                    torch.from_numpy(points[part]).to(self.device)[None],
+                    torch.from_numpy(prior[part]).to(self.device)[None],
+                    distances=False,
+                    colors=True,
+                )
+            if answer.rgb is not None:
+                result[part] = answer.rgb[0].float().cpu().numpy()
+        return np.clip(result, 0.0, 1.0)
+
+
+def pictures_of(inputs: ViewInputs, device: torch.device) -> PersonPictures:
+    """Return what a network looks at, as a batch of one."""
+
+    def picture(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], maps: NDArray[np.uint8]) -> Tensor:
+        channels = (rgb, mask[..., None], mask_distance(mask)[..., None], maps)
+        first, second, border, third = (
+            torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None].to(device)
+            for part in channels
+        )
+        return network_picture(first.float() / 255, second.float() / 255, border, third)
+
+    return PersonPictures(
+        picture(inputs.rgb, inputs.mask, inputs.maps),
+        picture(inputs.head_rgb, inputs.head_mask, inputs.head_maps),
+        torch.from_numpy(inputs.head_window)[None].to(device),
+    )
