@@ -23,7 +23,6 @@ from jiff.options.mesh_output import MeshOutput
 from jiff.photo.view_inputs import view_inputs
 
 if TYPE_CHECKING:
-
     from jiff.body.placed import PlacedBody
     from jiff.geometry.mesh import Mesh
     from jiff.models.person.network import PersonNetwork

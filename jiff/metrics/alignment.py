@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.geometry.closest import MeshBvh
+from jiff.geometry.raycast import RayScene
 from jiff.metrics.measure import sample_surface
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from jiff.geometry.mesh import Mesh
 
-ALIGNMENTS = ("none", "scale", "icp")
+ALIGNMENTS = ("none", "depth", "scale", "icp")
+_DEPTH_RAYS = 20_000
 
 
 def scaled_to(mesh: Mesh, target: Mesh) -> Mesh:
@@ -55,9 +57,32 @@ def icp_aligned(mesh: Mesh, target: Mesh, *, seed: int = 0, samples: int = 5000,
     return mesh.transformed(rotation, offset)
 
 
+def depth_aligned(mesh: Mesh, target: Mesh, *, seed: int = 0) -> Mesh:
+    """Return the mesh moved along z so that the fronts of both lie equally far away, by their median.
+
+    One photo does not tell how far away somebody stands; everything else it does.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = target.bounds
+    places = np.column_stack([rng.uniform(low[:2], high[:2], (_DEPTH_RAYS, 2)), np.zeros(_DEPTH_RAYS)])
+    away = max(float(mesh.bounds[1, 2]), float(high[2])) + 1.0
+    places[:, 2] = away
+    hits = [
+        RayScene(side.vertices, side.faces).intersect(places, np.array([0.0, 0.0, -1.0]))
+        for side in (mesh, target)
+    ]
+    both = hits[0].hit & hits[1].hit
+    if not both.any():
+        return mesh
+    gap = float(np.median((hits[0].distance - hits[1].distance)[both]))
+    return mesh.transformed(np.eye(3), np.array([0.0, 0.0, gap]))
+
+
 def aligned(mesh: Mesh, target: Mesh, method: str, *, seed: int = 0) -> Mesh:
-    """Return the mesh aligned by ``method``: none, scale (height and centre), or icp (scale, then rigid)."""
+    """Return the mesh aligned by ``method``: none, depth (along z), scale (height and centre), or icp (scale, then rigid)."""
     if method == "none":
         return mesh
+    if method == "depth":
+        return depth_aligned(mesh, target, seed=seed)
     scaled = scaled_to(mesh, target)
     return scaled if method == "scale" else icp_aligned(scaled, target, seed=seed)

@@ -22,8 +22,10 @@ class MetricsConfig:
         help="Folder for metrics.json, .csv, .md and .tex; the predictions' folder by default.",
         flags=("-o",),
     )
-    align: Literal["none", "scale", "icp"] = option(
-        "none", help="Alignment before measuring: none, scale (height and centre), icp (scale, then rigid)."
+    align: Literal["none", "depth", "scale", "icp"] = option(
+        "none",
+        help="Alignment before measuring: none, depth (along the line of sight, which one photo does not tell), scale (height "
+        "and centre), icp (scale, then rigid).",
     )
     face_regions: Path | None = option(
         None, help="Folder of <name>_region.txt; a processed set brings its own."

@@ -15,7 +15,6 @@ from jiff.face.box import FaceBox
 from jiff.geometry.camera import Camera
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference.fields import FacePrior
-from jiff.inference.in_photo import photo_numbers
 from jiff.inference.networks import find_checkpoints, load_networks, pick_device
 from jiff.inference.outputs import check_formats, has_result, write_result
 from jiff.inference.person import PersonOptions, reconstruct_person
@@ -24,6 +23,7 @@ from jiff.inference.views import View
 from jiff.options.evaluate import EvalJiffConfig, EvalPifuConfig
 from jiff.options.inference import FineInferenceConfig
 from jiff.photo.test_folder import PersonFiles, list_people, read_person
+from jiff.pipelines.photo_measures import measures_in_photo
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
@@ -235,7 +235,7 @@ class Evaluation:
             raise ReconstructionError(f"{person.image}: {_lower_first(str(error))}") from error
         # Once for pictures and files.
         mesh = replace(result.mesh, normals=result.mesh.vertex_normals())
-        numbers = {**result.numbers, **photo_numbers(mesh, pixels)}
+        numbers = {**result.numbers, **measures_in_photo(mesh, person, pixels)}
         doubt = mesh_doubt(mesh, person.body)
         notes = [*result.notes, *([doubt] if doubt else [])]
         for note in notes:

@@ -9,13 +9,14 @@ import torch
 from jiff.base.errors import CheckpointError
 from jiff.base.files import read_json
 from jiff.inference.held import HeldOptions, reconstruct_held
-from jiff.inference.networks import NetworkFiles
+from jiff.inference.networks import NetworkFiles, find_person_network
 from jiff.models.checkpoint import load_published
 from jiff.models.person.network import PersonNetwork
 from jiff.options.body import BodyConfig
 from jiff.options.face import FaceConfig
+from jiff.photo.test_folder import list_people
 from jiff.pipelines.body import run_body
-from jiff.pipelines.evaluate import Evaluation, Made
+from jiff.pipelines.evaluate import Evaluation, Made, run_eval_jiff, run_evaluation, write_summary
 from jiff.pipelines.face import run_face
 from jiff.pipelines.rig import photo_body
 from jiff.run.stage import Stamp
@@ -99,3 +100,23 @@ class HeldEvaluation(Evaluation):
         if why is not None:
             notes.append(f"No face was fitted, because {why}")
         return Made(result.mesh, result.numbers, notes, bool(record.get("carries_face")))
+
+
+def run_eval(config: EvalJiffConfig, progress: Progress) -> WorkReport:
+    """Reconstruct every person of a test folder with the networks that the options name, prior-held or published.
+
+    Prior-held networks read the bodies that ``jiff data body`` fitted, published ones the faces; see ``run_eval_jiff``.
+
+    Raises:
+        InputError: missing or empty folder.
+        CheckpointError: no usable networks.
+    """
+    network = None if config.shape_checkpoint is not None else find_person_network(config.checkpoint)
+    if network is None:
+        return run_eval_jiff(config, progress)
+    people = list_people(config.input)
+    evaluation = HeldEvaluation(config, progress, network)
+    report = run_evaluation(evaluation, people, "Reconstructing with body")
+    write_summary(evaluation.folder, config, evaluation.fingerprints, report)
+    report.outputs = [str(evaluation.folder)]
+    return report
