@@ -24,17 +24,15 @@ from jiff.body.prior import BodyPrior
 from jiff.geometry.closest import MeshBvh
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference import networks as networks_module
-from jiff.inference.held import HeldOptions, reconstruct_held
 from jiff.inference.networks import NetworkFiles, default_network, find_person_network
 from jiff.models.checkpoint import save_network
 from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import person_preset
-from jiff.options.mesh_output import MeshOutput
+from jiff.options.evaluate import EvalJiffConfig
 from jiff.options.reconstruct import ReconstructConfig
-from jiff.photo.test_folder import PersonImage
+from jiff.pipelines.held import run_eval
 from jiff.pipelines.reconstruct import _evaluation, run_reconstruct
 from jiff.pipelines.rig import photo_body
-from tests.held_people import inputs, person, snapshot
 from tests.known_person import silhouette, standing_body, write_framed
 
 BODY = standing_body(upperarm_R=(0.0, 0.0, -0.6))
@@ -307,27 +305,24 @@ def test_networks_of_another_kind_are_refused(run: Path, done: tuple[Path, Path]
         run_reconstruct(config(run, photo, tmp_path / "out", device="cuda:7"), NullProgress())
 
 
-def test_an_untrained_network_gives_the_body_within_the_outline() -> None:
-    torch.manual_seed(0)
-    network = PersonNetwork(person_preset("tiny")).eval()
-    photo = snapshot()
-    options = HeldOptions(resolution=80, output=MeshOutput(texture="vertex", decimate=4000))
-    found = reconstruct_held(network, PersonImage(photo.rgb, photo.mask), person(), options)
-    skin = inputs().prior.mesh
-    gap = MeshBvh(skin.vertices, skin.faces).closest(found.mesh.vertices).distance
-    assert np.quantile(gap, 0.95) < 2.5
-    np.testing.assert_allclose(found.mesh.bounds, skin.bounds, atol=4)
-    assert found.numbers["watertight"] and found.numbers["faces"] == len(found.mesh.faces) <= 4000
-    assert found.mesh.colors is not None and found.mesh.colors.shape == found.mesh.vertices.shape
-
-
-def test_half_of_a_mask_bounds_the_surface_unless_it_is_raw() -> None:
-    network = PersonNetwork(person_preset("tiny", head_channels=())).eval()
-    half = snapshot().mask.copy()
-    half[:, 128:] = 0
-    image = PersonImage(snapshot().rgb, half)
-    options = HeldOptions(resolution=48, output=MeshOutput(texture="vertex", decimate=2000))
-    cut = reconstruct_held(network, image, person(), options)
-    raw = reconstruct_held(network, image, person(), replace(options, raw=True))
-    assert cut.mesh.bounds[1, 0] < 4.0 < 20.0 < raw.mesh.bounds[1, 0]
-    np.testing.assert_allclose(raw.mesh.bounds[0, 0], cut.mesh.bounds[0, 0], atol=2)
+def test_a_test_folder_is_evaluated_by_its_bodies(run: Path, done: tuple[Path, Path], tmp_path: Path) -> None:
+    """``jiff eval jiff`` with a prior-held network reads what ``jiff data body`` fitted."""
+    _, out = done
+    folder = tmp_path / "test"
+    folder.mkdir()
+    for path in (out / "crops").glob("a*"):
+        shutil.copy(path, folder / path.name)
+    for name in ("a.png", "a_mask.png"):
+        shutil.copy(out / "crops" / name, folder / name.replace("a", "b", 1))
+    wanted = EvalJiffConfig(
+        input=folder, out=tmp_path / "out", checkpoint=run, resolution=48, format=("obj",), device="cpu",
+        texture="vertex",
+    )  # fmt: skip
+    report = run_eval(wanted, NullProgress())
+    assert list(report.results) == ["a"]
+    assert "no body was fitted to this photo" in report.failures["b"]
+    assert load_mesh(tmp_path / "out" / "a.obj").colors is not None
+    assert run_eval(wanted, NullProgress()).skipped == ["a"]
+    published = tiny_person.train_networks(tmp_path / "published", steps=1)
+    report = run_eval(replace(wanted, checkpoint=published, overwrite=True), NullProgress())
+    assert "jiff data face" in report.failures["a"]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jiff.base.errors import CheckpointError, ConfigError
 from jiff.geometry.camera import Camera
-from jiff.inference.held import pictures_of
+from jiff.inference.held_field import pictures_of
 from jiff.models.checkpoint import (
     METADATA_KEY,
     build_network,
@@ -150,7 +150,10 @@ def test_close_ups_count_within_their_window_and_fade_at_its_border() -> None:
         assert torch.equal(found.distance[0, outside], found.view_distance[0, outside])
         assert torch.equal(found.rgb[0, outside], found.view_rgb[0, outside])
         torch.testing.assert_close(found.distance[0, weight == 1], found.head_distance[0, weight == 1])
-        assert float((found.head_distance - found.view_distance).abs().max()) > 0.1
+        differs = (found.head_distance - found.view_distance).abs()
+        assert float(differs[0, weight > 0].max()) > 0.1
+        # From full weight to none the answer passes over without a step.
+        assert float(found.distance[0].diff().abs().max()) < 0.05 * float(differs[0, weight > 0].max()) + 0.4
     torch.testing.assert_close(weights[0], weights[2], atol=1e-4, rtol=0)
 
 
@@ -197,6 +200,24 @@ def test_without_a_close_up_the_view_answers() -> None:
     assert found.head_distance is None and found.head_rgb is None and not found.head_weight.any()
     assert torch.equal(found.distance, found.view_distance) and found.rgb is found.view_rgb
     assert made.encode(pictures()).head is None
+
+
+def test_colours_alone_are_those_beside_distances() -> None:
+    made = network(spread=0.3)
+    points, says = asked()
+    features = made.encode(pictures())
+    both = made.query(features, points, says, colors=True)
+    alone = made.query(features, points, says, distances=False, colors=True)
+    assert torch.equal(alone.rgb, both.rgb) and torch.equal(alone.distance, says[..., 0].clamp(-20, 20))
+    assert made.query(features, points, says).rgb is None
+
+
+def test_points_far_from_every_head_need_no_close_up() -> None:
+    made = network(spread=0.3)
+    points = torch.tensor([[[0.0, 40.0, 0.0], [10.0, 60.0, 0.0]]])
+    says = torch.from_numpy(prior().at(points[0].numpy()).stacked())[None]
+    found = answer_of(made, points, says)
+    assert torch.equal(found.distance, found.view_distance) and torch.equal(found.rgb, found.view_rgb)
 
 
 def test_people_of_a_batch_do_not_see_each_other() -> None:

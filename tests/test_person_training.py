@@ -139,7 +139,7 @@ def test_the_loss_falls(people: Path, tmp_path: Path) -> None:
     "changes", [{"body": False}, {"close_up": False}, {"body": False, "close_up": False}]
 )
 def test_ablations_train(people: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    report = train_stage(tiny(people, tmp_path, max_steps=1, **changes), NullProgress())
+    report = train_stage(tiny(people, tmp_path, max_steps=1, precision=precision, **changes), NullProgress())
     network = load_network(report.latest)
     assert isinstance(network, PersonNetwork)
     assert (network.head_encoder is None) == ("close_up" in changes)
