@@ -136,9 +136,10 @@ def test_the_loss_falls(people: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"body": False}, {"close_up": False}, {"body": False, "close_up": False}]
+    "changes", [{}, {"body": False}, {"close_up": False}, {"body": False, "close_up": False}]
 )
-def test_ablations_train(people: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_ablations_train(people: Path, tmp_path: Path, changes: dict[str, Any], precision: str) -> None:
     report = train_stage(tiny(people, tmp_path, max_steps=1, precision=precision, **changes), NullProgress())
     network = load_network(report.latest)
     assert isinstance(network, PersonNetwork)

@@ -12,7 +12,7 @@ import pytest
 import trimesh
 from cli_parsing import only_names
 from safetensors.torch import load_file
-from walk import HELD_OUT, PEOPLE, Walk, digests
+from walk import HELD_OUT, PEOPLE, RESOLUTION, Walk, digests
 from walk_files import MEASURES, check_person, outside_references, pixels, read
 
 from jiff.geometry.camera import Camera
@@ -196,6 +196,24 @@ def test_body(walk: Walk) -> None:
     assert "Next: jiff reconstruct PHOTO --rig" in walk.said["body"].stdout
 
 
+def test_photos_of_people_need_the_networks_that_see_them(walk: Walk) -> None:
+    """With them: ``test_person_photos``."""
+    refused = walk.jiff("data", "photos", "-o", "photographed", "-n", "1", "--views", "1", status=1)
+    assert "jiff assets fetch perception" in refused.stderr
+    assert not list((walk.root / "photographed").iterdir())
+
+
+def test_person_network_is_trained_and_clothes_a_fitted_body(walk: Walk) -> None:
+    run, folder = walk.person_run, walk.bodies
+    assert load_file(run / "person" / "latest.safetensors")
+    assert "Next: jiff reconstruct PHOTO --checkpoint runs/held" in walk.said["person"].stdout
+    words = ["eval", "jiff", "-i", folder, "-o", "held", "--checkpoint", run, "--device", "cpu"]
+    walk.jiff(*words, "--resolution", RESOLUTION, "--texture-size", "256")
+    mesh = read(walk.root / "held" / "anna.obj")
+    assert 130 < mesh.extents[1] < 210 and mesh.extents[1] == max(mesh.extents)
+    assert np.asarray(mesh.visual.material.image).shape == (256, 256, 3)
+
+
 def test_view_writes_a_page_that_needs_nothing(walk: Walk) -> None:
     scan = walk.rescaled / PEOPLE[0] / f"{PEOPLE[0]}.obj"
     result = walk.pifu / f"{HELD_OUT}.obj"
@@ -278,7 +296,7 @@ def test_training_again_is_refused_or_continued(walk: Walk) -> None:
 
 
 def test_suggested_commands_exist(walk: Walk) -> None:
-    _ = walk.jiff_results, walk.reconstructed, walk.demo
+    _ = walk.jiff_results, walk.reconstructed, walk.demo, walk.person_run
     lines = [line for done in walk.said.values() for line in done.stdout.splitlines()]
     suggested = [line.removeprefix("Next: jiff ") for line in lines if line.startswith("Next: ")]
     assert len(suggested) == len(walk.said)

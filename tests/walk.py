@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.held_people import write_people
 from tests.known_person import write_framed
 
 HELD_OUT = "synth_0002"
@@ -202,6 +203,17 @@ class Walk:
             write_framed(folder, "anna")
         self.stage("body", "data", "body", "-i", "bodies", "-j", "1")
         return folder
+
+    @property
+    def person_run(self) -> Path:
+        """A prior-held network, trained on people whose photos were made without the networks that see people."""
+        if not (self.root / "people").is_dir():
+            write_people(self.root / "people", 2, 1)
+        words = ["train", "person", "-i", "people", "--checkpoints-path", "runs", "--name", "held"]
+        words += ["--view-channels", "8,8", "--head-channels", "8", "--hidden", "16", "--feature-dim", "8"]
+        words += ["--max-steps", "2", "--batch-size", "1", "--preset", "default", "--device", "cpu"]
+        self.stage("person", *words)
+        return self.root / "runs" / "held"
 
     @property
     def demo(self) -> Path:
