@@ -116,6 +116,14 @@ def test_the_front_is_seen_and_what_the_body_hides_is_not() -> None:
     assert before.mean() > 0.99 and after.mean() < 0.95
 
 
+def test_skin_that_looks_away_is_not_seen(rng: np.random.Generator) -> None:
+    """Even at the outline, where nothing lies before it."""
+    mesh = prior().mesh
+    says = prior().at(mesh.vertices[rng.choice(len(mesh.vertices), 4000, replace=False)])
+    assert not says.visible[says.normal[:, 2] < 0].any()
+    assert says.visible[says.normal[:, 2] > 0.5].mean() > 0.8
+
+
 def test_stacked_holds_everything_in_its_order() -> None:
     says = prior().at(np.array([[3.0, 120.0, 30.0], [0.0, 90.0, -30.0]]))
     stacked = says.stacked()

@@ -1,31 +1,17 @@
-"""The prior-held network: where it starts, what it looks at, where close-ups count, its configuration and its file."""
+"""The prior-held network: where it starts, what it looks at, where close-ups count, what it learns from."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from jiff.base.errors import CheckpointError, ConfigError
 from jiff.geometry.camera import Camera
 from jiff.inference.held_field import pictures_of
-from jiff.models.checkpoint import (
-    METADATA_KEY,
-    build_network,
-    kind_of,
-    load_network,
-    load_published,
-    save_network,
-    write_pth,
-)
-from jiff.models.person.config import PersonConfig
-from jiff.models.person.encoder import Encoder
 from jiff.models.person.network import (
     PersonAnswer,
     PersonNetwork,
@@ -275,75 +261,3 @@ def test_occupancy_is_one_half_at_the_surface() -> None:
     made = network(sharpness=2.0)
     found = made.occupancy(torch.tensor([0.0, 2.0, -2.0]))
     np.testing.assert_allclose(found, [0.5, 0.7311, 0.2689], atol=1e-4)
-
-
-def test_configuration_comes_back_and_bad_ones_are_refused() -> None:
-    config = person_preset("tiny", body=False, head_channels=())
-    again = PersonConfig.from_dict(config.to_dict())
-    assert again == config and isinstance(again.hidden, tuple) and not again.close_up
-    assert PersonConfig.from_dict({}) == PersonConfig() == person_preset("default")
-    bad: list[dict[str, Any]] = [
-        {"no_such": 1}, {"view_channels": []}, {"view_channels": [8, 0]}, {"head_channels": [8, -8]}, {"hidden": []},
-        {"hidden": [0]}, {"feature_dim": 0}, {"head_feature_dim": 0}, {"load_size": 100}, {"load_size": 0},
-        {"load_size": "large"}, {"feature_dim": "wide"}, {"sharpness": 0.0}, {"sharpness": math.nan}, {"hidden": ["wide"]}, {"hidden": 3},
-    ]  # fmt: skip
-    for values in bad:
-        with pytest.raises(ConfigError):
-            PersonConfig.from_dict(values)
-    with pytest.raises(ConfigError, match="there is no preset"):
-        person_preset("none")
-
-
-@pytest.mark.parametrize("channels", [(8,), (17, 25), (30, 7, 50)])
-def test_every_number_of_channels_can_be_built(channels: tuple[int, ...]) -> None:
-    """Also those that groups of eight do not divide."""
-    encoder = Encoder(channels, 5)
-    side = 2 ** (len(channels) + 1)
-    assert encoder(torch.zeros(1, 11, side, side)).shape == (1, 5, side // 2, side // 2)
-
-
-def test_files_come_back(tmp_path: Path) -> None:
-    made = network(spread=0.3)
-    path = tmp_path / "latest.safetensors"
-    save_network(path, made)
-    points, says = asked()
-    wanted = answer_of(made, points, says)
-    for found in (load_network(path), load_published(path, "person")):
-        assert isinstance(found, PersonNetwork) and kind_of(found) == "person" and not found.training
-        assert found.config == made.config and torch.equal(
-            answer_of(found, points, says).distance, wanted.distance
-        )
-    # Shipped in half precision, computed in full.
-    half = {name: value.half() for name, value in made.state_dict().items()}
-    with safetensors.safe_open(path, framework="pt") as handle:
-        header = handle.metadata()
-    assert METADATA_KEY in header
-    small = tmp_path / "half.safetensors"
-    safetensors.torch.save_file(half, small, header)
-    assert small.stat().st_size < 0.6 * path.stat().st_size
-    found = load_published(small, "person")
-    assert isinstance(found, PersonNetwork)
-    assert {value.dtype for value in found.state_dict().values()} == {torch.float32}
-    torch.testing.assert_close(answer_of(found, points, says).distance, wanted.distance, atol=0.05, rtol=0)
-
-
-def test_files_of_others_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "latest.safetensors"
-    save_network(path, network())
-    with pytest.raises(CheckpointError, match="holds a person network, not shape"):
-        load_published(path, "shape")
-    save_network(path, build_network("color_coarse", _color_config()))
-    with pytest.raises(CheckpointError, match="not person"):
-        load_published(path, "person")
-    pth = tmp_path / "net.pth"
-    write_pth(pth, network().state_dict())
-    with pytest.raises(CheckpointError, match=f"{pth}: holds"):
-        load_published(pth, "person")
-    with pytest.raises(ConfigError, match="takes a PersonConfig"):
-        build_network("person", _color_config())
-
-
-def _color_config() -> Any:
-    from jiff.models.presets import color_preset
-
-    return color_preset("tiny")

@@ -138,9 +138,11 @@ def test_the_loss_falls(people: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{}, {"body": False}, {"close_up": False}, {"body": False, "close_up": False}]
 )
-@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
-def test_ablations_train(people: Path, tmp_path: Path, changes: dict[str, Any], precision: str) -> None:
-    report = train_stage(tiny(people, tmp_path, max_steps=1, precision=precision, **changes), NullProgress())
+@pytest.mark.parametrize("machine", [{}, {"precision": "bf16-mixed"}, {"channels_last": True}])
+def test_ablations_train(
+    people: Path, tmp_path: Path, changes: dict[str, Any], machine: dict[str, Any]
+) -> None:
+    report = train_stage(tiny(people, tmp_path, max_steps=1, **machine, **changes), NullProgress())
     network = load_network(report.latest)
     assert isinstance(network, PersonNetwork)
     assert (network.head_encoder is None) == ("close_up" in changes)
