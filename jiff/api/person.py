@@ -44,7 +44,7 @@ class Person(Shown):
         mesh: vertices [V, 3] in world units, faces [F, 3], and ``colors`` [V, 3] RGB in [0, 1] or ``uv`` with ``texture``.
         texture: [H, W, 3] uint8 RGB, or None where the colours are the vertices'.
         body: anny fitted to the photo, or None (``flags`` then says why).
-        face: the face model that served as prior, or None.
+        face: the face model that served as prior, by itself or carried by the body, or None.
         world_to_photo: [2, 4] world points (x, y, z, 1) to continuous pixels of the photo.
         photo_size: (height, width) of the upright photo, pixels.
         quality: plain values: ``watertight``, ``pieces``, ``face_prior``, ``mask`` (where it came from), ``face_fit``.
@@ -108,35 +108,37 @@ def reconstruct(
     progress: Progress | None = None,
     **options: Any,
 ) -> Person:
-    """Reconstruct the person of one photo, as ``jiff reconstruct`` does.
+    """Reconstruct the person of one photo, as ``jiff reconstruct`` does; without a checkpoint by the network that is installed.
 
     Example::
 
-        person = jiff.reconstruct("photo.jpg", checkpoint="checkpoints/demo")
+        person = jiff.reconstruct("photo.jpg")
         person.mesh.vertices.shape  # (V, 3), 180 units per body height
         person.save("person.glb")
         print(person.flags)
 
     Args:
         photo: picture file, or RGB(A) pixels [H, W, 3 or 4] uint8.
-        checkpoint: run's folder that training wrote.
+        checkpoint: run's folder that training wrote, of a prior-held network or of the published ones; without it the prior-held
+            network that is installed with jiff.
         out: folder that keeps all files of the command, on which a second call goes on; without it nothing is kept.
         mask: file, or [H, W] bool or uint8 of the upright photo's size; else the one beside the file, its alpha channel,
             or what the networks find.
         person: which one from the left, where the photo shows several.
-        body: fit anny's body as well (a few seconds).
+        body: give anny's body as well (a few seconds with the published networks; prior-held ones fit it anyway).
         progress: where to report; nowhere without it.
-        **options: further options of ``jiff reconstruct`` with underscores, as ``resolution=256``, ``texture="uv"``,
-            ``project_photo=True``, ``no_face=True``, ``device="cpu"``, ``partial=True``.
+        **options: further options of ``jiff reconstruct`` with underscores, as ``resolution=256``, ``texture="vertex"``,
+            ``project_photo=False``, ``no_face=True``, ``device="cpu"``, ``partial=True``.
 
     Returns:
-        The person; one whose face or body could not be used is reconstructed without it, and ``flags`` says so.
+        The person; one whose face could not be used is reconstructed without it, with the published networks also one whose
+        body could not, and ``flags`` says so.
 
     Raises:
-        UsageError: no checkpoint, or options that do not fit together.
+        UsageError: no network is given and none is installed, or options that do not fit together.
         CheckpointError: no usable networks.
         ImageError: the photo cannot be read, or shows nobody, several people, or a part of one.
-        ReconstructionError: no surface was found.
+        ReconstructionError: no surface was found, or no body for a prior-held network.
         AssetError: a file that is needed is missing.
         TypeError: an option that the command does not have.
     """

@@ -27,8 +27,8 @@ class SynthConfig(WorkOptions):
     texture_size: int = option(2048, help="Side of the texture in pixels, a power of two.")
     poses: Literal["varied", "standing"] = option(
         "varied",
-        help="Varied: 60 % everyday standing and walking, the rest sitting, kneeling, climbing, jumping, running, dancing; "
-        "standing: only standing and walking with the arms hanging, as of sets made before there was a choice.",
+        help="Varied: 60 % everyday standing and walking, the rest sitting, kneeling, climbing, jumping, running, dancing; some "
+        "wear glasses, a hat, a bag or a long coat; standing: only standing and walking with the arms hanging, as of sets made before there was a choice.",
     )
     overwrite: bool = option(False, help="Make complete scans again.")
 
