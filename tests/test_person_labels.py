@@ -150,6 +150,8 @@ def test_labels_of_a_misplaced_body_are_those_before_it_was_carried() -> None:
     assert MeshBvh(mesh.vertices, mesh.faces).closest(surface).distance.max() < 1e-3
     # The prior is that of the fitted body at the carried point: the coat stands about one unit off it.
     assert np.median(np.abs(found.surface_prior[:, 0].astype(float))) < 1.5
+    says = inputs(depth=8.0).prior.at(found.points).stacked()
+    np.testing.assert_allclose(found.prior.astype(float), says, rtol=2e-3, atol=0.02)
 
 
 def test_air_deep_inside_the_fitted_body_is_no_label(rng: np.random.Generator) -> None:

@@ -98,6 +98,12 @@ def test_what_is_complete_stays_and_other_settings_are_made_again(
     monkeypatch.setattr(photos, "warm_up", lambda *_: None)
     assert sorted(run_photos(config(out), NullProgress()).skipped) == [person_name(0), person_name(1)]
     assert asked == []
+    # As the sentence about a damaged photo says: delete it and run the command again.
+    (out / person_name(1) / "view_0.npz").unlink()
+    run_photos(config(out), NullProgress())
+    assert asked == [person_name(1)]
+    asked.clear()
+    shutil.copy(made / person_name(1) / "view_0.npz", out / person_name(1))
     run_photos(config(out, people=3, held_out=0), NullProgress())
     assert asked == [person_name(2)] and held_out_people(out) == []
     asked.clear()

@@ -71,9 +71,20 @@ def person_name(index: int) -> str:
     return f"person_{index:05d}"
 
 
+def view_path(folder: Path, number: int) -> Path:
+    """Return the file of a person's photo ``number``."""
+    return folder / f"view_{number}.npz"
+
+
 def _is_complete(job: _Job) -> Verdict:
     stored = read_stamp(job.folder / "person.json")
-    return job.stamp().judge(None if stored is None else dict(stored.get("stamp") or {}), stored is not None)
+    if stored is None:
+        return Verdict(False)
+    count = stored.get("views")
+    numbers = range(count if isinstance(count, int) else job.views)
+    # Users delete photos that became damaged.
+    there = all(view_path(job.folder, number).is_file() for number in numbers)
+    return job.stamp().judge(dict(stored.get("stamp") or {}), there)
 
 
 def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
@@ -137,7 +148,7 @@ def make_person(job: _Job) -> dict[str, Any]:
             found = make_view(sitter, rng)
             if found is not None:
                 view, face = found
-                write_view(temporary / f"view_{made}.npz", view)
+                write_view(view_path(temporary, made), view)
                 made, faces = made + 1, faces + face
         write_json(
             temporary / "person.json", {"stamp": job.stamp().taken(job.folder), "views": made, "faces": faces}
