@@ -40,6 +40,8 @@ def test_configuration_comes_back_and_bad_ones_are_refused() -> None:
     for values in bad:
         with pytest.raises(ConfigError):
             PersonConfig.from_dict(values)
+    with pytest.raises(ConfigError, match="has no option no_such"):
+        PersonConfig.from_dict({"no_such": 1})
     with pytest.raises(ConfigError, match="there is no preset"):
         person_preset("none")
 

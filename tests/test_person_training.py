@@ -93,6 +93,9 @@ def test_a_run_writes_network_log_and_measures(straight: TrainReport) -> None:
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     for part in ("loss", "loss_body", "loss_head", "loss_color", "loss_head_color"):
         assert all(math.isfinite(row[part]) for row in rows)
+    for row in rows:
+        colors = row["loss_color"] + row["loss_head_color"]
+        assert row["loss"] == pytest.approx(row["loss_body"] + row["loss_head"] + 3 * colors, rel=1e-4)
     metrics = straight.metrics
     assert set(metrics) == {"iou", "body_iou", "face_iou", "face_body_iou", "color", "color_hidden"}
     assert 0.1 < metrics["body_iou"] < 0.9 and 0.1 < metrics["iou"] <= 1 and 0 < metrics["color"] < 0.6
