@@ -9,7 +9,11 @@ from jiff_cli.spec.command import config_command
 
 @config_command(ReconstructConfig, runs_networks=True)
 def command(config: ReconstructConfig, console: Console) -> None:
-    """Turn one photo, or a folder of photos, into coloured meshes with the face prior."""
+    """Turn one photo, or a folder of photos, into textured or coloured meshes.
+
+    Without a checkpoint the network that is installed with jiff is used: it clothes a body fitted to the photo. Published
+    networks take --checkpoint.
+    """
     from jiff.pipelines.reconstruct import run_reconstruct
 
     report = run_reconstruct(config, console.progress)

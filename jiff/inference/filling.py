@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from jiff.geometry.camera import Camera
+from jiff.geometry.raycast import RayScene
 from jiff.render.gbuffer import render_gbuffer
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _SIDE = 512
 LEAST_MISSING = 0.002
 """Part of the person's area that may be missing without anything being added."""
 _BORDER_PX = 1
-_THICK = 6.0
+_THICK = 3.0
 """Half the thickness that is added at most, world units."""
 _SMOOTH_PX = 2.0
 _SLIVER_PX = 5
@@ -44,13 +45,13 @@ class Filling:
         shown = outline.inside(_SIDE)
         front = render_gbuffer(mesh, self.camera)
         covered = front.coverage() > 0
-        middle, half = _middle(mesh, self.camera, covered)
+        middle = _middle(mesh, self.camera, covered)
         # Slivers are of the outline's accuracy; only what is wider is a part of the person.
         wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_SLIVER_PX, _SLIVER_PX))
         lacks = cv2.morphologyEx((shown & ~covered).astype(np.uint8), cv2.MORPH_OPEN, wide)
         self.missing = float(lacks.sum() / max(int(shown.sum()), 1))
         lacks = cv2.dilate(lacks, np.ones((3, 3), np.uint8), iterations=3)
-        # Depth and thickness go on from the nearest place where something is.
+        # The depth goes on from the nearest place where something is.
         _, label = cv2.distanceTransformWithLabels(
             (~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
@@ -58,7 +59,6 @@ class Filling:
         owner[label.ravel()[covered.ravel()]] = np.flatnonzero(covered.ravel())
         place = owner[label]
         self._middle = cv2.GaussianBlur(middle.ravel()[place], (0, 0), _SMOOTH_PX)
-        self._half = np.minimum(cv2.GaussianBlur(half.ravel()[place], (0, 0), _SMOOTH_PX), _THICK)
         unit = 2 * self.camera.half_width_world / _SIDE
         within = cv2.distanceTransform(lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
         without = cv2.distanceTransform(1 - lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
@@ -79,19 +79,16 @@ class Filling:
             outline: [N] their distances to the border of the person.
         """
         pixels = (self.camera.world_to_pixel(points_world) - 0.5).astype(np.float32)
-        region, middle, half = (_look(image, pixels) for image in (self._region, self._middle, self._half))
-        # A lens: thinnest at the outline, where what is seen ends.
-        room = np.sqrt(np.maximum(np.minimum(outline, half) * (2 * half - np.minimum(outline, half)), 0))
+        region, middle = (_look(image, pixels) for image in (self._region, self._middle))
+        # A lens: round at the outline, where what is seen ends.
+        within = np.clip(outline, 0, _THICK)
+        room = np.sqrt(within * (2 * _THICK - within))
         depth = room - np.abs(np.asarray(points_world)[:, 2] - middle)
         return np.asarray(np.minimum(np.minimum(depth, outline), region + _BORDER_PX), np.float32)
 
 
-def _middle(
-    mesh: Mesh, camera: Camera, covered: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return [S, S] middle between front and back, and half the thickness, of what is seen first; 0 where nothing is."""
-    from jiff.geometry.raycast import RayScene
-
+def _middle(mesh: Mesh, camera: Camera, covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return [S, S] the depth in the middle of what is seen first, world z; 0 where nothing is."""
     scene = RayScene(mesh.vertices, mesh.faces)
     rows, columns = np.nonzero(covered)
     origins, direction = camera.pixel_rays(np.stack([columns + 0.5, rows + 0.5], axis=1))
@@ -100,11 +97,10 @@ def _middle(
     inside = origins + (first.distance + 1e-2)[:, None] * direction
     leaves = scene.intersect(inside, direction)
     leaving = np.where(leaves.hit, inside[:, 2] - leaves.distance, entry)
-    middle, half = np.zeros(covered.shape, np.float32), np.zeros(covered.shape, np.float32)
+    middle = np.zeros(covered.shape, np.float32)
     met = first.hit
     middle[rows[met], columns[met]] = ((entry + leaving) / 2)[met]
-    half[rows[met], columns[met]] = ((entry - leaving) / 2)[met]
-    return middle, half
+    return middle
 
 
 def _look(image: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -116,7 +116,6 @@ def reconstruct_held(
         "resolution": options.resolution or _RESOLUTION,
         "precision": "float32",
         **counts,
-        "other_bodies": 0,
         "views": 1,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
@@ -126,7 +125,11 @@ def reconstruct_held(
         "surface_seconds": round(extracted - encoded, 3),
         "color_seconds": round(time.perf_counter() - colored, 3),
     }
-    return HeldPerson(mesh, [], numbers)
+    notes = []
+    if numbers["other_bodies"]:
+        kept = "kept" if options.raw else "dropped; --raw keeps them"
+        notes.append(f"{numbers['other_bodies']} further large pieces were {kept}.")
+    return HeldPerson(mesh, notes, numbers)
 
 
 def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tuple[Mesh, dict[str, Any]]:
@@ -162,4 +165,9 @@ def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tup
         field.filling = filling if filling.needed else None
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())
-    return (mesh if options.raw else body.mesh), {"field_points": points, "pieces": body.pieces, **numbers}
+    return (mesh if options.raw else body.mesh), {
+        "field_points": points,
+        "pieces": body.pieces,
+        "other_bodies": body.other_bodies,
+        **numbers,
+    }

@@ -22,6 +22,7 @@ class ConvertConfig:
     kind: Literal["shape", "color_coarse", "color_fine"] | None = option(
         None, help="Which network it is; seen from its tensors when left out."
     )
+    half: bool = option(False, help="Write safetensors of 16-bit floats: half the size.")
     overwrite: bool = option(False, help="Replace the target when it exists.")
 
 

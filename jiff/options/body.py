@@ -31,6 +31,9 @@ class BodyConfig(WorkOptions):
     overlays: bool = option(
         True, help="Write overlays/<name>_body.png: the body in the photo, and from the side."
     )
+    face: bool = option(
+        True, help="Test folder: carry the face that `jiff data face` fitted with anny's own face model."
+    )
     overwrite: bool = option(False, help="Fit again what is complete.")
     names: tuple[str, ...] = ()
     """People of the test folder to work on; empty for all."""

@@ -19,7 +19,11 @@ NETWORKS_PANEL, OUTPUT_PANEL = "Networks", "Output"
 class InferenceConfig(MeshOutput):
     """Options of `eval pifu`, `eval jiff` and `reconstruct`; the names are the published ones where there are any."""
 
-    checkpoint: Path | None = option(None, help="Run's folder that training wrote.", panel=NETWORKS_PANEL)
+    checkpoint: Path | None = option(
+        None,
+        help="Run's folder that training wrote; without it reconstruct and eval jiff use the network that is installed with jiff.",
+        panel=NETWORKS_PANEL,
+    )
     shape_checkpoint: Path | None = option(
         None,
         help="Shape network, own or published, instead of the run's.",
@@ -42,12 +46,16 @@ class InferenceConfig(MeshOutput):
     height_cm: float = option(
         180.0, help="Height of the person in GLB, cm.", min=1, max=300, panel=OUTPUT_PANEL
     )
-    raw: bool = option(False, help="Keep floating pieces.", panel=OUTPUT_PANEL)
+    raw: bool = option(
+        False,
+        help="Keep floating pieces; prior-held networks are not bounded by the person's outline then.",
+        panel=OUTPUT_PANEL,
+    )
     memory_budget: float = option(4.0, help="Gigabytes of working memory for the networks.", min=0.05)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = option(
         "auto",
         help="Number type of wide hidden layers while the surface is searched: auto is a half one where the device"
-        " gains by it, vertices then move by less than 0.1 of a cell; float32 moves none.",
+        " gains by it, vertices then move by less than 0.1 of a cell; float32 moves none. Prior-held networks always use float32.",
     )
     device: str = device_option()
     overwrite: bool = option(False, help="Compute again what is complete.")

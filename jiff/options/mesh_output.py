@@ -81,7 +81,13 @@ class MeshOutput:
         )
 
     def for_held(self, formats: tuple[str, ...]) -> MeshOutput:
-        """Return what these options mean for prior-held networks and formats."""
+        """Return what these options mean for prior-held networks and formats.
+
+        Raises:
+            UsageError: the photo is wanted on a texture that no format can hold.
+        """
+        if self.project_photo and not set(formats) & {"glb", "obj"}:
+            raise UsageError("--project-photo: PLY holds no texture; add glb or obj to --format.")
         texture = self.texture
         if texture == "auto":
             texture = "uv" if set(formats) & {"glb", "obj"} else "vertex"

@@ -22,7 +22,9 @@ class ReconstructConfig(PhotoOptions, RigOptions, FineInferenceConfig):
 
     input: Path = option(help="Photo (JPEG, PNG, WebP, TIFF) or folder of photos.", positional=True)
     out: Path = option(Path("reconstructed"), help="Folder for the results.", flags=("-o",))
-    no_face: bool = option(False, help="Leave the face prior out: plain PIFu.", panel=_FACE)
+    no_face: bool = option(
+        False, help="Leave the face out: plain PIFu, or a body without the photo's face.", panel=_FACE
+    )
     model: str = option(DEFAULT_FACE_MODEL, help=face_model_help(), panel=_FACE)
     view: tuple[str, ...] = option(
         (),

@@ -73,7 +73,7 @@ def run_body(config: BodyConfig, progress: Progress) -> WorkReport:
     return report
 
 
-def _stamp(person: PersonFiles) -> Stamp:
+def _stamp(person: PersonFiles, config: BodyConfig) -> Stamp:
     inputs = {
         "photo": person.image,
         "mask": person.mask,
@@ -82,7 +82,7 @@ def _stamp(person: PersonFiles) -> Stamp:
     }
     there = {role: path for role, path in inputs.items() if path.is_file()}
     looks = None if person.seen.is_file() or find_networks() is None else VERSION
-    face = _face_of(person)
+    face = _face_of(person) if config.face else None
     # Not the file: alignment moves the face, which a body does not follow.
     shape = (
         None if face is None else hashlib.blake2b(np.concatenate(face).tobytes(), digest_size=8).hexdigest()
@@ -98,7 +98,7 @@ def person_complete(item: tuple[PersonFiles, BodyConfig]) -> Verdict:
     if config.overwrite or not there:
         return Verdict(False)
     stored = read_stamp(person.body) or {}
-    return _stamp(person).judge(stored.get("stamp", {}), there)
+    return _stamp(person, config).judge(stored.get("stamp", {}), there)
 
 
 def _face_of(person: PersonFiles) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -115,7 +115,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
     """Fit one person, write their files; return a plain summary."""
     person, config = item
     pixels = read_person(person)
-    stamp = _stamp(person).taken(person.image.parent)
+    stamp = _stamp(person, config).taken(person.image.parent)
     person.forget_body()
     seen = observe(person, pixels, find_networks())
     fitter = _fitter()
@@ -128,7 +128,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
     except FitError as error:
         write_json(person.body, {"format": FORMAT, "refused": str(error), "stamp": stamp})
         raise FitError(f"{person.image}: {error}; no body was written.") from error
-    face = _face_of(person)
+    face = _face_of(person) if config.face else None
     placed = fit.body if face is None else with_face(fit.body, *face)
     height = 1.7 * placed.scale
     residuals = {

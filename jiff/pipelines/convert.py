@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jiff.base.errors import CheckpointError
+from jiff.base.errors import CheckpointError, UsageError
 from jiff.models.checkpoint import (
     is_safetensors,
     load_network,
@@ -30,7 +30,9 @@ class ConversionReport:
     parameters: int
 
 
-def convert_checkpoint(source: Path | str, target: Path | str, kind: str | None = None) -> ConversionReport:
+def convert_checkpoint(
+    source: Path | str, target: Path | str, kind: str | None = None, *, half: bool = False
+) -> ConversionReport:
     """Convert a checkpoint; the direction follows from what ``source`` is.
 
     Args:
@@ -38,15 +40,26 @@ def convert_checkpoint(source: Path | str, target: Path | str, kind: str | None 
         target: written atomically; safetensors for the former, ``.pth`` for the latter.
         kind: "shape", "color_coarse" or "color_fine"; read from the tensors when not given. A fine colour network
             without face branch looks like a coarse one and needs it.
+        half: write safetensors of 16-bit floats, half as large; reading makes them 32-bit ones again.
 
     Raises:
         CheckpointError: the source is missing, damaged, or not a network.
+        UsageError: the target of an own checkpoint is a ``.pth`` file though ``half`` is asked for.
         OutputError: the target cannot be written.
     """
     source, target = Path(source), Path(target)
     if is_safetensors(source):
-        found, _, state = read_own(source)
+        found, own, state = read_own(source)
         load_network(source)
+        if half:
+            if target.suffix == ".pth":
+                raise UsageError(f"{target}: --half writes safetensors; choose such a name.")
+            write_state(target, _halved(state), found, own)
+            return ConversionReport(target, found, _parameters(state))
+        if found == "person":
+            raise CheckpointError(
+                f"{source}: holds a prior-held network, which no published script reads; use --half."
+            )
         write_pth(target, with_unused_encoder(state) if found == "shape" else state)
         return ConversionReport(target, found, _parameters(state))
     state = normalize_keys(read_pth(source))
@@ -54,7 +67,7 @@ def convert_checkpoint(source: Path | str, target: Path | str, kind: str | None 
     if not found:
         raise CheckpointError(f"{source}: holds no network of JIFF or PIFu; give a netG or netC checkpoint.")
     config = load_published(source, found).config
-    write_state(target, state, found, config)
+    write_state(target, _halved(state) if half else state, found, config)
     return ConversionReport(target, found, _parameters(state))
 
 
@@ -66,6 +79,10 @@ def with_unused_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for key, value in encoder.items()
     }
     return {**state, **extra}
+
+
+def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
 
 
 def _parameters(state: dict[str, Tensor]) -> int:

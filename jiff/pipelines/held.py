@@ -83,7 +83,9 @@ class HeldEvaluation(Evaluation):
         config = self.config
         if face is not None:
             self.no_face.update(run_face(face, self.progress).failures)
-        wanted = BodyConfig(input=config.input, jobs=1, overwrite=config.overwrite, names=names)
+        wanted = BodyConfig(
+            input=config.input, jobs=1, overwrite=config.overwrite, names=names, face=face is not None
+        )
         return run_body(wanted, self.progress)
 
     def make(self, person: PersonFiles, pixels: PersonImage) -> Made:

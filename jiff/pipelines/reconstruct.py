@@ -130,9 +130,9 @@ def run_reconstruct(config: ReconstructConfig, progress: Progress) -> WorkReport
 
     Writes, per photo, ``<name>.obj|glb|ply`` (textured or with vertex colours), ``<name>.png`` (preview), ``in_photo/<name>.jpg`` (the
     mesh in the photo) and ``<name>.json``; ``crops/`` is a test folder on which the single steps can be repeated;
-    ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo whose face is not found or
-    cannot be trusted is reconstructed without it and reported as a failure, as is one in which several bodies were
-    found.
+    ``summary.json`` tells what became of each. With ``--rig`` the GLB has bones. A photo in which several bodies
+    were found is reported as a failure; so is, with published networks, one whose face is not found or cannot be trusted and
+    which is reconstructed without it. Prior-held networks need no face, and say so in the notes.
 
     Raises:
         InputError: no photos.
