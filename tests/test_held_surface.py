@@ -73,7 +73,7 @@ def test_what_the_outline_shows_and_the_body_lacks_is_added() -> None:
     leg = prior().mesh.vertices
     leg = leg[(np.abs(leg[:, 1] - y) < 8) & (leg[:, 0] > 5)]
     assert len(bag) > 10 and 1.0 < np.ptp(bag[:, 2]) <= 13.0
-    assert abs(np.median(bag[:, 2]) - np.median(leg[:, 2])) < 3
+    assert abs(bag[:, 2].mean() - leg[:, 2].mean()) < 4
     plain = held(snapshot().mask)
     assert plain.numbers["missing_share"] < found.numbers["missing_share"] - 0.03
 

@@ -277,6 +277,10 @@ def test_auto_means_what_the_kind_of_network_can_do(
     for found, wanted in ((chosen.for_published(), published), (chosen.for_held(("glb", "ply")), held)):
         assert (found.texture, found.project_photo, found.triangles) == wanted
         assert found.texture_size == 128
+    if chosen.project_photo:
+        with pytest.raises(UsageError, match="PLY holds no texture"):
+            chosen.for_held(("ply",))
+        return
     plain = chosen.for_held(("ply",))
     # PLY holds no texture; one that was asked for in words is refused by check_formats.
     assert plain.texture == ("uv" if options.get("texture") == "uv" else "vertex")
