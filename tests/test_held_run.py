@@ -324,5 +324,7 @@ def test_a_test_folder_is_evaluated_by_its_bodies(run: Path, done: tuple[Path, P
     assert load_mesh(tmp_path / "out" / "a.obj").colors is not None
     assert run_eval(wanted, NullProgress()).skipped == ["a"]
     published = tiny_person.train_networks(tmp_path / "published", steps=1)
-    report = run_eval(replace(wanted, checkpoint=published, overwrite=True), NullProgress())
-    assert "jiff data face" in report.failures["a"]
+    shape = published / "shape" / "latest.safetensors"
+    for other in (replace(wanted, checkpoint=published), replace(wanted, shape_checkpoint=shape)):
+        report = run_eval(replace(other, overwrite=True), NullProgress())
+        assert "jiff data face" in report.failures["a"]

@@ -94,6 +94,9 @@ def test_slivers_along_the_outline_are_not_added() -> None:
     said = filling.distance(along, border)
     # Never beyond the outline; within it, somewhere along the line of sight (the cut surface is open, and thin there).
     assert (said <= border + 1e-5).all()
+    grid = np.random.default_rng(0).uniform([-60, 0, -30], [60, 190, 45], (20_000, 3))
+    beside = outline.distance(grid)
+    assert (filling.distance(grid, beside) <= beside + 1e-5).all()
     deep = border[:: len(depths)] > 1.5
     assert deep.sum() > 300 and (said.reshape(len(arm), -1).max(axis=1) > 0)[deep].mean() > 0.4
 

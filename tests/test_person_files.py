@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from torch.nn import functional
 
 from jiff.base.errors import CheckpointError, ConfigError
 from jiff.models.checkpoint import (
@@ -21,7 +22,7 @@ from jiff.models.checkpoint import (
     write_pth,
 )
 from jiff.models.person.config import PersonConfig
-from jiff.models.person.encoder import Encoder
+from jiff.models.person.encoder import Encoder, _Block
 from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import color_preset, person_preset
 from tests.test_person_network import answer_of, asked, network
@@ -52,6 +53,16 @@ def test_every_number_of_channels_can_be_built(channels: tuple[int, ...]) -> Non
     encoder = Encoder(channels, 5)
     side = 2 ** (len(channels) + 1)
     assert encoder(torch.zeros(1, 11, side, side)).shape == (1, 5, side // 2, side // 2)
+
+
+def test_shortcuts_are_strided_convolutions() -> None:
+    """As networks were trained."""
+    block = _Block(8, 16, 2)
+    kernel = block.short.weight
+    torch.nn.init.zeros_(block.norm2.weight)
+    x = torch.rand(1, 8, 10, 10)
+    wanted = functional.silu(functional.conv2d(x, kernel, stride=2))
+    torch.testing.assert_close(block(x), wanted)
 
 
 def test_channels_last_gives_the_same_gradients() -> None:
