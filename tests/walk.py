@@ -220,6 +220,7 @@ class Walk:
         """The whole demo at its smallest size, from nothing."""
         words = ["demo", "-o", "demo", "-n", "3", "--held-out", "1", "--network", "tiny", "--yaw-step", "90"]
         words += ["--shape-steps", "200", "--color-coarse-steps", "40", "--color-fine-steps", "20"]
+        words += ["--person-people", "2", "--person-steps", "4"]
         words += ["--resolution", RESOLUTION, "--triangles", "40000", "--texture-size", "512", "--device", "cpu", "-j", "1"]  # fmt: skip
         self.stage("demo", *words)
         return self.root / "demo"

@@ -6,8 +6,6 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +24,13 @@ from jiff.options.prt import PrtConfig
 from jiff.options.render import RenderConfig
 from jiff.options.rescale import RescaleConfig
 from jiff.options.synth import SynthConfig
+from jiff.perception.files import ensure_networks
 from jiff.pipelines.align import run_align
 from jiff.pipelines.check import run_check
-from jiff.pipelines.command_line import command_line
 from jiff.pipelines.demo_config import DemoPaths
+from jiff.pipelines.demo_held import held_stages
 from jiff.pipelines.demo_report import write_report
+from jiff.pipelines.demo_stage import Stage
 from jiff.pipelines.evaluate import run_eval_jiff, run_eval_pifu
 from jiff.pipelines.face import run_face
 from jiff.pipelines.icp import run_icp
@@ -45,32 +45,6 @@ from jiff.run.plan import default_jobs
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One command of the demo.
-
-    Attributes:
-        key: name in ``stages.json``.
-        title: for people.
-        command: words after ``jiff``.
-        config: the command's configuration.
-        run: the command's function.
-        essential: whether the demo stops when nothing of the stage comes through.
-    """
-
-    key: str
-    title: str
-    command: str
-    config: Any
-    run: Callable[[Any, Progress], Any]
-    essential: bool = True
-
-    @property
-    def line(self) -> str:
-        """The command line that repeats this stage."""
-        return command_line(self.command, self.config)
 
 
 def held_out_names(config: DemoConfig) -> tuple[str, ...]:
@@ -299,6 +273,10 @@ def run_demo(config: DemoConfig, progress: Progress) -> WorkReport:
         _run_stage(stage, clock, progress, total, held_out_names(config))
     copy_test_images(config, paths)
     later = training_stages(config, paths) + evaluation_stages(config, paths)
+    if ensure_networks(progress) is not None:
+        later += held_stages(config, paths)
+    else:
+        progress.info("Prior-held networks are left out: the networks that see people are not there.")
     for stage in later:
         _run_stage(stage, clock, progress, total, held_out_names(config))
     summary = write_report(config, paths, clock.record, [s.line for s in stages + later])

@@ -61,8 +61,28 @@ class DemoPaths:
         """Meshes with the face prior."""
         return self.root / "jiff"
 
+    @property
+    def photos(self) -> Path:
+        """Photos of synthetic people for the prior-held network."""
+        return self.root / "photos"
+
+    @property
+    def person_run(self) -> Path:
+        """The run of the prior-held network."""
+        return self.checkpoints / "person"
+
+    @property
+    def held(self) -> Path:
+        """Meshes by the prior-held network that the demo trains."""
+        return self.root / "held"
+
+    @property
+    def installed(self) -> Path:
+        """Meshes by the prior-held network that is installed with jiff."""
+        return self.root / "installed"
+
     def measured(self, method: str) -> Path:
-        """Folder of the measurements of ``method`` (pifu or jiff)."""
+        """Folder of the measurements of ``method`` (pifu, jiff, held or installed)."""
         return self.root / "measured" / method
 
     @property
@@ -72,7 +92,7 @@ class DemoPaths:
 
     @property
     def metrics(self) -> Path:
-        """The numbers of both methods."""
+        """The numbers of all methods."""
         return self.root / "metrics.json"
 
     @property

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from jiff.options.demo import DemoConfig
     from jiff.pipelines.demo_config import DemoPaths
 
-METHODS = {"pifu": "PIFu", "jiff": "JIFF"}
+METHODS = {"pifu": "PIFu", "jiff": "JIFF", "held": "held, trained here", "installed": "held, installed"}
+_COMPARED = ("pifu", "jiff")
+"""Methods that differ in the face prior only."""
 _TRAIN_TITLES = {"shape": "Shape", "color_coarse": "Coarse colour", "color_fine": "Fine colour"}
+_PERSON_TITLE = "Prior-held network"
 _HELD_OUT = {
     "val_iou": "IoU",
     "val_precision": "precision",
@@ -39,6 +42,7 @@ _HELD_OUT = {
     "val_face_iou": "face IoU",
     "val_color_l1": "colour error",
     "val_face_color_l1": "face colour error",
+    "val_color": "colour error",
 }
 _VIEW_PX = 300
 
@@ -60,9 +64,15 @@ def _face_center(paths: DemoPaths, name: str) -> NDArray[np.float64] | None:
     return np.asarray((low + high) / 2)
 
 
+def folder_of(paths: DemoPaths, method: str) -> Path:
+    """Return the folder of a method's meshes."""
+    folders = {"pifu": paths.pifu, "jiff": paths.jiff, "held": paths.held, "installed": paths.installed}
+    return folders[method]
+
+
 def _write_viewer(paths: DemoPaths, name: str) -> str:
     """Write the page that shows a person's meshes side by side; return its path relative to the report."""
-    shown = [(METHODS["pifu"], paths.pifu / f"{name}.obj"), (METHODS["jiff"], paths.jiff / f"{name}.obj")]
+    shown = [(label, folder_of(paths, key) / f"{name}.obj") for key, label in METHODS.items()]
     shown.append(("Scan", ProcessedSet(paths.data).geometry(name)))
     shown = [(label, path) for label, path in shown if path.is_file()]
     target = paths.root / "view" / f"{name}.html"
@@ -76,9 +86,12 @@ def _write_viewer(paths: DemoPaths, name: str) -> str:
 def _person(paths: DemoPaths, name: str, per_person: dict[str, Any]) -> str:
     center = _face_center(paths, name)
     parts = []
-    for key, folder in (("pifu", paths.pifu), ("jiff", paths.jiff)):
-        path = folder / f"{name}.obj"
+    for key in METHODS:
+        path = folder_of(paths, key) / f"{name}.obj"
         if not path.is_file():
+            # Prior-held networks are left out where what they need is not there.
+            if key not in _COMPARED and not folder_of(paths, key).is_dir():
+                continue
             parts.append(f"<p>{METHODS[key]}: no mesh; see the command's messages.</p>")
             continue
         numbers = per_person.get(key, {}).get(name)
@@ -124,8 +137,12 @@ def _smooth(values: list[float]) -> list[float]:
 
 def _charts(paths: DemoPaths) -> str:
     charts = []
-    for stage, title in _TRAIN_TITLES.items():
-        columns = _history(paths.run / stage / "log.csv")
+    runs = [(paths.run / stage, title) for stage, title in _TRAIN_TITLES.items()]
+    runs.append((paths.person_run / "person", _PERSON_TITLE))
+    for folder, title in runs:
+        columns = _history(folder / "log.csv")
+        if not columns:
+            continue
         losses = [
             Series(name.replace("loss_", ""), steps, _smooth(values))
             for name, (steps, values) in columns.items()
@@ -160,7 +177,7 @@ def read_measurements(paths: DemoPaths) -> tuple[dict[str, Any], dict[str, Any]]
 
 def verdict(means: dict[str, Any]) -> str:
     """Return one honest sentence on whether the face prior helped the face."""
-    if not all("face" in means.get(m, {}) for m in METHODS):
+    if not all("face" in means.get(m, {}) for m in _COMPARED):
         return "No face was measured, so this run says nothing about the face prior."
     old, new = means["pifu"]["face"]["chamfer_cm"], means["jiff"]["face"]["chamfer_cm"]
     old_deg, new_deg = means["pifu"]["face"]["normal_deg"], means["jiff"]["face"]["normal_deg"]
@@ -232,8 +249,10 @@ def write_report(config: DemoConfig, paths: DemoPaths, record: dict[str, Any], l
     body = [
         "<h1>jiff demo</h1>",
         f'<p class="soft">{trained} synthetic people to train on, {config.held_out} held out and reconstructed from one'
-        " frontal image each. Both columns come from one trained network: PIFu is its body branch alone, JIFF adds the"
-        " branch that sees the fitted face model. The colours are predicted too.</p>",
+        " frontal image each. PIFu and JIFF come from one trained network: PIFu is its body branch alone, JIFF adds the"
+        " branch that sees the fitted face model; their colours are predicted too. The prior-held networks clothe a body"
+        " fitted to the image, and are measured after they were moved in depth onto the scan: one trained here for minutes,"
+        " one as installed.</p>",
         f'<p class="verdict">{html.escape(summary[0])}</p>',
         card(_metric_table(means)),
         "<h2>Held-out people</h2>",
