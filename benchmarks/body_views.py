@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,8 @@ from rich.console import Console
 from scipy.spatial.transform import Rotation
 
 from benchmarks.captured_poses import fit_captured
-from benchmarks.seen_people import noise_background
-from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.observed import Observation
 from jiff.body.phenotype import LABELS
-from jiff.body.placed import PlacedBody
 from jiff.body.poses import sample_joint_pose
 from jiff.body.skeleton import JointPose
 from jiff.geometry.camera import Camera
@@ -35,14 +32,8 @@ from jiff.render.environments import generate_environments
 from jiff.render.prt_io import Prt
 from jiff.render.sh import clamped_cosine_sh
 from jiff.render.shading import ShadedScan
-from jiff.synthetic.carry import carry
-from jiff.synthetic.person import dress_person
-from jiff.synthetic.posed import DRESSING
-from jiff.synthetic.scan_files import template_triangles
-from jiff.synthetic.template import load_template
-from jiff.synthetic.texels import load_texels
-from jiff.synthetic.texture import paint_person
-from jiff.synthetic.wardrobe import sample_person
+from jiff.synthetic.sitter import Sitter, drawn_turn
+from jiff.synthetic.snapshot import noise_background
 
 VERTEX_STRIDE = 3
 """Every so many of the skin's vertices are kept."""
@@ -97,13 +88,6 @@ class Views:
         )  # fmt: skip
 
 
-def drawn_turn(rng: np.random.Generator) -> Rotation:
-    """Draw how a person stands to the camera: mostly facing it, a third from any side; some pitch and roll."""
-    yaw = float(rng.uniform(-180, 180)) if rng.random() < 0.35 else float(rng.normal(0, 35))
-    pitch, roll = float(rng.normal(0, 8)), float(rng.normal(0, 3))
-    return Rotation.from_euler("ZXY", [roll, pitch, yaw], degrees=True)
-
-
 def read_views(paths: list[Path]) -> Views:
     """Return the views of several files as one."""
     names = Views.__dataclass_fields__
@@ -112,44 +96,6 @@ def read_views(paths: list[Path]) -> Views:
         with np.load(path, allow_pickle=False) as stored:
             parts.append({name: stored[name] for name in names})
     return Views(**{name: np.concatenate([part[name] for part in parts]) for name in names})
-
-
-class DressedPerson:
-    """A synthetic person who takes any pose.
-
-    Args:
-        seed: of the person.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self.body = load_anny_body()
-        rng = np.random.default_rng([seed, 0])
-        self.spec = replace(sample_person(rng, self.body.local_change_labels), pose=DRESSING)
-        count = template_triangles(_TRIANGLES)
-        self.template = load_template(count)
-        self.dressed = dress_person(self.spec, rng, count)
-        self.texture = paint_person(self.spec, self.dressed.mesh, load_texels(count, _TEXTURE), rng)
-
-    def posed(self, pose: JointPose) -> tuple[Mesh, PlacedBody]:
-        """Return the person and the bare body in a pose, framed as photos are: world units, centred, 180 high at most."""
-        spec, dressed = self.spec, self.dressed
-        phenotypes = {**spec.phenotypes, "height": dressed.height_share}
-        placed = PlacedBody(
-            phenotypes, pose, dressed.factor, np.zeros(3), spec.local_changes, spec.facial_actions
-        )
-        skin = placed.vertices_world(self.body)
-        mesh = carry(dressed, self.template, placed.rotations(), skin)
-        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-        scale = float(min(_MOST_HIGH / (high - low)[1], _MOST_WIDE / (high - low)[0]))
-        offset = np.array([0.0, 90.0, 0.0]) - scale * (low + high) / 2
-        world = Mesh(
-            mesh.vertices * scale + offset,
-            mesh.faces,
-            uv=mesh.uv,
-            faces_uv=mesh.faces_uv,
-            texture=self.texture,
-        )
-        return world, replace(placed, scale=placed.scale * scale, offset_world=offset)
 
 
 def picture_of(mesh: Mesh, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Camera]:
@@ -168,14 +114,15 @@ def picture_of(mesh: Mesh, rng: np.random.Generator) -> tuple[NDArray[np.uint8],
 
 
 def view_of(
-    networks: PersonNetworks, person: DressedPerson, pose: JointPose, rng: np.random.Generator
+    networks: PersonNetworks, person: Sitter, pose: JointPose, rng: np.random.Generator
 ) -> tuple[dict[str, object], NDArray[np.uint8]] | None:
     """Return the values of one view of ``Views`` and its picture; None where the networks see nobody."""
     import cv2
 
     turns = pose.turns.copy()
     turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
-    mesh, placed = person.posed(JointPose(turns, pose.hands))
+    sitting = person.posed(JointPose(turns, pose.hands))
+    mesh, placed = sitting.mesh, sitting.body
     picture, mask, camera = picture_of(mesh, rng)
     seen = person_in(networks, picture, mask)
     if seen is None:
@@ -210,7 +157,7 @@ def make_views(
 ) -> Iterator[tuple[dict[str, object], NDArray[np.uint8]]]:
     """Yield views of people from ``seed`` on, in drawn poses or, one each, in captured ones."""
     for number in range(people):
-        person = DressedPerson(seed + number)
+        person = Sitter(seed + number, accessories=False)
         rng = np.random.default_rng([seed + number, 77])
         for _ in range(1 if captured else poses):
             pose = captured[number * len(captured) // people] if captured else sample_joint_pose(rng).pose

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from benchmarks.body_views import Views, drawn_turn
+from benchmarks.body_views import Views
 from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.marks import BodyMarks
 from jiff.body.fit.observed import FEATURES, HIPS, LANDMARKS, Observation
@@ -21,6 +21,7 @@ from jiff.body.poses import sample_joint_pose
 from jiff.body.skeleton import JOINT_HEADS, JointPose
 from jiff.body.torch_body import PHENOTYPES, TorchBody
 from jiff.body.torch_skeleton import JointsToBones
+from jiff.synthetic.sitter import drawn_turn
 
 _BATCH = 256
 _RARE = 0.5

@@ -20,6 +20,7 @@ from jiff.render.sh import clamped_cosine_sh
 from jiff.render.shading import ShadedScan
 from jiff.synthetic.person import BASE_VERTICES, build_person, rest_shape
 from jiff.synthetic.scan_files import ScanJob, template_triangles, truth_files, write_scan
+from jiff.synthetic.snapshot import noise_background
 from jiff.synthetic.template import load_template
 from jiff.synthetic.wardrobe import sample_person
 
@@ -93,27 +94,6 @@ def true_joints(scan: SeenScan) -> NDArray[np.float64]:
     heads = size * heads @ turn.T + shift
     rows = [[heads[body.bone_labels.index(f"{name}.{side}")] for side in "LR"] for name in _JOINTS]
     return np.array(rows) * scan.scale + scan.offset
-
-
-def noise_background(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return [size, size, 3] in [0, 1]: noise with the spectrum of photographs (1/f), with large patches of colour."""
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequency[0, 0] = 1.0
-    picture = np.zeros((size, size, 3))
-    shared = rng.normal(size=(size, size))
-    power = rng.uniform(1.0, 1.5)
-    for channel in range(3):
-        noise = np.fft.rfft2(shared + 0.3 * rng.normal(size=(size, size))) / frequency**power
-        field = np.fft.irfft2(noise, (size, size))
-        picture[..., channel] = (field - field.mean()) / field.std()
-    contrast = rng.uniform(0.08, 0.25)
-    picture = rng.uniform(0.2, 0.75) + rng.normal(0, 0.08, 3) + contrast * picture
-    for _ in range(rng.integers(2, 7)):
-        x, y = rng.integers(0, size, 2)
-        w, h = rng.integers(size // 12, size // 2, 2)
-        part = picture[y : y + h, x : x + w]
-        part += rng.normal(0, 0.15, 3) + rng.normal(0, 0.03)
-    return np.clip(picture, 0, 1)
 
 
 def photograph(

