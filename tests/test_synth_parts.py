@@ -10,6 +10,7 @@ from scipy import sparse
 
 from jiff.body.anny_body import load_anny_body
 from jiff.body.pose import Poser, sample_pose
+from jiff.geometry.refine import unique_edges
 from jiff.synthetic.caps import fit_sphere
 from jiff.synthetic.layers import build_layers, faces_inside, snap_to_zero
 from jiff.synthetic.person import similarity
@@ -19,7 +20,6 @@ from jiff.synthetic.subdivide import (
     catmull_clark,
     split_longest_edges,
     triangulate,
-    unique_edges,
 )
 from jiff.synthetic.template import limb_coordinate, load_template
 from jiff.synthetic.texels import load_texels

@@ -14,11 +14,11 @@ from scipy.spatial import cKDTree
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.geometry.normals import area_weighted_normals
+from jiff.geometry.refine import unique_edges
 from jiff.synthetic.caps import Eye
 from jiff.synthetic.cloth import averaging
 from jiff.synthetic.person import Dressed, PersonMesh
 from jiff.synthetic.rest import BASE_VERTICES
-from jiff.synthetic.subdivide import unique_edges
 from jiff.synthetic.template import Template
 
 CLOTH_STEPS = 4

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from jiff.geometry.refine import split_pattern, unique_edges
+
 
 @dataclass(frozen=True)
 class Refined:
@@ -23,15 +25,6 @@ class Refined:
     faces: np.ndarray
     uv: np.ndarray
     uv_faces: np.ndarray
-
-
-def unique_edges(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (E, 2) sorted undirected edges and (F, K) the edge from each corner to the next."""
-    following = np.roll(faces, -1, axis=1)
-    low = np.minimum(faces, following).astype(np.int64)
-    high = np.maximum(faces, following).astype(np.int64)
-    keys, inverse = np.unique(low * count + high, return_inverse=True)
-    return np.stack([keys // count, keys % count], axis=1), inverse.reshape(faces.shape)
 
 
 def _csr(
@@ -116,37 +109,6 @@ def triangulate(
     return faces[take, order].reshape(-1, 3), uv_faces[take, order].reshape(-1, 3)
 
 
-def _split_pattern(faces: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Return triangles of faces whose edge k (corner k to k+1) has a midpoint ``middle[:, k]`` or -1."""
-    parts = []
-    count = (middle >= 0).sum(axis=1)
-    parts.append(faces[count == 0])
-    for marked in (1, 2, 3):
-        for k in range(3):
-            f, m = np.roll(faces, -k, axis=1), np.roll(middle, -k, axis=1)
-            if marked == 1:
-                pick = (count == 1) & (m[:, 0] >= 0)
-                f, m = f[pick], m[pick]
-                parts += [np.stack([f[:, 0], m[:, 0], f[:, 2]], 1), np.stack([m[:, 0], f[:, 1], f[:, 2]], 1)]
-            elif marked == 2:
-                pick = (count == 2) & (m[:, 2] < 0)
-                f, m = f[pick], m[pick]
-                parts += [
-                    np.stack([m[:, 0], f[:, 1], m[:, 1]], 1),
-                    np.stack([f[:, 0], m[:, 0], m[:, 1]], 1),
-                    np.stack([f[:, 0], m[:, 1], f[:, 2]], 1),
-                ]
-            elif k == 0:
-                f, m = f[count == 3], m[count == 3]
-                parts += [
-                    np.stack([f[:, 0], m[:, 0], m[:, 2]], 1),
-                    np.stack([m[:, 0], f[:, 1], m[:, 1]], 1),
-                    np.stack([m[:, 2], m[:, 1], f[:, 2]], 1),
-                    m,
-                ]
-    return np.concatenate(parts)
-
-
 def split_longest_edges(mesh: Refined, positions: np.ndarray, target: int) -> Refined:
     """Halve the longest edges of a triangle mesh until it has about ``target`` triangles (no T-junctions).
 
@@ -182,9 +144,9 @@ def split_longest_edges(mesh: Refined, positions: np.ndarray, target: int) -> Re
         uv_number[uv_marked] = len(mesh.uv) + np.arange(int(uv_marked.sum()))
         mesh = Refined(
             sparse.vstack([mesh.matrix, rows @ mesh.matrix]).tocsr(),
-            _split_pattern(mesh.faces, middle),
+            split_pattern(mesh.faces, middle),
             np.concatenate([mesh.uv, mesh.uv[uv_edges[uv_marked]].mean(axis=1)]),
-            _split_pattern(mesh.uv_faces, np.where(middle >= 0, uv_number[uv_face_edges], -1)),
+            split_pattern(mesh.uv_faces, np.where(middle >= 0, uv_number[uv_face_edges], -1)),
         )
         positions = np.concatenate([positions, positions[halves].mean(axis=1)])
     return mesh

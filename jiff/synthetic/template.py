@@ -10,12 +10,12 @@ from scipy import sparse
 from scipy.sparse import linalg as splinalg
 
 from jiff.body.anny_body import FACE_REGION_LABELS, AnnyBody, load_anny_body
+from jiff.geometry.refine import unique_edges
 from jiff.synthetic.subdivide import (
     Refined,
     catmull_clark,
     split_longest_edges,
     triangulate,
-    unique_edges,
 )
 
 FOOT_CUT_Y = -0.795

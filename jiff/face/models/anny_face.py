@@ -20,8 +20,9 @@ from jiff.face.landmarks import MIRROR_68, similarity
 from jiff.face.model import MorphableModel, load_model, save_model
 from jiff.face.models.anny_paint import paint_face
 from jiff.face.regions import face_regions
+from jiff.geometry.refine import unique_edges
 from jiff.synthetic.layers import faces_inside, snap_to_zero
-from jiff.synthetic.subdivide import catmull_clark, unique_edges
+from jiff.synthetic.subdivide import catmull_clark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
