@@ -42,7 +42,7 @@ def test_an_untrained_network_gives_the_body_within_the_outline() -> None:
     skin = inputs().prior.mesh
     gap = MeshBvh(skin.vertices, skin.faces).closest(found.mesh.vertices).distance
     assert np.quantile(gap, 0.95) < 2.5
-    np.testing.assert_allclose(found.mesh.bounds, skin.bounds, atol=6)
+    np.testing.assert_allclose(found.mesh.bounds, skin.bounds, atol=8)
     assert found.numbers["watertight"] and found.numbers["faces"] == len(found.mesh.faces) <= 3000
     assert found.mesh.colors is not None and found.mesh.colors.shape == found.mesh.vertices.shape
 

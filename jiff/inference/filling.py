@@ -22,8 +22,8 @@ LEAST_MISSING = 0.002
 """Part of the person's area that may be missing without anything being added."""
 _BORDER_PX = 1
 _THICK = 3.0
+_SMOOTH_PX = 3.0
 """Half the thickness that is added at most, world units."""
-_SMOOTH_PX = 2.0
 _SLIVER_PX = 5
 
 
@@ -51,18 +51,11 @@ class Filling:
         lacks = cv2.morphologyEx((shown & ~covered).astype(np.uint8), cv2.MORPH_OPEN, wide)
         self.missing = float(lacks.sum() / max(int(shown.sum()), 1))
         lacks = cv2.dilate(lacks, np.ones((3, 3), np.uint8), iterations=3)
-        # The depth goes on from the nearest place where something is.
-        _, label = cv2.distanceTransformWithLabels(
-            (~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        owner = np.zeros(int(label.max()) + 1, np.int64)
-        owner[label.ravel()[covered.ravel()]] = np.flatnonzero(covered.ravel())
-        place = owner[label]
-        self._middle = cv2.GaussianBlur(middle.ravel()[place], (0, 0), _SMOOTH_PX)
+        self._middle = _smooth(_gone_on(middle, covered))
         unit = 2 * self.camera.half_width_world / _SIDE
         within = cv2.distanceTransform(lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
         without = cv2.distanceTransform(1 - lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
-        self._region = ((within - without) * unit).astype(np.float32)
+        self._region = _smooth(((within - without) * unit).astype(np.float32))
 
     @property
     def needed(self) -> bool:
@@ -101,6 +94,28 @@ def _middle(mesh: Mesh, camera: Camera, covered: NDArray[np.bool_]) -> NDArray[n
     met = first.hit
     middle[rows[met], columns[met]] = ((entry + leaving) / 2)[met]
     return middle
+
+
+def _smooth(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), _SMOOTH_PX), np.float32)
+
+
+def _gone_on(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return values [S, S] that go on smoothly where they are not known (pull and push over a pyramid of halves)."""
+    levels = [(np.where(known, values, 0).astype(np.float32), known.astype(np.float32))]
+    while levels[-1][0].shape[0] > 1:
+        total, weight = levels[-1]
+        half = (max(1, total.shape[1] // 2), max(1, total.shape[0] // 2))
+        share = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+        mean = cv2.resize(total * weight, half, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)
+        levels.append(
+            (np.where(share > 0, mean, 0).astype(np.float32), np.minimum(4 * share, 1).astype(np.float32))
+        )
+    found = levels[-1][0]
+    for total, weight in levels[-2::-1]:
+        wide = cv2.resize(found, (total.shape[1], total.shape[0]), interpolation=cv2.INTER_LINEAR)
+        found = (weight * total + (1 - weight) * wide).astype(np.float32)
+    return found
 
 
 def _look(image: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from jiff.inference.held_texture import texture_held
 from jiff.inference.outline import Outline
 from jiff.inference.person import canonical_bounds
 from jiff.options.mesh_output import MeshOutput
-from jiff.photo.view_inputs import view_inputs
+from jiff.photo.view_inputs import view_inputs, with_head
 
 if TYPE_CHECKING:
     from jiff.body.placed import PlacedBody
@@ -34,6 +34,8 @@ _DEPTH_MARGIN = 25.0
 """World units that clothes may stand off the body in depth."""
 _FINE_PART, _FINE_EDGE, _HALVINGS, _MOVES = 0.7, 0.35, 2, 2
 """Of the close-up's half width; world units; how often edges are halved and their ends moved onto the surface."""
+_BODY_SHARE = 0.6
+"""Of the triangles that are wanted, so many are there before those of the head are halved."""
 _CAREFUL, _FARTHEST = 0.7, 0.3
 _DRAFT = 128
 """Resolution at which is found out what the surface leaves out."""
@@ -93,16 +95,19 @@ def reconstruct_held(
     options, device = options or HeldOptions(), device or torch.device("cpu")
     begin = time.perf_counter()
     try:
+        person = replace(person, mask=with_head(person.mask, placed))
         inputs = view_inputs(person.rgb, person.mask, placed)
         outline = None if options.raw else Outline(person.mask)
         field = HeldField(network, inputs, outline, device)
         encoded = time.perf_counter()
         mesh, counts = _surface(field, person, options)
         extracted = time.perf_counter()
-        mesh = _finer_head(mesh, field)
         output, extra = options.output, dict[str, Any]()
         if output.triangles is not None and len(mesh.faces) > output.triangles:
             extra["faces_extracted"] = len(mesh.faces)
+            mesh = decimate(mesh, round(_BODY_SHARE * output.triangles))
+        mesh = _finer_head(mesh, field)
+        if output.triangles is not None and len(mesh.faces) > output.triangles:
             mesh = decimate(mesh, output.triangles)
         colored = time.perf_counter()
         if output.texture == "uv":

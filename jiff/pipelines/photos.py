@@ -76,6 +76,11 @@ def view_path(folder: Path, number: int) -> Path:
     return folder / f"view_{number}.npz"
 
 
+def _is_held_out(name: str, every: int) -> bool:
+    number = name.removeprefix("person_")
+    return bool(every) and number.isdigit() and int(number) % every == every - 1
+
+
 def _is_complete(job: _Job) -> Verdict:
     stored = read_stamp(job.folder / "person.json")
     if stored is None:
@@ -108,11 +113,11 @@ def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
     if not all(_is_complete(job) for job in jobs):
         warm_up(TRIANGLES, config.texture_size)
         _tools()
-    held = [
-        job.folder.name
-        for i, job in enumerate(jobs)
-        if config.held_out and i % config.held_out == config.held_out - 1
-    ]
+    # Who was made by an earlier, larger call stays as it was: held out, or not.
+    there = {path.name for path in config.out.glob("person_*") if path.is_dir()} | {
+        job.folder.name for job in jobs
+    }
+    held = [name for name in sorted(there) if _is_held_out(name, config.held_out)]
     write_text(config.out / "val.txt", "".join(f"{name}\n" for name in held))
     for job in jobs:
         if job.folder.name in set(plan.names):
@@ -150,6 +155,8 @@ def make_person(job: _Job) -> dict[str, Any]:
                 view, face = found
                 write_view(view_path(temporary, made), view)
                 made, faces = made + 1, faces + face
+        if made == 0:
+            raise FitError(f"{job.folder}: in none of {tried} photos somebody was seen whom a body fits.")
         write_json(
             temporary / "person.json", {"stamp": job.stamp().taken(job.folder), "views": made, "faces": faces}
         )
