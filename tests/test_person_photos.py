@@ -126,14 +126,24 @@ def test_one_seed_gives_one_person_wherever_it_is_counted(
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
-def test_people_of_whom_no_photo_can_be_used_are_passed_over(
+def test_people_of_whom_no_photo_can_be_used_are_told(
     tmp_path: Path, networks: PersonNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[PersonView | None] = []
     monkeypatch.setattr(photos, "make_view", lambda sitter, rng: tried.append(None))
     report = run_photos(config(tmp_path, people=1, views=2), NullProgress())
-    assert report.results[person_name(0)]["views"] == 0 and len(tried) == 8
-    assert not list((tmp_path / person_name(0)).glob("*.npz"))
+    assert "in none of 8 photos" in report.failures[person_name(0)] and len(tried) == 8
+    assert not list(tmp_path.glob("**/*.npz"))
+
+
+def test_a_smaller_call_leaves_those_held_out_who_were(
+    tmp_path: Path, networks: PersonNetworks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "make_person", lambda job: {})
+    for number in range(4):
+        (tmp_path / person_name(number)).mkdir()
+    run_photos(config(tmp_path, people=2, held_out=2), NullProgress())
+    assert (tmp_path / "val.txt").read_text().split() == [person_name(1), person_name(3)]
 
 
 def test_without_networks_the_command_to_fetch_them_is_named(tmp_path: Path) -> None:

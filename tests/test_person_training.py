@@ -211,15 +211,17 @@ def test_the_best_network_is_good_at_surface_head_and_colour() -> None:
 
 
 def test_presets_of_this_stage_and_of_the_others_are_apart() -> None:
-    assert preset_names(PERSON) == ["default"]
+    assert preset_names(PERSON) == ["default", "demo", "tiny"]
     for stage in STAGES:
         assert "default" not in preset_names(stage) and "tiny" in preset_names(stage)
         with pytest.raises(ConfigError, match="there is no training preset 'default'"):
             preset_values("default", stage)
         with pytest.raises(ConfigError):
             preset_config("default", stage)
-    with pytest.raises(ConfigError, match="choose one of default"):
-        preset_values("tiny", PERSON)
+    with pytest.raises(ConfigError, match="choose one of default, demo, tiny"):
+        preset_values("paper", PERSON)
+    # What the published stages share is nothing to this one.
+    assert "num_face_vertices" not in preset_values("demo", PERSON)
     config = person_preset_config("default", batch_size=3)
     assert (config.stage, config.batch_size, config.max_steps) == (PERSON, 3, 14000)
     with pytest.raises(ConfigError, match="no_such"):
@@ -270,5 +272,5 @@ def test_command_line(people: Path, straight: TrainReport, tmp_path: Path) -> No
     assert {"run.yaml", "state.ckpt", "log.csv"} <= {path.name for path in folder.iterdir()}
     again = run("--max-steps", "4")
     assert again.returncode == 2 and "--continue-train" in again.stderr
-    refused = run("--preset", "tiny")
+    refused = run("--preset", "paper")
     assert refused.returncode == 2 and "default" in refused.stderr
