@@ -223,7 +223,7 @@ def test_presets_of_this_stage_and_of_the_others_are_apart() -> None:
     # What the published stages share is nothing to this one.
     assert "num_face_vertices" not in preset_values("demo", PERSON)
     config = person_preset_config("default", batch_size=3)
-    assert (config.stage, config.batch_size, config.max_steps) == (PERSON, 3, 14000)
+    assert (config.stage, config.batch_size, config.max_steps) == (PERSON, 3, 8000)
     with pytest.raises(ConfigError, match="no_such"):
         person_preset_config("default", no_such=1)
 
