@@ -42,7 +42,7 @@ class DemoConfig:
     person_people: int = option(
         16, help="Synthetic people photographed for the prior-held network.", min=2, panel="Size"
     )
-    person_steps: int = option(500, help="Training steps of the prior-held network.", min=1, panel="Size")
+    person_steps: int = option(300, help="Training steps of the prior-held network.", min=1, panel="Size")
     resolution: int = option(
         256, help="Cells along the edge of the reconstruction grid.", min=16, panel="Size"
     )

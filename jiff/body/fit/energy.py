@@ -37,6 +37,10 @@ class FitWeights:
         shape_sigma, scale_sigma: of phenotypes and of the logarithm of the scale about the regressor's.
         clearance: weight of not sinking into oneself.
         balance, balance_sigma: weight of standing above the feet, and how far a body's middle may lie before or behind them.
+        plane: weight, in the last stage, of the regressor's rotations and of what it says of joints in the picture's plane; 1
+            leaves that stage out.
+        catch: deviations from which a landmark counts less in that stage.
+        outline: how much more skin outside of the mask counts in it.
         robust: deviations from which a landmark counts less and less, stage by stage: the first must catch all.
     """
 
@@ -54,6 +58,9 @@ class FitWeights:
     balance: float = 4.0
     clearance: float = 4.0
     balance_sigma: float = 0.05
+    plane: float = 0.1
+    catch: float = 12.0
+    outline: float = 3.0
     robust: tuple[float, ...] = (30.0, 10.0, 4.0)
 
 
@@ -74,7 +81,8 @@ def _outside(mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 class Energy:
-    """Terms of one photo, as a function of a body on torch; ``trust`` weighs the regressor's rotations and joints.
+    """Terms of one photo, as a function of a body on torch; ``trust`` weighs the regressor's rotations and joints, ``plane``
+    its rotations and, of its joints, what the picture's plane shows.
 
     Args:
         seen: the person.
@@ -87,7 +95,7 @@ class Energy:
     def __init__(
         self, seen: Observation, told: Prediction, marks: BodyMarks, weights: FitWeights, outline: int = 160
     ) -> None:
-        self.weights, self.trust = weights, 1.0
+        self.weights, self.trust, self.plane, self.outline = weights, 1.0, 1.0, 1.0
         self.height = 1.7 * told.scale
 
         def tensor(values: object) -> Tensor:
@@ -131,10 +139,11 @@ class Energy:
         """Return the cost of joints [21, 3], rotations [21, 3, 3], hands [2, 3], phenotypes [5] and scale."""
         w = self.weights
         gap = ((joints - joints[:1] - self.joints) / self.joints_sigma) ** 2
+        gap = gap * gap.new_tensor([self.plane, self.plane, 1.0])
         cost = self.trust * w.joints * gap[1:].sum()
         # 8 sin^2(angle / 2) is the square of the chordal distance; near angle^2 * 2 for small ones.
         angle = ((turns - self.turns) ** 2).sum((-1, -2)) / 2
-        cost = cost + self.trust * w.turns * (angle / self.turns_sigma**2).sum()
+        cost = cost + self.trust * self.plane**0.25 * w.turns * (angle / self.turns_sigma**2).sum()
         cost = cost + ((hands - self.hands) ** 2).sum() / w.hands_sigma**2
         cost = cost + ((shape - self.shape) ** 2).sum() / w.shape_sigma**2
         return cost + (log_scale - self.log_scale) ** 2 / w.scale_sigma**2
@@ -153,10 +162,10 @@ class Energy:
         found = found * ((skin > self.photo_low) & (skin < self.photo_high)).all(dim=1)
         outside = geman((found / (w.outside_sigma * self.height)) ** 2, 6.0).mean()
         if len(self.line) == 0:
-            return w.outside * outside
+            return self.outline * w.outside * outside
         nearest = torch.cdist(self.line, skin).min(dim=1).values
         inside = geman((nearest / (w.inside_sigma * self.height)) ** 2, 1.5).mean()
-        return w.outside * outside + w.inside * inside
+        return self.outline * w.outside * outside + w.inside * inside
 
     def balance(self, skin: Tensor, feet: Tensor, robust: float) -> Tensor:
         """Return the cost of skin [N, 3] whose middle does not lie above the lower of the feet [2, 3].
