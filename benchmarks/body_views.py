@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.spatial.transform import Rotation
 
 from benchmarks.captured_poses import fit_captured
 from jiff.body.fit.observed import Observation
@@ -32,13 +31,11 @@ from jiff.render.environments import generate_environments
 from jiff.render.prt_io import Prt
 from jiff.render.sh import clamped_cosine_sh
 from jiff.render.shading import ShadedScan
-from jiff.synthetic.sitter import Sitter, drawn_turn
+from jiff.synthetic.sitter import Sitter, turned
 from jiff.synthetic.snapshot import noise_background
 
 VERTEX_STRIDE = 3
 """Every so many of the skin's vertices are kept."""
-_TRIANGLES, _TEXTURE = 50_000, 512
-_MOST_WIDE, _MOST_HIGH = 190.0, 180.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +116,8 @@ def view_of(
     """Return the values of one view of ``Views`` and its picture; None where the networks see nobody."""
     import cv2
 
-    turns = pose.turns.copy()
-    turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
-    sitting = person.posed(JointPose(turns, pose.hands))
+    pose = turned(pose, rng)
+    sitting = person.posed(pose)
     mesh, placed = sitting.mesh, sitting.body
     picture, mask, camera = picture_of(mesh, rng)
     seen = person_in(networks, picture, mask)
@@ -142,7 +138,7 @@ def view_of(
         "metres": found.points_m * [1.0, -1.0, -1.0],
         "face": points.astype(np.float32),
         "mask": cv2.resize(mask, (256, 256), interpolation=cv2.INTER_AREA),
-        "turns": turns,
+        "turns": pose.turns,
         "hands": pose.hands,
         "scale": placed.scale,
         "offset": placed.offset_world,

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from scipy.spatial.transform import Rotation
 
 from benchmarks.captured_poses import fit_captured
 from jiff.base.files import make_folder
@@ -28,7 +27,7 @@ from jiff.options.body import BodyConfig
 from jiff.options.face import FaceConfig
 from jiff.pipelines.body import run_body
 from jiff.pipelines.face import run_face
-from jiff.synthetic.sitter import Sitter, drawn_turn
+from jiff.synthetic.sitter import Sitter, turned
 from jiff.synthetic.snapshot import take_snapshot
 
 _FACE_MARGIN_M = 0.01
@@ -51,10 +50,7 @@ def main() -> int:
         sitter = Sitter(options.seed + number, 1024)
         rng = np.random.default_rng([options.seed + number, 91])
         if captured:
-            pose = captured[number]
-            turns = pose.turns.copy()
-            turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
-            pose = JointPose(turns, pose.hands)
+            pose = turned(captured[number], rng)
         else:
             pose = sitter.draw_pose(rng)
         sitting = sitter.posed(pose)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.body.anny_body import load_anny_body
 from jiff.geometry.camera import Camera
-from jiff.geometry.closest import MeshBvh
+from jiff.geometry.closest import MeshBvh, barycentric
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.raycast import RayScene
@@ -86,7 +86,7 @@ class BodyPrior:
         """Return what the body says about points [N, 3]."""
         found = self._bvh.closest(points_world)
         corners = self.mesh.faces[found.face]
-        share = _barycentric(found.point, self.mesh.vertices[corners])[..., None]
+        share = barycentric(found.point, self.mesh.vertices[corners])[..., None]
         normal = (self._normals[corners] * share).sum(axis=1)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         place = (self._place[corners] * share).sum(axis=1)
@@ -112,9 +112,9 @@ class BodyPrior:
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         units = map_depth_units(camera)
         middle = float(camera.center_world[2])
-        z = front.interpolate(self.mesh.vertices, self.mesh.faces)[:, 2]
         # The way out on the far side: rays from behind, towards the viewer.
         start = front.interpolate(self.mesh.vertices, self.mesh.faces)
+        z = start[:, 2].copy()
         start[:, 2] = self.mesh.vertices[:, 2].min() - 1.0
         back = self._scene.intersect(start, np.array([0.0, 0.0, 1.0]))
         z_back = np.where(back.hit, start[:, 2] + back.distance, z)
@@ -127,17 +127,6 @@ class BodyPrior:
 def map_depth_units(camera: Camera) -> float:
     """Return the depth from the view's centre that ``BodyPrior.maps`` writes as its largest value, world units."""
     return max(_MAP_DEPTH_UNITS / 8, _MAP_DEPTH_UNITS * camera.half_width_world / 102.4)
-
-
-def _barycentric(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return weights [N, 3] of points [N, 3] in the triangles [N, 3, 3] on which they lie."""
-    a, b, c = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
-    aa, ab, bb = (a * a).sum(1), (a * b).sum(1), (b * b).sum(1)
-    ac, bc = (a * c).sum(1), (b * c).sum(1)
-    scale = 1.0 / np.maximum(aa * bb - ab * ab, 1e-18)
-    second, third = (bb * ac - ab * bc) * scale, (aa * bc - ab * ac) * scale
-    weights = np.clip(np.column_stack([1.0 - second - third, second, third]), 0.0, 1.0)
-    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12))
 
 
 def head_window(placed: PlacedBody) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.face.habits import learnt_habits
-from jiff.geometry.closest import MeshBvh
+from jiff.geometry.closest import MeshBvh, barycentric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,18 +47,6 @@ class ModelPoints:
     def on(self, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return [N, D] the points on vertices [V, D] of the model."""
         return np.asarray(np.einsum("ni,nij->nj", self.share, vertices[self.index]))
-
-
-def barycentric(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return [N, 3] coordinates of points [N, 3] in their triangles [N, 3, 3]."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    u, v, w = b - a, c - a, points - a
-    uu, uv, vv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1)
-    wu, wv = (w * u).sum(1), (w * v).sum(1)
-    det = np.maximum(uu * vv - uv * uv, 1e-30)
-    second, third = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
-    share = np.clip(np.stack([1 - second - third, second, third], axis=1), 0, 1)
-    return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 
 def learnt_points() -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:

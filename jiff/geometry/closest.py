@@ -57,3 +57,15 @@ class MeshBvh:
             np.asarray(point, dtype=np.float64).reshape(-1, 3),
             np.asarray(face, dtype=np.int64).ravel(),
         )
+
+
+def barycentric(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [N, 3] coordinates of points [N, 3] in their triangles [N, 3, 3]."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    u, v, w = b - a, c - a, points - a
+    uu, uv, vv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1)
+    wu, wv = (w * u).sum(1), (w * v).sum(1)
+    det = np.maximum(uu * vv - uv * uv, 1e-30)
+    second, third = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
+    share = np.clip(np.stack([1 - second - third, second, third], axis=1), 0, 1)
+    return np.asarray(share / share.sum(axis=1, keepdims=True))

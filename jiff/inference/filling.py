@@ -9,7 +9,9 @@ import numpy as np
 
 from jiff.geometry.camera import Camera
 from jiff.geometry.raycast import RayScene
+from jiff.photo.masks import border_distance_px
 from jiff.render.gbuffer import render_gbuffer
+from jiff.render.photo_projection import sample_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,9 +55,7 @@ class Filling:
         lacks = cv2.dilate(lacks, np.ones((3, 3), np.uint8), iterations=3)
         self._middle = _smooth(_gone_on(middle, covered))
         unit = 2 * self.camera.half_width_world / _SIDE
-        within = cv2.distanceTransform(lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
-        without = cv2.distanceTransform(1 - lacks, cv2.DIST_L2, cv2.DIST_MASK_5)
-        self._region = _smooth(((within - without) * unit).astype(np.float32))
+        self._region = _smooth((border_distance_px(lacks > 0) * unit).astype(np.float32))
 
     @property
     def needed(self) -> bool:
@@ -71,8 +71,8 @@ class Filling:
             points_world: [N, 3].
             outline: [N] their distances to the border of the person.
         """
-        pixels = (self.camera.world_to_pixel(points_world) - 0.5).astype(np.float32)
-        region, middle = (_look(image, pixels) for image in (self._region, self._middle))
+        pixels = self.camera.world_to_pixel(points_world)
+        region, middle = (sample_pixels(image, pixels)[:, 0] for image in (self._region, self._middle))
         # A lens: round at the outline, where what is seen ends.
         within = np.clip(outline, 0, _THICK)
         room = np.sqrt(within * (2 * _THICK - within))
@@ -116,14 +116,3 @@ def _gone_on(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[n
         wide = cv2.resize(found, (total.shape[1], total.shape[0]), interpolation=cv2.INTER_LINEAR)
         found = (weight * total + (1 - weight) * wide).astype(np.float32)
     return found
-
-
-def _look(image: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    row = 16384
-    padded = np.zeros((-(-len(pixels) // row) * row, 2), np.float32)
-    padded[: len(pixels)] = pixels
-    found = cv2.remap(
-        np.ascontiguousarray(image, np.float32), padded.reshape(-1, row, 2), np.empty(0, np.float32),
-        cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    return np.asarray(found.ravel()[: len(pixels)], np.float32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from jiff.body.prior import POINT_CHANNELS
 from jiff.models.person.network import PersonPictures, network_picture
 from jiff.photo.view_inputs import ViewInputs, mask_distance
 
@@ -80,7 +81,9 @@ class HeldField:
         parts = [
             self.inputs.prior.at(points[low : low + CHUNK]).stacked() for low in range(0, len(points), CHUNK)
         ]
-        return self.color_with(points, np.concatenate(parts) if parts else np.zeros((0, 8), np.float32))
+        return self.color_with(
+            points, np.concatenate(parts) if parts else np.zeros((0, POINT_CHANNELS), np.float32)
+        )
 
     def color_with(self, points: NDArray[np.float32], prior: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return [N, 3] RGB in [0, 1] of surface points [N, 3] of which the body says ``prior`` [N, 8]."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.geometry.camera import Camera
 from jiff.geometry.unwrap import unwrap
-from jiff.render.bake import Texels
+from jiff.render.bake import texels_of
 from jiff.render.gbuffer import unwrapped_gbuffer
 from jiff.render.photo_projection import PhotoProjection
 
@@ -43,13 +43,7 @@ def texture_held(
     cut = time.perf_counter()
     flat = unwrapped.mesh
     seen = unwrapped_gbuffer(flat, size)
-    normals = seen.interpolate(flat.vertex_normals(), flat.faces)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    chart = np.full(size * size, -1, np.int32)
-    chart[seen.pixel] = unwrapped.chart[seen.face]
-    texels = Texels(
-        size, seen.pixel, seen.interpolate(flat.vertices, flat.faces), normals, chart.reshape(size, size)
-    )
+    texels = texels_of(seen, flat, unwrapped.chart)
     values = np.zeros((len(texels.pixel), 3), np.float32)
     weight = np.zeros((len(texels.pixel), 1), np.float32)
     projection = None

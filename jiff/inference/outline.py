@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from jiff.geometry.camera import Camera
+from jiff.photo.masks import border_distance_px
+from jiff.render.photo_projection import sample_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +33,7 @@ class Outline:
         self.camera = Camera(size=mask.shape[0])
         inside = _without_specks(mask >= 128)
         unit = 2 * self.camera.half_width_world / self.camera.size
-        within = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        without = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        self._signed = ((within - without) * unit).astype(np.float32)
+        self._signed = (border_distance_px(inside) * unit).astype(np.float32)
 
     def inside(self, size: int) -> NDArray[np.bool_]:
         """Return [size, size] whether pixels of the canonical view are the person's."""
@@ -42,15 +42,7 @@ class Outline:
 
     def distance(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return [N] distances of points [N, 3] to the border as seen, positive inside, world units."""
-        pixels = (self.camera.world_to_pixel(points_world) - 0.5).astype(np.float32)
-        row = 16384
-        padded = np.zeros((-(-len(pixels) // row) * row, 2), np.float32)
-        padded[: len(pixels)] = pixels
-        found = cv2.remap(
-            self._signed, padded.reshape(-1, row, 2), np.empty(0, np.float32), cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return np.asarray(found.ravel()[: len(pixels)], np.float32)
+        return sample_pixels(self._signed, self.camera.world_to_pixel(points_world))[:, 0]
 
 
 def _without_specks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

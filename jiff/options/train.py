@@ -17,7 +17,6 @@ _SAMPLES = "Sampling"
 _AUG = "Augmentation"
 _OPTIM = "Optimisation"
 _SEE = "Validation and logs"
-_MACHINE = "Machine"
 
 
 @dataclass(frozen=True)

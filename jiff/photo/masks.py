@@ -24,6 +24,15 @@ _INVERTED_BORDER = 0.9
 _FAINTEST = 8
 
 
+def border_distance_px(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return [H, W] how far each pixel of a mask lies from its border, positive inside, pixels."""
+    import cv2
+
+    within = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    without = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(within - without, np.float32)
+
+
 def is_mask_of(path: Path, photo: Path) -> bool:
     """Tell whether a file is named as the mask of a photo, in any letter case and picture format."""
     return path.suffix.lower() in IMAGE_SUFFIXES and path.stem.lower() == f"{photo.stem}{MASK_TAG}".lower()

@@ -12,6 +12,7 @@ from jiff.body.prior import BodyPrior, head_camera, head_window
 from jiff.geometry.camera import Camera
 from jiff.perception.crop import Crop
 from jiff.photo.images import resize_image
+from jiff.photo.masks import border_distance_px
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,12 +76,7 @@ def with_head(mask: NDArray[np.uint8], placed: PlacedBody) -> NDArray[np.uint8]:
 
 def mask_distance(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return [S, S] in [-1, 1] how far each pixel lies from the border of a mask, positive inside; 1 is 32 pixels or more."""
-    import cv2
-
-    inside = (mask >= 128).astype(np.uint8)
-    within = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
-    without = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(np.clip((within - without) / _FAR_PX, -1, 1), np.float32)
+    return np.asarray(np.clip(border_distance_px(mask >= 128) / _FAR_PX, -1, 1), np.float32)
 
 
 def view_inputs(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], placed: PlacedBody) -> ViewInputs:

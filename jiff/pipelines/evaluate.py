@@ -194,12 +194,12 @@ class Evaluation:
         A bad checkpoint is the whole run's failure, not that of each photo, and leaves nothing behind.
         """
         if not all(self.is_complete(person) for person in people):
-            self.networks()
-        self.make_folder()
-
-    def make_folder(self) -> None:
-        """Make the folder of the results."""
+            self.load()
         make_folder(self.folder)
+
+    def load(self) -> None:
+        """Load the networks."""
+        self.networks()
 
     def make(self, person: PersonFiles, pixels: PersonImage) -> Made:
         """Return the mesh of one person."""

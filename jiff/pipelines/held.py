@@ -67,11 +67,9 @@ class HeldEvaluation(Evaluation):
             {**plain.inputs, "body": person.body},
         )
 
-    def prepare(self, people: list[PersonFiles]) -> None:
-        """Load the network if anybody needs it, and make the folder."""
-        if not all(self.is_complete(person) for person in people):
-            self.network()
-        self.make_folder()
+    def load(self) -> None:
+        """Load the network."""
+        self.network()
 
     def fit(self, names: tuple[str, ...], face: FaceConfig | None) -> WorkReport:
         """Fit faces and bodies to framed photos; return what became of the bodies.

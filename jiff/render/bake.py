@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.base.errors import MeshError
 from jiff.geometry.mesh import Mesh
-from jiff.render.gbuffer import unwrapped_gbuffer
+from jiff.render.gbuffer import GBuffer, unwrapped_gbuffer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +76,12 @@ def surface_texels(mesh: Mesh, size: int, chart: NDArray[np.int64] | None = None
     Raises:
         MeshError: no texture coordinates, or none inside the unit square.
     """
-    seen = unwrapped_gbuffer(mesh, size)
+    return texels_of(unwrapped_gbuffer(mesh, size), mesh, chart)
+
+
+def texels_of(seen: GBuffer, mesh: Mesh, chart: NDArray[np.int64] | None = None) -> Texels:
+    """Return the texels of a mesh that was cast as it lies in its texture; see ``surface_texels``."""
+    size = seen.size
     if len(seen.pixel) == 0:
         raise MeshError("No texel lies on the surface; choose a larger --texture-size.")
     normals = seen.interpolate(mesh.vertex_normals(), mesh.faces)

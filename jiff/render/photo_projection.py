@@ -42,7 +42,7 @@ def _ramp(value: NDArray[np.floating], ends: tuple[float, float]) -> NDArray[np.
     return smooth
 
 
-def _sample(image: NDArray, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
+def sample_pixels(image: NDArray, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
     """Sample [H, W] or [H, W, C] at continuous pixels [N, 2], bilinearly."""
     import cv2
 
@@ -109,10 +109,10 @@ class PhotoProjection:
         weight = _ramp(np.asarray(normals, np.float32) @ towards.astype(np.float32), self.options.facing)
         pixels = self.camera.world_to_pixel(points)
         seen = np.flatnonzero(weight > 0)
-        weight[seen] *= _ramp(_sample(self.margin_world, pixels[seen])[:, 0], self.options.border_world)
+        weight[seen] *= _ramp(sample_pixels(self.margin_world, pixels[seen])[:, 0], self.options.border_world)
         seen = seen[weight[seen] > 0]
         start = points[seen] + self.options.lift_world * np.asarray(normals, np.float32)[seen]
         weight[seen[self.scene.occluded(start, towards, self.radius)]] = 0
         colors = np.zeros((len(points), 3), np.float32)
-        colors[seen] = _sample(self.rgb, pixels[seen]) / np.float32(255)
+        colors[seen] = sample_pixels(self.rgb, pixels[seen]) / np.float32(255)
         return colors, weight[:, None]

@@ -32,6 +32,13 @@ def drawn_turn(rng: np.random.Generator) -> Rotation:
     return Rotation.from_euler("ZXY", [roll, pitch, yaw], degrees=True)
 
 
+def turned(pose: JointPose, rng: np.random.Generator) -> JointPose:
+    """Return a pose turned as a whole by ``drawn_turn``."""
+    turns = pose.turns.copy()
+    turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
+    return JointPose(turns, pose.hands)
+
+
 @dataclass(frozen=True, eq=False)
 class Sitting:
     """A person in a pose: world units, centred, 180 high at most.
@@ -68,10 +75,7 @@ class Sitter:
 
     def draw_pose(self, rng: np.random.Generator) -> JointPose:
         """Return a pose in which neither body nor clothes tear, turned as people stand to cameras."""
-        pose = clear_draw(self.spec, self.dressed, rng, self._count).clear.drawn.pose
-        turns = pose.turns.copy()
-        turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
-        return JointPose(turns, pose.hands)
+        return turned(clear_draw(self.spec, self.dressed, rng, self._count).clear.drawn.pose, rng)
 
     def posed(self, pose: JointPose) -> Sitting:
         """Return the person in a pose."""

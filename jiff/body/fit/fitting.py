@@ -224,8 +224,8 @@ class BodyFitter:
             else:
                 energy.trust = 1.0
         # Where the regressor and the photo disagree in the picture's plane, the photo is right.
-        kept = [tensor.detach().clone() for tensor in x.tensors()]
         if self.weights.plane < 1.0:
+            kept = [tensor.detach().clone() for tensor in x.tensors()]
             energy.plane, energy.outline = self.weights.plane, self.weights.outline
             self._solve(x, energy, told, self.weights.catch)
             again = self._result(x, seen, told)

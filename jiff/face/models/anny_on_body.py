@@ -12,8 +12,8 @@ from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces
 from jiff.face.landmarks import similarity
 from jiff.face.models.anny_face import ACTION_DEVIATION, landmark_vertices, load_anny_face
-from jiff.face.points import barycentric, learnt_points
-from jiff.geometry.closest import MeshBvh
+from jiff.face.points import learnt_points
+from jiff.geometry.closest import MeshBvh, barycentric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,6 @@ from torch.nn import functional
 from jiff.models.person.config import PersonConfig
 from jiff.models.person.encoder import Encoder
 
-PRIOR_CHANNELS = 8
 _HALF_WIDTH, _CENTER_Y = 102.4, 90.0
 _FREQUENCIES = (2.0, 4.0, 8.0)
 _PLACE = 6 * len(_FREQUENCIES)
