@@ -1,4 +1,4 @@
-"""Who wears glasses, a hat, a bag or a long coat, drawn from a generator of its own."""
+"""Who wears glasses, a hat, a bag, a long coat, wide garments or a beard, drawn from a generator of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jiff.synthetic.spec import Bag, Garment, Glasses, Hat, PersonSpec, Worn
+from jiff.synthetic.spec import Bag, Beard, Garment, Glasses, Hat, PersonSpec, Worn
 from jiff.synthetic.wardrobe import CLOTHS, drawn_cloth, rgb
 
 STREAM = 77
@@ -15,6 +15,10 @@ GLASSES, HAT, BAG = 0.15, 0.15, 0.15
 """Probabilities."""
 COAT = 0.125
 """Probability of a long coat among those who wear trousers, four fifths of all."""
+BEARD = 0.3
+"""Probability of a beard among men."""
+WIDE = 0.3
+"""Probability of garments some sizes too large."""
 TAILS_Y = 0.33
 """Canonical height at which the tails of a coat begin, under its belt."""
 
@@ -71,8 +75,45 @@ def _coat(rng: np.random.Generator) -> Garment:
     )  # fmt: skip
 
 
+def _beard(rng: np.random.Generator, spec: PersonSpec) -> Beard:
+    kind = str(rng.choice(["full", "goatee", "moustache"], p=[0.68, 0.2, 0.12]))
+    # That of the eyebrows, which bald people have as well; beards are redder or grayer than the hair.
+    color = np.array(spec.hair.color if spec.hair.style != "bald" else spec.looks.brow_color)
+    color = color * rng.uniform(0.75, 1.1) + np.array([0.02, 0.005, 0.0]) * rng.uniform(0, 1)
+    length = float(rng.choice([0.0015, 0.005, 0.012, 0.024], p=[0.3, 0.35, 0.25, 0.1]))
+    return Beard(
+        kind,
+        rgb(color),
+        float(rng.uniform(0.55, 0.95)),
+        length * float(rng.uniform(0.8, 1.25)),
+        float(rng.uniform(0, 6)),
+    )
+
+
+def _widened(garment: Garment, by_m: float) -> Garment:
+    """Return a garment that hangs off by so much more, in coarser folds; skirts and tails widen downward."""
+    flare = garment.flare + (4.0 * by_m if garment.length_m > 0 else 0.0)
+    if garment.kind == "skirt":
+        return replace(garment, fold_m=garment.fold_m * (1 + 12 * by_m), flare=flare)
+    return replace(
+        garment, offset_m=garment.offset_m + by_m, fold_m=garment.fold_m * (1 + 12 * by_m),
+        smoothing=int(garment.smoothing * (1 + 25 * by_m)), flare=flare,
+    )  # fmt: skip
+
+
+def _wide(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
+    above, below = (float(v) for v in rng.uniform(0.008, 0.05, 2))
+    if rng.random() < 0.25:
+        above = 0.0
+    elif rng.random() < 0.35:
+        below = 0.0
+    jacket = None if spec.jacket is None else _widened(spec.jacket, 0.7 * above)
+    top = _widened(spec.top, above if jacket is None else 0.3 * above)
+    return replace(spec, top=top, jacket=jacket, bottom=_widened(spec.bottom, below))
+
+
 def with_accessories(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
-    """Return the person with glasses, hat, bag and coat drawn for them; the same person where none is.
+    """Return the person with glasses, hat, bag, coat, wide garments and beard drawn for them; the same person where none is.
 
     Args:
         spec: who.
@@ -87,6 +128,10 @@ def with_accessories(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
         spec = replace(
             spec, jacket=coat, top=replace(spec.top, hem_y=max(spec.top.hem_y, coat.hem_y + 0.055))
         )
+    if rng.random() < WIDE:
+        spec = _wide(spec, rng)
+    if rng.random() < BEARD and spec.phenotypes["gender"] < 0.5:
+        spec = replace(spec, beard=_beard(rng, spec), looks=replace(spec.looks, stubble=0.0))
     if glasses is None and hat is None and bag is None:
         return spec
     return replace(spec, worn=Worn(glasses, hat, bag))

@@ -27,6 +27,7 @@ SKIRT_SIGMA_M = 0.06
 _REACH_M = 0.09
 _MOST_SOLID, _NEAREST = 15_000, 5
 _MARGIN_M = {"strap": 0.003, "coat": 0.005}
+_GROWN_M = 1e-6
 _HAIR_CHEST = 0.8
 """Share that the chest has of hair lying on it."""
 
@@ -202,12 +203,17 @@ def carry(
     result = np.empty_like(places)
     result[:count] = moves.carried(places[:count], _layer_weights(dressed))
     bare = dressed.layered.sheet == 0
-    result[:count][bare] = skin[dressed.layered.source[bare]]
+    source = dressed.layered.source[bare]
+    head_turn, head_shift = moves.rigid(bone["head"])
+    result[:count][bare] = skin[source]
+    # What grows on the skin: beards.
+    stands = places[:count][bare] - old_skin[source]
+    grown = np.flatnonzero(bare)[np.linalg.norm(stands, axis=1) > _GROWN_M]
+    result[grown] += stands[np.linalg.norm(stands, axis=1) > _GROWN_M] @ head_turn.T
     outer = dressed.layered.faces[dressed.layered.face_kind == 0]
     normals = area_weighted_normals(result[:count], outer)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     solid = np.unique(outer)
-    head_turn, head_shift = moves.rigid(bone["head"])
     heads = body.bone_heads(dressed.rest)
     for name, first, last in dressed.parts:
         points = places[first:last]

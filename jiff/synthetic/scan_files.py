@@ -25,7 +25,7 @@ from jiff.synthetic.wardrobe import sample_person
 
 FORMAT_VERSION = 1
 STANDING = "standing"
-POSE_FORMAT = 2
+POSE_FORMAT = 3
 """Counts up when the same seed draws another pose or other accessories; ``--poses standing`` does not depend on it."""
 _TEMPLATE_SHARE = 0.9
 
@@ -133,8 +133,12 @@ def write_scan(job: ScanJob) -> str:
             "recipe": job.recipe,
             "height_m": float(np.ptp(person.vertices[:, 1])),
             "landmark_names": list(LANDMARKS),
-            # Those who wear nothing on top of clothes are recorded as they always were.
-            "person": {k: v for k, v in dataclasses.asdict(spec).items() if k != "worn" or v is not None},
+            # Those without are recorded as they always were.
+            "person": {
+                k: v
+                for k, v in dataclasses.asdict(spec).items()
+                if k not in ("worn", "beard") or v is not None
+            },
             **posed.record(),
         }
         write_json(parameters, truth)

@@ -98,6 +98,25 @@ class Looks:
 
 
 @dataclass(frozen=True)
+class Beard:
+    """A beard.
+
+    Attributes:
+        kind: "full", "goatee" or "moustache".
+        color: RGB in [0, 1].
+        density: share of the skin that it hides where it is thickest, in [0, 1].
+        length_m: by which it stands off the skin at the chin.
+        tufts: phase of its locks, radians.
+    """
+
+    kind: str
+    color: tuple[float, float, float]
+    density: float
+    length_m: float
+    tufts: float
+
+
+@dataclass(frozen=True)
 class Glasses:
     """A pair of glasses; those with clear lenses have none in the mesh, for textures are opaque.
 
@@ -165,7 +184,7 @@ class Worn:
 
 @dataclass(frozen=True)
 class PersonSpec:
-    """Everything that is drawn for one person; ``worn`` is None for those who wear nothing on top of clothes."""
+    """Everything that is drawn for one person; ``worn`` is None for those who wear nothing on top of clothes, ``beard`` for those without."""
 
     phenotypes: dict[str, float]
     height_m: float
@@ -181,3 +200,4 @@ class PersonSpec:
     offset_m: tuple[float, float, float]
     dress: bool
     worn: Worn | None = None
+    beard: Beard | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jiff.synthetic import atlas
+from jiff.synthetic.beard import paint_beard
 from jiff.synthetic.cut import garment_field
 from jiff.synthetic.hair import crown_angles
 from jiff.synthetic.paint_cloth import cloth_color
@@ -83,6 +84,8 @@ def paint_person(spec: PersonSpec, mesh: PersonMesh, texels: Texels, rng: np.ran
         points = texels.position[chosen]
         if name == "skin":
             color = skin_color(spec.looks, points, texels.shade[chosen], texels.lips[chosen], rng)
+            if spec.beard is not None:
+                color = paint_beard(spec.beard, points, color)
         elif name == "hair":
             azimuth, polar = crown_angles(points)
             color = hair_color(spec.hair, polar, azimuth + 0.5 * spec.hair.parting * polar, rng)
