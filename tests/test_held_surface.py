@@ -83,9 +83,9 @@ def test_slivers_along_the_outline_are_not_added() -> None:
     mesh = prior().mesh
     # The photo shows a coat of one unit; a surface half a unit within it lacks nothing that could be seen.
     near = Mesh(mesh.vertices + 0.5 * mesh.vertex_normals(), mesh.faces)
-    assert not Filling(near, outline).needed
+    assert not Filling(near, outline, prior()).needed
     without_arm = Mesh(mesh.vertices, mesh.faces[(mesh.vertices[mesh.faces, 0] < 18).all(axis=1)])
-    filling = Filling(without_arm, outline)
+    filling = Filling(without_arm, outline, prior())
     assert filling.needed and 0.03 < filling.missing < 0.3
     arm = mesh.vertices[(mesh.vertices[:, 0] > 22) & (mesh.vertices[:, 1] > 100)]
     depths = np.linspace(-30, 45, 76)

@@ -29,6 +29,7 @@ _MAP_DEPTH_UNITS = 60.0
 _LIFT = 0.4
 """A surface point is seen when nothing lies before this far above it, world units."""
 _TONGUE = 3
+_ARM_BONES = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
 _HALF_HEAD_M = 0.225
 _HAIR_M = 0.015
 
@@ -41,6 +42,15 @@ def _surface() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     used, faces = np.unique(triangles, return_inverse=True)
     return used, faces.reshape(-1, 3), body.rest_vertices().astype(np.float64)[used]
+
+
+@lru_cache(maxsize=1)
+def _arms() -> NDArray[np.bool_]:
+    """Return [V] whether a vertex moves with a bone from the upper arm on."""
+    body = load_anny_body()
+    bones = np.array([name.startswith(_ARM_BONES) for name in body.bone_labels])
+    strongest = np.take_along_axis(body.bone_index, body.bone_weight.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return np.asarray(bones[strongest][_surface()[0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +108,11 @@ class BodyPrior:
             distance.astype(np.float32), normal.astype(np.float32), place.astype(np.float32),
             (~hidden).astype(np.float32),
         )  # fmt: skip
+
+    def of_arms(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return [N] whether the nearest skin is an arm's or a hand's."""
+        nearest = self._bvh.closest(points_world).face
+        return _arms()[self.mesh.faces[nearest, 0]]
 
     def maps(self, camera: Camera) -> NDArray[np.uint8]:
         """Return [S, S, 6] the body in a view without turn: normal of the front, depth of front and back, coverage.

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from jiff.geometry.camera import Camera
-from jiff.geometry.raycast import RayScene
+from jiff.inference.depth_guess import guess_depth, smooth
 from jiff.photo.masks import border_distance_px
-from jiff.render.gbuffer import render_gbuffer
 from jiff.render.photo_projection import sample_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jiff.body.prior import BodyPrior
     from jiff.geometry.mesh import Mesh
     from jiff.inference.outline import Outline
 
@@ -23,10 +23,14 @@ _SIDE = 512
 LEAST_MISSING = 0.002
 """Part of the person's area that may be missing without anything being added."""
 _BORDER_PX = 1
-_THICK = 3.0
-_SMOOTH_PX = 3.0
-"""Half the thickness that is added at most, world units."""
+_THIN, _THICK = 2.0, 6.0
+"""Half the thickness that is added, world units: at least where there is room for it, and at most."""
+_PER_WIDTH = 0.8
+"""World units of half thickness, beyond the least, per world unit that what is missing is half as wide."""
+_SMOOTH_PX, _CALM_PX = 3.0, 10.0
 _SLIVER_PX = 5
+_GROWN = np.ones((7, 7), np.uint8)
+"""By what is added grows into what it is added to, pixels."""
 
 
 class Filling:
@@ -36,26 +40,28 @@ class Filling:
         missing: part of the person's area that the surface does not cover.
     """
 
-    def __init__(self, mesh: Mesh, outline: Outline) -> None:
+    def __init__(self, mesh: Mesh, outline: Outline, prior: BodyPrior) -> None:
         """Find what is missing.
 
         Args:
             mesh: the surface, frontal world frame.
             outline: of the person.
+            prior: of the fitted body.
         """
-        self.outline, self.camera = outline, Camera(size=_SIDE)
+        self.camera = Camera(size=_SIDE)
         shown = outline.inside(_SIDE)
-        front = render_gbuffer(mesh, self.camera)
-        covered = front.coverage() > 0
-        middle = _middle(mesh, self.camera, covered)
+        guess = guess_depth(mesh, self.camera, prior)
         # Slivers are of the outline's accuracy; only what is wider is a part of the person.
         wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_SLIVER_PX, _SLIVER_PX))
-        lacks = cv2.morphologyEx((shown & ~covered).astype(np.uint8), cv2.MORPH_OPEN, wide)
+        lacks = cv2.morphologyEx((shown & ~guess.covered).astype(np.uint8), cv2.MORPH_OPEN, wide)
         self.missing = float(lacks.sum() / max(int(shown.sum()), 1))
-        lacks = cv2.dilate(lacks, np.ones((3, 3), np.uint8), iterations=3)
-        self._middle = _smooth(_gone_on(middle, covered))
+        size = _half_width_px(lacks > 0)
+        lacks = cv2.dilate(lacks, _GROWN)
         unit = 2 * self.camera.half_width_world / _SIDE
-        self._region = _smooth((border_distance_px(lacks > 0) * unit).astype(np.float32))
+        room = np.minimum(guess.half, _THIN + _PER_WIDTH * unit * cv2.dilate(size, _GROWN))
+        self._half = smooth(np.clip(room, _THIN, _THICK), _CALM_PX)
+        self._middle = guess.middle
+        self._region = smooth((border_distance_px(lacks > 0) * unit).astype(np.float32), _SMOOTH_PX)
 
     @property
     def needed(self) -> bool:
@@ -72,47 +78,21 @@ class Filling:
             outline: [N] their distances to the border of the person.
         """
         pixels = self.camera.world_to_pixel(points_world)
-        region, middle = (sample_pixels(image, pixels)[:, 0] for image in (self._region, self._middle))
+        region, middle, half = (
+            sample_pixels(image, pixels)[:, 0] for image in (self._region, self._middle, self._half)
+        )
         # A lens: round at the outline, where what is seen ends.
-        within = np.clip(outline, 0, _THICK)
-        room = np.sqrt(within * (2 * _THICK - within))
+        within = np.clip(outline, 0, half)
+        room = np.sqrt(within * (2 * half - within))
         depth = room - np.abs(np.asarray(points_world)[:, 2] - middle)
         return np.asarray(np.minimum(np.minimum(depth, outline), region + _BORDER_PX), np.float32)
 
 
-def _middle(mesh: Mesh, camera: Camera, covered: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return [S, S] the depth in the middle of what is seen first, world z; 0 where nothing is."""
-    scene = RayScene(mesh.vertices, mesh.faces)
-    rows, columns = np.nonzero(covered)
-    origins, direction = camera.pixel_rays(np.stack([columns + 0.5, rows + 0.5], axis=1))
-    first = scene.intersect(origins, direction)
-    entry = origins[:, 2] - first.distance
-    inside = origins + (first.distance + 1e-2)[:, None] * direction
-    leaves = scene.intersect(inside, direction)
-    leaving = np.where(leaves.hit, inside[:, 2] - leaves.distance, entry)
-    middle = np.zeros(covered.shape, np.float32)
-    met = first.hit
-    middle[rows[met], columns[met]] = ((entry + leaving) / 2)[met]
-    return middle
-
-
-def _smooth(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), _SMOOTH_PX), np.float32)
-
-
-def _gone_on(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return values [S, S] that go on smoothly where they are not known (pull and push over a pyramid of halves)."""
-    levels = [(np.where(known, values, 0).astype(np.float32), known.astype(np.float32))]
-    while levels[-1][0].shape[0] > 1:
-        total, weight = levels[-1]
-        half = (max(1, total.shape[1] // 2), max(1, total.shape[0] // 2))
-        share = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
-        mean = cv2.resize(total * weight, half, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)
-        levels.append(
-            (np.where(share > 0, mean, 0).astype(np.float32), np.minimum(4 * share, 1).astype(np.float32))
-        )
-    found = levels[-1][0]
-    for total, weight in levels[-2::-1]:
-        wide = cv2.resize(found, (total.shape[1], total.shape[0]), interpolation=cv2.INTER_LINEAR)
-        found = (weight * total + (1 - weight) * wide).astype(np.float32)
-    return found
+def _half_width_px(region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return [S, S] half the width of the connected piece of a region that each pixel belongs to, pixels; 0 outside."""
+    inner = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5)
+    count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
+    widest = np.zeros(count, np.float32)
+    which = np.asarray(labels, np.int64)
+    np.maximum.at(widest, which.ravel(), np.asarray(inner, np.float32).ravel())
+    return widest[which]

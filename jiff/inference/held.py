@@ -15,6 +15,7 @@ from jiff.geometry.components import keep_body
 from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with_stats
 from jiff.geometry.refine import refined_inside
 from jiff.geometry.simplify import decimate, is_watertight
+from jiff.geometry.smooth import taubin_smoothed
 from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
 from jiff.inference.held_texture import texture_held
@@ -37,6 +38,8 @@ _FINE_PART, _FINE_EDGE, _HALVINGS, _MOVES = 0.7, 0.35, 2, 2
 _BODY_SHARE = 0.6
 """Of the triangles that are wanted, so many are there before those of the head are halved."""
 _CAREFUL, _FARTHEST = 0.7, 0.3
+_FILLED_STEPS = 12
+"""Moves that take the ridges out of what was filled, where cells of the surface meet its border."""
 _DRAFT = 128
 """Resolution at which is found out what the surface leaves out."""
 
@@ -187,12 +190,13 @@ def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tup
     resolution, numbers = options.resolution or _RESOLUTION, dict[str, Any]()
     if field.outline is not None:
         draft = keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh
-        filling = Filling(draft, field.outline)
+        filling = Filling(draft, field.outline, field.inputs.prior)
         numbers["missing_share"] = round(filling.missing, 4)
         field.filling = filling if filling.needed else None
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())
-    return (mesh if options.raw else body.mesh), {
+    kept = mesh if options.raw else body.mesh
+    return taubin_smoothed(kept, field.filled(kept.vertices), _FILLED_STEPS), {
         "field_points": points,
         "pieces": body.pieces,
         "other_bodies": body.other_bodies,

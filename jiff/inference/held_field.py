@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from jiff.body.prior import POINT_CHANNELS
+from jiff.inference.reach import Reach
 from jiff.models.person.network import PersonPictures, network_picture
 from jiff.photo.view_inputs import ViewInputs, mask_distance
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 CHUNK = 16_384
 _SPAN = 40.0
+_DEEPEST = 0.25
+"""World units below a fitted head's skin that the surface may lie at most."""
+_HEIGHT, _CHIN_M, _NECK_M = 5, 0.76, 0.03
+"""Of what the body says, the canonical height; where heads begin, and over how much, metres."""
+_FILLED = 1.0
+"""World units outside of what the network tells from which a surface point is filled only."""
 
 
 class HeldField:
@@ -46,20 +53,15 @@ class HeldField:
         """
         self.network, self.inputs, self.outline, self.device = network, inputs, outline, device
         self.filling: Filling | None = None
+        # Networks that know the picture alone are not held by a body.
+        self._reach = None if outline is None or not network.config.body else Reach(inputs.prior)
         self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
         with torch.inference_mode():
             self.features: PersonFeatures = network.encode(pictures_of(inputs, device))
 
     def distance(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return [N] signed distances to the surface, positive inside, world units."""
-        prior = self.inputs.prior.at(points_world).stacked()
-        with torch.inference_mode():
-            answer = self.network.query(
-                self.features,
-                torch.from_numpy(points_world).to(self.device)[None],
-                torch.from_numpy(prior).to(self.device)[None],
-            )
-        distance = answer.distance[0].float().cpu().numpy()
+        distance = self._told(points_world)
         if self.outline is None:
             return distance
         border = self.outline.distance(points_world)
@@ -67,6 +69,35 @@ class HeldField:
         if self.filling is not None:
             distance = np.maximum(distance, self.filling.distance(points_world, border))
         return distance
+
+    def filled(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return [N] in [0, 1] how much surface points are of what was filled, not of what the network tells."""
+        result = np.zeros(len(points_world), np.float32)
+        if self.filling is None or self.outline is None:
+            return result
+        points = np.ascontiguousarray(points_world, dtype=np.float32)
+        for low in range(0, len(points), CHUNK):
+            part = points[low : low + CHUNK]
+            result[low : low + CHUNK] = np.clip(-self._told(part) / _FILLED, 0, 1)
+        return result
+
+    def _told(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
+        prior = self.inputs.prior.at(points_world).stacked()
+        with torch.inference_mode():
+            answer = self.network.query(
+                self.features,
+                torch.from_numpy(points_world).to(self.device)[None],
+                torch.from_numpy(prior).to(self.device)[None],
+            )
+        distance = np.asarray(answer.distance[0].float().cpu().numpy(), np.float32)
+        if self._reach is None:
+            return distance
+        # Nothing lies below the skin of a fitted face, whatever hair and shadows over it look like.
+        of_head = np.clip((prior[:, _HEIGHT] - _CHIN_M) / _NECK_M, 0, 1)
+        distance = np.where(
+            of_head > 0, np.maximum(distance, prior[:, 0] - _DEEPEST / np.maximum(of_head, 1e-3)), distance
+        )
+        return np.minimum(distance, self._reach.distance(points_world, prior[:, 0]))
 
     def __call__(self, points_world: Tensor) -> Tensor:
         """Return [N] values at [N, 3] points."""
