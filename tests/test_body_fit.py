@@ -88,6 +88,7 @@ def test_a_known_body_is_found_again(stepping: tuple[Observation, BodyFit]) -> N
     assert knee[2] > 8.0, "the raised knee is in front"
     assert fit.outside_share < 0.1 and fit.folded_share < MOST_FOLDED and fit.refusal is None
     assert fit.joint_sigma.shape == (21, 3) and (fit.joint_sigma > 0).all()
+    assert fit.body.phenotypes["cupsize"] == 0.15, "clothes add to a flat chest"
 
 
 def test_fits_are_the_same_every_time(fitter: BodyFitter, stepping: tuple[Observation, BodyFit]) -> None:
