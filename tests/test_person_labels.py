@@ -79,6 +79,16 @@ def test_a_bent_limb_carries_what_is_near_it_alone() -> None:
     np.testing.assert_allclose(carried[away], 0, atol=0.05)
 
 
+def test_as_a_whole_everything_moves_by_what_the_body_is_off_on_average(rng: np.random.Generator) -> None:
+    fitted = bent(moved(person(), z=5.0), "lowerarm.L", (-1.0, 0.0, 0.0))
+    body = load_anny_body()
+    by = (fitted.vertices_world(body) - person().vertices_world(body))[:SKIN_VERTICES, 2].mean()
+    points = around(rng)
+    carried = DepthCarrier(person(), fitted, whole=True)(points)
+    np.testing.assert_allclose(carried - points, np.broadcast_to([0.0, 0.0, by], points.shape), atol=1e-9)
+    assert abs(by - 5.0) > 0.05
+
+
 def test_the_hanging_arm_beside_the_trunk_does_not_draw_it_along() -> None:
     """Averages run along the rest pose, in which arms are away from trunks."""
     fitted = bent(person(), "upperarm.R", (-0.5, 0.0, 0.55))

@@ -57,14 +57,15 @@ class DepthCarrier:
     Args:
         true: the body below the clothes.
         fitted: the same person's body as a fit has it.
+        whole: move everything by what the body as a whole is off, limbs and all (ablation).
     """
 
-    def __init__(self, true: PlacedBody, fitted: PlacedBody) -> None:
+    def __init__(self, true: PlacedBody, fitted: PlacedBody, *, whole: bool = False) -> None:
         body = load_anny_body()
         onto, spread, self._faces = _smoothing()
         self._skin = true.vertices_world(body)[:SKIN_VERTICES]
         moved = fitted.vertices_world(body)[:SKIN_VERTICES, 2] - self._skin[:, 2]
-        self._depth = np.asarray(spread @ (onto @ moved))
+        self._depth = np.full(len(moved), moved.mean()) if whole else np.asarray(spread @ (onto @ moved))
         self._bvh = MeshBvh(self._skin, self._faces)
 
     def __call__(self, points_world: NDArray[np.floating]) -> NDArray[np.float64]:

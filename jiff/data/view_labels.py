@@ -83,6 +83,8 @@ def label_view(
     prior: BodyPrior,
     head_window: NDArray[np.floating],
     rng: np.random.Generator,
+    *,
+    carried: bool = True,
 ) -> ViewLabels:
     """Draw and label points.
 
@@ -95,17 +97,18 @@ def label_view(
         prior: of the fitted body.
         head_window: x, y, z of the close-up's middle and half its width, world units.
         rng: of the points.
+        carried: whether limbs and head follow the fitted body in depth; False moves the person as a whole (ablation).
     """
     mesh = shaded.mesh
     scene, bvh, carry = (
         RayScene(mesh.vertices, mesh.faces),
         MeshBvh(mesh.vertices, mesh.faces),
-        DepthCarrier(true, fitted),
+        DepthCarrier(true, fitted, whole=not carried),
     )
     surface = _Surface(mesh, scene, rng, 60_000)
-    carried = carry(surface.points)
-    at_head = np.flatnonzero(_in_window(carried, head_window))
-    everywhere = np.arange(len(carried))
+    at = carry(surface.points)
+    at_head = np.flatnonzero(_in_window(at, head_window))
+    everywhere = np.arange(len(at))
 
     def near(pool: NDArray[np.int64], count: int, sigma: float) -> NDArray[np.float64]:
         if len(pool) == 0:
@@ -139,7 +142,7 @@ def label_view(
     which = np.concatenate(picks)
     seen = surface.picked(which)
     color = np.rint(shaded.colors(seen, camera, env_sh) * 255).astype(np.uint8)
-    moved_surface = carried[which]
+    moved_surface = at[which]
     return ViewLabels(
         moved[usable].astype(np.float32), signed[usable].astype(np.float16),
         says.stacked()[usable].astype(np.float16), of_head[usable],

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.base.progress import Progress
+    from jiff.body.placed import PlacedBody
     from jiff.perception.landmarks import Pose
     from jiff.perception.networks import PersonNetworks
+    from jiff.synthetic.snapshot import Snapshot
 
 WORKER_GIB = 1.5
 """Most memory of a process."""
-_FORMAT = 1
+_FORMAT = 2
 _SIZES = (384, 512, 768, 1024)
 _LEAST_IOU = 0.88
 """A found mask that shares less with the true one is replaced by the true one, as users would."""
@@ -163,8 +165,33 @@ def make_person(job: _Job) -> dict[str, Any]:
     return {"views": made, "faces": faces, "tried": tried}
 
 
+@dataclass(frozen=True, eq=False)
+class Photographed:
+    """A photo of a sitter, and what was found in it.
+
+    Attributes:
+        photo: the picture, its light and the posed person.
+        true: the body below the clothes.
+        mask: [S, S] uint8 as the networks find it.
+        body: fitted, without the photo's face.
+        face: identity and expression as fitted; None where that was refused.
+    """
+
+    photo: Snapshot
+    true: PlacedBody
+    mask: NDArray[np.uint8]
+    body: PlacedBody
+    face: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+
+
 def make_view(sitter: Sitter, rng: np.random.Generator) -> tuple[PersonView, bool] | None:
     """Return a photo of a person in a drawn pose and whether its face was fitted; None where nobody is seen, or no body fits."""
+    found = photograph(sitter, rng)
+    return None if found is None else (label_photo(found, rng), found.face is not None)
+
+
+def photograph(sitter: Sitter, rng: np.random.Generator) -> Photographed | None:
+    """Return a photo of a person in a drawn pose; None where nobody is seen, or no body fits."""
     networks, fitter = _tools()
     sitting = sitter.posed(sitter.draw_pose(rng))
     photo = take_snapshot(sitting.mesh, rng, _SIZES)
@@ -181,17 +208,31 @@ def make_view(sitter: Sitter, rng: np.random.Generator) -> tuple[PersonView, boo
         return None
     if fit.refusal is not None:
         return None
-    face = _face(networks, photo.rgb, mask, found.pose)
-    fitted = fit.body if face is None else with_face(fit.body, *face)
-    inputs = view_inputs(photo.rgb, mask, fitted)
+    return Photographed(photo, sitting.body, mask, fit.body, _face(networks, photo.rgb, mask, found.pose))
+
+
+def label_photo(
+    found: Photographed, rng: np.random.Generator, *, face: bool = True, carried: bool = True
+) -> PersonView:
+    """Return what networks learn from a photo.
+
+    Args:
+        found: the photo.
+        rng: of the points.
+        face: whether the body carries the fitted face; False is for ablation, as is the next.
+        carried: see ``label_view``.
+    """
+    fitted = found.body if found.face is None or not face else with_face(found.body, *found.face)
+    photo = found.photo
+    inputs = view_inputs(photo.rgb, found.mask, fitted)
     labels = label_view(
-        photo.shaded, photo.camera, photo.env_sh, sitting.body, fitted, inputs.prior, inputs.head_window, rng
-    )
-    view = PersonView(
+        photo.shaded, photo.camera, photo.env_sh, found.true, fitted, inputs.prior, inputs.head_window, rng,
+        carried=carried,
+    )  # fmt: skip
+    return PersonView(
         inputs.rgb, inputs.mask, inputs.maps, inputs.head_rgb, inputs.head_mask, inputs.head_maps, inputs.head_window,
         **vars(labels),
     )  # fmt: skip
-    return view, face is not None
 
 
 def _mask(rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose) -> NDArray[np.uint8]:
