@@ -309,15 +309,12 @@ def test_body_and_face_of_a_real_photo(networks: PersonNetworks, real_photo: Pat
 def test_the_page_s_snippets_run(
     networks: PersonNetworks,
     real_photo: Path,
-    run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(real_photo.read_bytes())
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "demo").symlink_to(run, target_is_directory=True)
     text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 5
@@ -330,4 +327,4 @@ def test_the_page_s_snippets_run(
     assert isinstance(person, jiff.Person) and person.body is not None
     assert (person.face is not None) == person.quality["face_prior"]
     assert (tmp_path / "person.glb").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "person.glb", "photo.jpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["person.glb", "photo.jpg"]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _FEET = (29, 30, 31, 32)
+_BALANCE_CATCH = 5.0
+"""Deviations from which a body that does not stand above its feet is let off: those who lean are drawn back, those who jump are not."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Energy:
         """
         share = torch.softmax(-feet[:, 1] / (0.03 * self.height), dim=0)
         gap = (skin[:, 2].mean() - (share * feet[:, 2]).sum()) / (self.weights.balance_sigma * self.height)
-        return self.weights.balance * self.grounded * geman(gap**2, max(2.5, robust / 4))
+        return self.weights.balance * self.grounded * geman(gap**2, max(_BALANCE_CATCH, robust / 4))
 
     def faces(self, places: Tensor, which: Tensor, share: Tensor) -> Tensor:
         """Return the cost of face points' places [N, 2], numbers [N] among the 468 and shares of trust [N]."""
