@@ -2,29 +2,36 @@
 
 ``python -m benchmarks.ablation photos --out FOLDER`` photographs people once and labels them four ways (with or without the
 photo's face on the body, carried with the fitted body or not); ``train`` trains every row of the table from every seed;
-``measure --held FOLDER`` reconstructs people of ``python -m benchmarks.held_people`` and prints the table. Steps that are done are not done again.
+``measure --held FOLDER`` reconstructs people of ``python -m benchmarks.held_people`` and prints the table. What is done with the same
+settings is not done again.
+
+Reconstruction asks the body where to look (bounds, seeds, the head's window) for every row; those that know the body are also bounded by
+it in depth. The first row sees bodies without the photo's face, so that its outline is the mask's.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from jiff.base.files import make_folder, read_json, write_json, write_text
+from jiff.base.errors import AssetError
+from jiff.base.files import atomic_folder, make_folder, read_json, write_json, write_text
+from jiff.base.progress import NullProgress
 from jiff.data.person_view import write_view
-from jiff.pipelines.photos import label_photo, photograph
+from jiff.perception.files import ensure_networks
+from jiff.pipelines.photos import label_photo, person_name, photograph, view_path
 from jiff.synthetic.sitter import Sitter
 
 
@@ -45,7 +52,7 @@ class Row:
 
 
 ROWS = (
-    Row("picture alone", True, False, ("--no-body", "--no-close-up")),
+    Row("picture alone", False, False, ("--no-body", "--no-close-up")),
     Row("+ body", False, False, ("--no-close-up",)),
     Row("+ face on it", True, False, ("--no-close-up",)),
     Row("+ close-up", True, False),
@@ -68,10 +75,13 @@ def _folder(out: Path, face: bool, carried: bool) -> Path:
 
 def make_photos(out: Path, people: int, views: int, seed: int, console: Console) -> None:
     """Photograph people and write what networks learn from, once per kind of labels."""
+    if ensure_networks(NullProgress()) is None:
+        raise AssetError("The networks that see people are missing; run `jiff assets fetch perception`.")
     done = [make_folder(_folder(out, *kind)) for kind in LABELS]
+    settings = {"views": views, "seed": seed}
     for number in range(people):
-        name = f"person_{number:05d}"
-        if all((folder / name / "person.json").is_file() for folder in done):
+        name = person_name(number)
+        if all(_is_done(folder / name / "person.json", settings) for folder in done):
             continue
         sitter, made = Sitter(seed + number, 1024), 0
         for attempt in range(4 * views):
@@ -81,19 +91,27 @@ def make_photos(out: Path, people: int, views: int, seed: int, console: Console)
                 continue
             for face, carried in LABELS:
                 view = label_photo(found, copy.deepcopy(rng), face=face, carried=carried)
-                write_view(make_folder(_folder(out, face, carried) / name) / f"view_{made}.npz", view)
+                write_view(view_path(make_folder(_folder(out, face, carried) / name), made), view)
             made += 1
             if made == views:
                 break
         for folder in done:
-            write_json(folder / name / "person.json", {"views": made})
+            if made:
+                write_json(folder / name / "person.json", settings)
         console.print(f"{name}: {made} photos")
     for folder in done:
         write_text(folder / "val.txt", "")
 
 
+def _is_done(path: Path, settings: dict[str, Any]) -> bool:
+    return path.is_file() and read_json(path) == settings
+
+
 def _run(arguments: Sequence[str]) -> None:
-    subprocess.run([sys.executable, "-m", "jiff_cli", *arguments, "--quiet"], check=True)
+    done = subprocess.run([sys.executable, "-m", "jiff_cli", *arguments, "--quiet"], check=False)
+    # 1 tells that some of the people failed; who is missing is left out of every row.
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"jiff {' '.join(arguments)}: exit status {done.returncode}")
 
 
 def _name(row: Row, seed: int) -> str:
@@ -102,53 +120,71 @@ def _name(row: Row, seed: int) -> str:
 
 def train(out: Path, seeds: int, steps: int, preset: str, console: Console) -> None:
     """Train every row from every seed."""
+    settings = {"steps": steps, "preset": preset}
     for seed in range(seeds):
         for row in ROWS:
             name = _name(row, seed)
-            if (out / "runs" / name / "person" / "latest.safetensors").is_file():
+            mark = out / "runs" / name / "trained.json"
+            if _is_done(mark, settings):
                 continue
             _run(["train", "person", "-i", str(_folder(out, row.face, row.carried)), "--preset", preset, "--name", name,
                   "--checkpoints-path", str(out / "runs"), "--max-steps", str(steps), "--seed", str(seed), "--overwrite",
                   "--torch-threads", "1", "--no-num-eval", *row.options])  # fmt: skip
+            write_json(mark, settings)
             console.print(f"trained {name}")
+
+
+def _bare_photos(held: Path) -> Path:
+    """Return the held-out photos with bodies that do not carry the photo's face."""
+    bare = held / "photos_bare"
+    if not bare.is_dir():
+        with atomic_folder(bare) as temporary:
+            for path in (held / "photos").iterdir():
+                if path.is_file() and "_body." not in path.name and not path.name.endswith("_fit.json"):
+                    shutil.copy(path, temporary)
+            _run(["data", "body", "-i", str(temporary), "--no-face", "-j", "1"])
+    return bare
 
 
 def measure(out: Path, held: Path, seeds: int, resolution: int, console: Console) -> None:
     """Reconstruct the held-out people with every network, measure, and print mean and spread over seeds."""
-    bare = held / "photos_bare"
-    if not bare.is_dir():
-        shutil.copytree(held / "photos", bare)
-        for path in [*bare.glob("*_body.*"), *bare.glob("*_fit.json")]:
-            path.unlink()
-        _run(["data", "body", "-i", str(bare), "--no-face", "-j", "1"])
-    results: dict[str, list[dict[str, float]]] = {row.name: [] for row in ROWS}
+    folders = {True: held / "photos", False: _bare_photos(held)}
+    found: dict[str, list[dict[str, Any]]] = {row.name: [] for row in ROWS}
     for seed in range(seeds):
         for row in ROWS:
             name = _name(row, seed)
-            meshes, found = out / "meshes" / name, out / "measured" / name
-            if not (found / "done.json").is_file():
-                photos = held / "photos" if row.face else bare
-                _run(["eval", "jiff", "-i", str(photos), "-o", str(meshes), "--checkpoint", str(out / "runs" / name),
-                      "--resolution", str(resolution), "--texture", "vertex", "--format", "obj"])  # fmt: skip
-                _run(["eval", "metrics", str(meshes), str(held / "scans"), "-o", str(found), "--align", "depth",
+            meshes, measured = out / "meshes" / name, out / "measured" / name
+            settings = {
+                "resolution": resolution,
+                "held": str(held),
+                **read_json(out / "runs" / name / "trained.json"),
+            }
+            if not _is_done(measured / "done.json", settings):
+                _run(["eval", "jiff", "-i", str(folders[row.face]), "-o", str(meshes), "--checkpoint", str(out / "runs" / name),
+                      "--resolution", str(resolution), "--texture", "vertex", "--format", "obj", "--overwrite"])  # fmt: skip
+                _run(["eval", "metrics", str(meshes), str(held / "scans"), "-o", str(measured), "--align", "depth",
                       "--face-regions", str(held / "regions")])  # fmt: skip
-                write_json(found / "done.json", {})
-            results[row.name].append(_means(found))
-            console.print(f"measured {name}: {results[row.name][-1]}")
-    write_text(out / "ablation.json", json.dumps(results, indent=1))
+                write_json(measured / "done.json", settings)
+            found[row.name].append(read_json(measured / "metrics.json")["subjects"])
+            console.print(f"measured {name}")
+    everybody = set.intersection(*(set(run) for runs in found.values() for run in runs))
+    console.print(f"{len(everybody)} people are in every row")
     table = Table("network", *(title for _, _, title, _ in _MEASURES))
+    results: dict[str, dict[str, list[float]]] = {}
     for row in ROWS:
-        cells = []
-        for region, key, _, digits in _MEASURES:
-            values = np.array([found[f"{region} {key}"] for found in results[row.name]])
-            cells.append(f"{values.mean():.{digits}f} ± {values.std():.{digits}f}")
+        results[row.name], cells = {}, []
+        for region, key, title, digits in _MEASURES:
+            values = [_mean(run, everybody, region, key) for run in found[row.name]]
+            results[row.name][title] = values
+            cells.append(f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}")
         table.add_row(row.name, *cells)
+    write_json(out / "ablation.json", results)
     console.print(table)
 
 
-def _means(folder: Path) -> dict[str, float]:
-    mean = read_json(folder / "metrics.json")["mean"]
-    return {f"{region} {key}": float(mean[region][key]) for region, key, _, _ in _MEASURES}
+def _mean(run: dict[str, Any], people: set[str], region: str, key: str) -> float:
+    values = [run[name].get(region, {}).get(key) for name in sorted(people)]
+    return float(np.nanmean([np.nan if value is None else value for value in values]))
 
 
 def main() -> int:

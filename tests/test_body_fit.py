@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.acceptance import MOST_FOLDED, MOST_LANDMARKS
 from jiff.body.fit.clearance import Clearance
-from jiff.body.fit.energy import geman, hinge_cost
+from jiff.body.fit.energy import Energy, FitWeights, geman, hinge_cost
 from jiff.body.fit.fitting import BodyFit, BodyFitter, outside_share
 from jiff.body.fit.marks import load_marks
 from jiff.body.fit.observed import FEATURES, MIRROR_33, Observation, features, mirrored
@@ -134,3 +136,21 @@ def test_skin_outside_of_the_mask_is_counted() -> None:
     skin = placed.vertices_world(load_anny_body())[:13380]
     assert outside_share(skin, seen, 170.0) < 0.01
     assert outside_share(skin + [60.0, 0.0, 0.0], seen, 170.0) > 0.8
+
+
+def test_those_who_lean_are_drawn_above_their_feet_and_those_who_jump_are_not() -> None:
+    height, weights = 170.0, FitWeights()
+    stands = SimpleNamespace(height=height, weights=weights, grounded=1.0)
+    feet = torch.tensor([[-10.0, 5.0, 0.0], [10.0, 5.0, 0.0]])
+
+    def pull(deviations: float, who: SimpleNamespace = stands) -> float:
+        before = torch.tensor(deviations * weights.balance_sigma * height, requires_grad=True)
+        skin = torch.stack([torch.zeros(()), torch.tensor(90.0), before])[None]
+        Energy.balance(cast("Energy", who), skin, feet, weights.robust[-1]).backward()
+        assert before.grad is not None
+        return float(before.grad)
+
+    assert pull(0.0) == 0 and pull(1.0) > 0 > pull(-1.0)
+    # Three deviations are 26 cm of a person of 170: one who leans, not one who jumps.
+    assert pull(3.0) > pull(1.0) and pull(20.0) < 0.1 * pull(3.0)
+    assert pull(3.0, SimpleNamespace(height=height, weights=weights, grounded=0.0)) == 0

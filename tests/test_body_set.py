@@ -16,7 +16,9 @@ from jiff.base.files import read_json, write_json
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.files import read_body
+from jiff.body.fit.fitting import UNTOLD
 from jiff.body.fit.in_scan import ScanSurface, skin_in_scan
+from jiff.body.fit.regressor import SHAPES
 from jiff.body.fit.surface import SurfaceFitter, fit_surface
 from jiff.body.fit.views import OneView, combine_views
 from jiff.body.placed import PlacedBody
@@ -184,6 +186,8 @@ def test_fits_of_views_are_read_as_written(tmp_path: Path) -> None:
         ViewBody("90_0_00", "nobody", None, rotation_y(1.0)),
     ]
     write_view_bodies(path, written, ("age", "weight"))
+    # What every fit holds is what the set's views are written with.
+    assert set(body_views._PHENOTYPES) == {*UNTOLD, *SHAPES} and "cupsize" in UNTOLD
     found = read_view_bodies(path)
     assert [(v.view, v.refused, v.accepted) for v in found] == [
         ("0_0_00", "", True), ("5_0_00", "it lies off", False), ("90_0_00", "nobody", False),

@@ -24,6 +24,7 @@ from jiff.geometry.camera import Camera
 from jiff.geometry.closest import MeshBvh
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.raycast import RayScene
+from jiff.pipelines import photos
 from tests import held_people
 from tests.held_people import inputs, labels, moved, person, prior, snapshot, view
 
@@ -275,3 +276,29 @@ def test_files_of_other_versions_and_other_kinds_are_refused(
     for path in (older, lacking, lone, pickled, tmp_path / "folder.npz", tmp_path / "none.npz"):
         with pytest.raises(DatasetError, match=str(path)):
             read_view(path)
+
+
+@pytest.mark.parametrize("face", [True, False])
+@pytest.mark.parametrize("carried", [True, False])
+def test_what_ablations_leave_out_is_left_out(
+    face: bool, carried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The face on the body, and points that follow its limbs."""
+    asked: list[tuple[PlacedBody, bool]] = []
+
+    def label(*arguments: object, carried: bool, **_: object) -> ViewLabels:
+        body = arguments[4]
+        assert isinstance(body, PlacedBody)
+        asked.append((body, carried))
+        return labels()
+
+    monkeypatch.setattr(photos, "label_view", label)
+    monkeypatch.setattr(photos, "with_face", lambda body, identity, expression: moved(body, x=1.0))
+    shot = snapshot()
+    nobody = (np.zeros(3), np.zeros(2))
+    found = photos.Photographed(shot, person(), shot.mask, person(), nobody)
+    view = photos.label_photo(found, np.random.default_rng(0), face=face, carried=carried)
+    np.testing.assert_array_equal(view.points, labels().points)
+    ((fitted, limbs),) = asked
+    assert limbs == carried
+    assert fitted.offset_world[0] - person().offset_world[0] == (1.0 if face else 0.0)

@@ -23,3 +23,12 @@ def adjacency(faces: NDArray[np.int64], count: int) -> sparse.csr_matrix:
 def largest_around(near: sparse.csr_matrix, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return [N] each vertex's largest value among its neighbours and itself."""
     return np.asarray(np.maximum.reduceat(values[near.indices], near.indptr[:-1]))
+
+
+def averaging(edges: NDArray[np.int64], count: int) -> sparse.csr_matrix:
+    """Return the [V, V] matrix that replaces each vertex by the mean of its neighbours along edges [E, 2]; one without becomes 0."""
+    rows = np.concatenate([edges[:, 0], edges[:, 1]])
+    columns = np.concatenate([edges[:, 1], edges[:, 0]])
+    matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    degree = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1)
+    return (sparse.diags(1 / degree) @ matrix).tocsr()

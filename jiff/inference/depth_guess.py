@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from jiff.geometry.camera import Camera
     from jiff.geometry.mesh import Mesh
 
-_ARMS = 0.001
-"""What an arm's pixel counts for beside one of trunk and legs: within about 32 pixels these win."""
-_RIM_PX = 13
-"""Over so many pixels the thickness of what is beside is looked up: at its rim it is thin."""
-_SMOOTH_PX, _CALM_PX = 3.0, 20.0
+_ARMS_UNITS = 13.0
+"""So near, trunk and legs tell how cloth goes on, and not the arms that it is seen beside."""
+_RIM_UNITS = 5.0
+"""Over so much the thickness of what is beside is looked up: at its rim it is thin."""
+_SMOOTH_UNITS, _CALM_UNITS = 1.2, 8.0
 """Over which depth is smoothed beside what is seen, and farther off: cloth does not follow every jump of what it hangs from."""
 
 
@@ -51,11 +51,14 @@ def guess_depth(mesh: Mesh, camera: Camera, prior: BodyPrior) -> DepthGuess:
         prior: of the body in or below the mesh.
     """
     covered = render_gbuffer(mesh, camera).coverage() > 0
-    middle, half, weight = _first_layer(mesh, camera, covered, prior)
-    near = smooth(_gone_on(middle, weight), _SMOOTH_PX)
-    far = np.clip(cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5) / _CALM_PX, 0, 1)
-    calm = near + far * (smooth(near, _CALM_PX) - near)
-    thick = np.asarray(cv2.dilate(half, np.ones((_RIM_PX, _RIM_PX), np.uint8)), np.float32)
+    unit = 2 * camera.half_width_world / camera.size
+    # Each halving of the pictures counts an arm four times as much.
+    middle, half, weight = _first_layer(mesh, camera, covered, prior, (_ARMS_UNITS / unit) ** -2.0)
+    near = smooth(_gone_on(middle, weight), _SMOOTH_UNITS / unit)
+    beyond = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * unit
+    calm = near + np.clip(beyond / _CALM_UNITS, 0, 1) * (smooth(near, _CALM_UNITS / unit) - near)
+    rim = 2 * round(_RIM_UNITS / unit / 2) + 1
+    thick = np.asarray(cv2.dilate(half, np.ones((rim, rim), np.uint8)), np.float32)
     beside = _gone_on(thick, weight)
     return DepthGuess(covered, np.asarray(calm, np.float32), beside)
 
@@ -66,24 +69,26 @@ def smooth(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
 
 
 def _first_layer(
-    mesh: Mesh, camera: Camera, covered: NDArray[np.bool_], prior: BodyPrior
+    mesh: Mesh, camera: Camera, covered: NDArray[np.bool_], prior: BodyPrior, arms: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return [S, S] the depth in the middle of what is seen first, half its thickness, and what it counts for; 0 where nothing is."""
     scene = RayScene(mesh.vertices, mesh.faces)
     rows, columns = np.nonzero(covered)
     origins, direction = camera.pixel_rays(np.stack([columns + 0.5, rows + 0.5], axis=1))
     first = scene.intersect(origins, direction)
-    entry = origins[:, 2] - first.distance
-    inside = origins + (first.distance + 1e-2)[:, None] * direction
+    rows, columns, origins, way = (
+        rows[first.hit],
+        columns[first.hit],
+        origins[first.hit],
+        first.distance[first.hit],
+    )
+    entry = origins[:, 2] - way
+    inside = origins + (way + 1e-2)[:, None] * direction
     leaves = scene.intersect(inside, direction)
     leaving = np.where(leaves.hit, inside[:, 2] - leaves.distance, entry)
-    met = first.hit
-    seen = np.column_stack([origins[met, :2], entry[met]])
-    values = (
-        ((entry + leaving) / 2)[met], ((entry - leaving) / 2)[met], np.where(prior.of_arms(seen), _ARMS, 1.0),
-    )  # fmt: skip
+    counts = np.where(prior.of_arms(np.column_stack([origins[:, :2], entry])), arms, 1.0)
     images = np.zeros((3, *covered.shape), np.float32)
-    images[:, rows[met], columns[met]] = np.stack(values)
+    images[:, rows, columns] = np.stack([(entry + leaving) / 2, (entry - leaving) / 2, counts])
     return images[0], images[1], images[2]
 
 

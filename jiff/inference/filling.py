@@ -24,10 +24,11 @@ LEAST_MISSING = 0.002
 """Part of the person's area that may be missing without anything being added."""
 _BORDER_PX = 1
 _THIN, _THICK = 2.0, 6.0
-"""Half the thickness that is added, world units: at least where there is room for it, and at most."""
+"""Half the thickness that is added, world units: at least and at most; at the outline it goes to nothing."""
 _PER_WIDTH = 0.8
 """World units of half thickness, beyond the least, per world unit that what is missing is half as wide."""
-_SMOOTH_PX, _CALM_PX = 3.0, 10.0
+_SMOOTH_PX, _LEVEL_PX = 3.0, 10.0
+"""Over which the border of what is added is smoothed, and its thickness."""
 _SLIVER_PX = 5
 _GROWN = np.ones((7, 7), np.uint8)
 """By what is added grows into what it is added to, pixels."""
@@ -59,7 +60,7 @@ class Filling:
         lacks = cv2.dilate(lacks, _GROWN)
         unit = 2 * self.camera.half_width_world / _SIDE
         room = np.minimum(guess.half, _THIN + _PER_WIDTH * unit * cv2.dilate(size, _GROWN))
-        self._half = smooth(np.clip(room, _THIN, _THICK), _CALM_PX)
+        self._half = smooth(np.clip(room, _THIN, _THICK), _LEVEL_PX)
         self._middle = guess.middle
         self._region = smooth((border_distance_px(lacks > 0) * unit).astype(np.float32), _SMOOTH_PX)
 
@@ -90,7 +91,7 @@ class Filling:
 
 def _half_width_px(region: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return [S, S] half the width of the connected piece of a region that each pixel belongs to, pixels; 0 outside."""
-    inner = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5)
+    inner = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
     widest = np.zeros(count, np.float32)
     which = np.asarray(labels, np.int64)

@@ -101,7 +101,7 @@ def reconstruct_held(
         person = replace(person, mask=with_head(person.mask, placed))
         inputs = view_inputs(person.rgb, person.mask, placed)
         outline = None if options.raw else Outline(person.mask)
-        field = HeldField(network, inputs, outline, device)
+        field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0)
         encoded = time.perf_counter()
         mesh, counts = _surface(field, person, options)
         extracted = time.perf_counter()

@@ -41,7 +41,13 @@ class HeldField:
     fixed_bytes = 0
 
     def __init__(
-        self, network: PersonNetwork, inputs: ViewInputs, outline: Outline | None, device: torch.device
+        self,
+        network: PersonNetwork,
+        inputs: ViewInputs,
+        outline: Outline | None,
+        device: torch.device,
+        *,
+        face: bool = True,
     ) -> None:
         """Encode the pictures.
 
@@ -50,9 +56,11 @@ class HeldField:
             inputs: photo and body.
             outline: of the person in the photo, by which the surface is bounded; None leaves it free.
             device: where the network is.
+            face: whether the body carries the photo's face, below whose skin nothing is then looked for.
         """
         self.network, self.inputs, self.outline, self.device = network, inputs, outline, device
         self.filling: Filling | None = None
+        self._face = face
         # Networks that know the picture alone are not held by a body.
         self._reach = None if outline is None or not network.config.body else Reach(inputs.prior)
         self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
@@ -93,7 +101,7 @@ class HeldField:
         if self._reach is None:
             return distance
         # Nothing lies below the skin of a fitted face, whatever hair and shadows over it look like.
-        of_head = np.clip((prior[:, _HEIGHT] - _CHIN_M) / _NECK_M, 0, 1)
+        of_head = np.clip((prior[:, _HEIGHT] - _CHIN_M) / _NECK_M, 0, 1) * self._face
         distance = np.where(
             of_head > 0, np.maximum(distance, prior[:, 0] - _DEEPEST / np.maximum(of_head, 1e-3)), distance
         )

@@ -28,7 +28,7 @@ class SynthConfig(WorkOptions):
     poses: Literal["varied", "standing"] = option(
         "varied",
         help="Varied: 60 % everyday standing and walking, the rest sitting, kneeling, climbing, jumping, running, dancing; some "
-        "wear glasses, a hat, a bag or a long coat; standing: only standing and walking with the arms hanging, as of sets made before there was a choice.",
+        "wear glasses, a hat, a bag, a long coat, garments too large or a beard; standing: only standing and walking with the arms hanging, as of sets made before there was a choice.",
     )
     overwrite: bool = option(False, help="Make complete scans again.")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jiff.base.errors import AssetError
 from jiff.base.files import read_text
-from jiff.body.fit.fitting import BodyFitter
+from jiff.body.fit.fitting import UNTOLD, BodyFitter
 from jiff.body.fit.regressor import SHAPES
 from jiff.body.placing import moved
 from jiff.data.layout import ProcessedSet, parse_view_name
@@ -27,7 +27,7 @@ _AROUND_DEG, _WITHIN_DEG = range(0, 360, 45), 15
 """Views that tell the body of a scan without truth, and how far from these the nearest one may be."""
 _SAVE_EVERY = 20
 """Views between two writings, so that a run that was killed loses little."""
-_PHENOTYPES = ("age", *SHAPES)
+_PHENOTYPES = (*UNTOLD, *SHAPES)
 
 
 @lru_cache(maxsize=1)

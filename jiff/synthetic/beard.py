@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
+from jiff.geometry.normals import area_weighted_normals
 from jiff.synthetic.spec import Beard
 
 _CHEEK_X = (0.0, 0.026, 0.036, 0.055, 0.068)
@@ -48,6 +50,32 @@ def beard_offset(beard: Beard, points: np.ndarray) -> np.ndarray:
     # Long hairs leave the mouth free.
     free = _ramp(_from_lips(points) - 0.9, 0.4 + 140 * beard.length_m)
     return beard_share(beard, points) * chin * tufts * free * beard.length_m
+
+
+def bearded(
+    beard: Beard,
+    skin: np.ndarray,
+    faces: np.ndarray,
+    canonical: np.ndarray,
+    mean: sparse.csr_matrix,
+    scale: float,
+) -> np.ndarray:
+    """Return (V, 3) bare skin with the beard grown on it, metres.
+
+    Args:
+        beard: whose length is that of a head of canonical size.
+        skin: (V, 3) posed, metres.
+        faces: (F, 3) of it.
+        canonical: (V, 3) canonical positions.
+        mean: see ``averaging``.
+        scale: metres per canonical metre.
+    """
+    normals = area_weighted_normals(skin, faces)
+    # Strands of chin and jaw stand in one direction, not away from every wrinkle.
+    for _ in range(4):
+        normals = 0.4 * normals + 0.6 * (mean @ normals)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    return np.asarray(skin + normals * (beard_offset(beard, canonical) * scale)[:, None])
 
 
 def paint_beard(beard: Beard, points: np.ndarray, color: np.ndarray) -> np.ndarray:

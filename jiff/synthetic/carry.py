@@ -13,10 +13,10 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.geometry.adjacency import averaging
 from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.refine import unique_edges
 from jiff.synthetic.caps import Eye
-from jiff.synthetic.cloth import averaging
 from jiff.synthetic.person import Dressed, PersonMesh
 from jiff.synthetic.rest import BASE_VERTICES
 from jiff.synthetic.template import Template
@@ -28,6 +28,7 @@ _REACH_M = 0.09
 _MOST_SOLID, _NEAREST = 15_000, 5
 _MARGIN_M = {"strap": 0.003, "coat": 0.005}
 _GROWN_M = 1e-6
+"""What stands off the skin by less was not grown on it, but rounded."""
 _HAIR_CHEST = 0.8
 """Share that the chest has of hair lying on it."""
 
@@ -208,8 +209,8 @@ def carry(
     result[:count][bare] = skin[source]
     # What grows on the skin: beards.
     stands = places[:count][bare] - old_skin[source]
-    grown = np.flatnonzero(bare)[np.linalg.norm(stands, axis=1) > _GROWN_M]
-    result[grown] += stands[np.linalg.norm(stands, axis=1) > _GROWN_M] @ head_turn.T
+    grown = np.linalg.norm(stands, axis=1) > _GROWN_M
+    result[np.flatnonzero(bare)[grown]] += stands[grown] @ head_turn.T
     outer = dressed.layered.faces[dressed.layered.face_kind == 0]
     normals = area_weighted_normals(result[:count], outer)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)

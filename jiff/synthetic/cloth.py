@@ -6,15 +6,6 @@ import numpy as np
 from scipy import sparse
 
 
-def averaging(edges: np.ndarray, count: int) -> sparse.csr_matrix:
-    """Return the (V, V) matrix that replaces each vertex by the mean of its neighbours."""
-    rows = np.concatenate([edges[:, 0], edges[:, 1]])
-    columns = np.concatenate([edges[:, 1], edges[:, 0]])
-    matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    degree = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1)
-    return (sparse.diags(1 / degree) @ matrix).tocsr()
-
-
 def drape(
     under: np.ndarray,
     normals: np.ndarray,

@@ -9,15 +9,16 @@ from scipy import sparse
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.pose import Poser
+from jiff.geometry.adjacency import averaging
 from jiff.geometry.inside import inside_mesh
 from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.raycast import RayScene
 from jiff.synthetic import atlas
 from jiff.synthetic.accessories import tails_of
 from jiff.synthetic.assembly import Assembly
-from jiff.synthetic.beard import beard_offset
+from jiff.synthetic.beard import bearded
 from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
-from jiff.synthetic.cloth import averaging, drape
+from jiff.synthetic.cloth import drape
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.folds import garment_folds
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
@@ -25,7 +26,7 @@ from jiff.synthetic.hats import hair_share
 from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
 from jiff.synthetic.rest import BASE_VERTICES, rest_of_height, rest_shape, similarity
 from jiff.synthetic.shells import shoe_shell, skirt_shell, tucked
-from jiff.synthetic.spec import Beard, Garment, PersonSpec
+from jiff.synthetic.spec import Garment, PersonSpec
 from jiff.synthetic.template import Template, load_template
 from jiff.synthetic.worn_shells import Wearer, under_hat, worn_shells
 
@@ -146,22 +147,6 @@ def _garment_surface(
     return np.where(free[:, None], smooth + normals * (lift + least)[:, None], under + normals * 0.004)
 
 
-def _bearded(
-    beard: Beard,
-    skin: np.ndarray,
-    template: Template,
-    canonical: np.ndarray,
-    mean: sparse.csr_matrix,
-    scale: float,
-) -> np.ndarray:
-    normals = area_weighted_normals(skin, template.faces)
-    # Strands of chin and jaw stand in one direction, not away from every wrinkle.
-    for _ in range(4):
-        normals = 0.4 * normals + 0.6 * (mean @ normals)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    return np.asarray(skin + normals * (beard_offset(beard, canonical) * scale)[:, None])
-
-
 def _eyes(body: AnnyBody, posed: np.ndarray, linear: np.ndarray, rng: np.random.Generator) -> tuple[Eye, Eye]:
     axes = linear / np.cbrt(np.linalg.det(linear))
     look = rng.normal(0, 0.05, 2)
@@ -233,7 +218,7 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         canonical, skin, surface = move @ canonical, move @ skin, move @ surface
         fields.append(field)
         label[faces_inside(field, template.faces)] = index
-    grown = skin if spec.beard is None else _bearded(spec.beard, skin, template, canonical, mean, scale)
+    grown = skin if spec.beard is None else bearded(spec.beard, skin, template.faces, canonical, mean, scale)
     surfaces, thickness = [grown], [0.0]
     top_surface, rounded = skin, skin
     for (name, garment), field in zip(worn, fields):

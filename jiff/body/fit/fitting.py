@@ -40,7 +40,7 @@ _SKIN_SHARE = 0.05
 """A twentieth of the skin outside of the mask weighs as much as landmarks 0.25 % of the height off."""
 _ROOMS = (1.15, 1.3, 1.5)
 """How much more room limbs get, one after the other, while a body lies inside itself."""
-_UNTOLD = {"age": 0.5 * (ADULT_AGE[0] + ADULT_AGE[1]), "cupsize": 0.15}
+UNTOLD = {"age": 0.5 * (ADULT_AGE[0] + ADULT_AGE[1]), "cupsize": 0.15}
 """Phenotypes that nothing tells. Clothes and the networks that draw them add to a flat chest; none takes away from another."""
 
 
@@ -134,7 +134,7 @@ class BodyFitter:
         self._columns = torch.tensor([PHENOTYPES.index(name) for name in SHAPES])
 
     def _phenotypes(self, shape: Tensor) -> Tensor:
-        return default_phenotypes(1, **_UNTOLD).index_copy(1, self._columns, shape[None])
+        return default_phenotypes(1, **UNTOLD).index_copy(1, self._columns, shape[None])
 
     def _start(self, seen: Observation, told: Prediction) -> _Unknowns:
         turns = Rotation.from_matrix(told.turns).as_rotvec()
@@ -269,7 +269,7 @@ class BodyFitter:
             shape = x.shape.clamp(0, 1).double().numpy()
             offset = np.append(x.offset.double().numpy(), 0.0)
             gap = found["marks"][0].double().numpy() - (seen.points - told.shift)
-        phenotypes = _UNTOLD | {name: float(value) for name, value in zip(SHAPES, shape)}
+        phenotypes = UNTOLD | {name: float(value) for name, value in zip(SHAPES, shape)}
         hands = x.hands.detach().double().numpy()
         placed = PlacedBody(phenotypes, JointPose(turns, hands), scale, offset)
         skin = placed.vertices_world(self.body)[:SKIN_VERTICES]
