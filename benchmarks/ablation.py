@@ -26,12 +26,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from jiff.base.errors import AssetError
+from jiff.base.errors import AssetError, JiffError
 from jiff.base.files import atomic_folder, make_folder, read_json, write_json, write_text
 from jiff.base.progress import NullProgress
 from jiff.data.person_view import write_view
+from jiff.geometry.io.mesh_io import save_mesh
+from jiff.inference.held import HeldOptions, reconstruct_held
+from jiff.models.checkpoint import load_published
+from jiff.models.person.network import PersonNetwork
+from jiff.options.mesh_output import MeshOutput
 from jiff.perception.files import ensure_networks
+from jiff.photo.test_folder import list_people, read_person
 from jiff.pipelines.photos import label_photo, person_name, photograph, view_path
+from jiff.pipelines.rig import photo_body
 from jiff.synthetic.sitter import Sitter
 
 
@@ -160,8 +167,7 @@ def measure(out: Path, held: Path, seeds: int, resolution: int, console: Console
                 **read_json(out / "runs" / name / "trained.json"),
             }
             if not _is_done(measured / "done.json", settings):
-                _run(["eval", "jiff", "-i", str(folders[row.face]), "-o", str(meshes), "--checkpoint", str(out / "runs" / name),
-                      "--resolution", str(resolution), "--texture", "vertex", "--format", "obj", "--overwrite"])  # fmt: skip
+                _reconstruct(out / "runs" / name, folders[row.face], make_folder(meshes), resolution)
                 _run(["eval", "metrics", str(meshes), str(held / "scans"), "-o", str(measured), "--align", "depth",
                       "--face-regions", str(held / "regions")])  # fmt: skip
                 write_json(measured / "done.json", settings)
@@ -180,6 +186,21 @@ def measure(out: Path, held: Path, seeds: int, resolution: int, console: Console
         table.add_row(row.name, *cells)
     write_json(out / "ablation.json", results)
     console.print(table)
+
+
+def _reconstruct(run: Path, photos: Path, meshes: Path, resolution: int) -> None:
+    """Write a mesh of everybody; those whose body is refused, or who have no surface, are left out."""
+    network = load_published(run / "person" / "latest.safetensors", "person")
+    if not isinstance(network, PersonNetwork):
+        raise SystemExit(f"{run}: holds no person network.")
+    options = HeldOptions(resolution, output=MeshOutput(texture="vertex"))
+    for files in list_people(photos):
+        try:
+            person = reconstruct_held(network, read_person(files), photo_body(files.body), options)
+        except JiffError as error:
+            Console(stderr=True).print(f"{files.name}: {error}")
+            continue
+        save_mesh(person.mesh, meshes / f"{files.name}.obj")
 
 
 def _mean(run: dict[str, Any], people: set[str], region: str, key: str) -> float:
