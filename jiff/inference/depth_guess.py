@@ -50,10 +50,11 @@ def guess_depth(mesh: Mesh, camera: Camera, prior: BodyPrior) -> DepthGuess:
         camera: without turn.
         prior: of the body in or below the mesh.
     """
-    covered = render_gbuffer(mesh, camera).coverage() > 0
+    scene = RayScene(mesh.vertices, mesh.faces)
+    covered = render_gbuffer(mesh, camera, scene=scene).coverage() > 0
     unit = 2 * camera.half_width_world / camera.size
     # Each halving of the pictures counts an arm four times as much.
-    middle, half, weight = _first_layer(mesh, camera, covered, prior, (_ARMS_UNITS / unit) ** -2.0)
+    middle, half, weight = _first_layer(scene, camera, covered, prior, (_ARMS_UNITS / unit) ** -2.0)
     near = smooth(_gone_on(middle, weight), _SMOOTH_UNITS / unit)
     beyond = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * unit
     calm = near + np.clip(beyond / _CALM_UNITS, 0, 1) * (smooth(near, _CALM_UNITS / unit) - near)
@@ -69,10 +70,9 @@ def smooth(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
 
 
 def _first_layer(
-    mesh: Mesh, camera: Camera, covered: NDArray[np.bool_], prior: BodyPrior, arms: float
+    scene: RayScene, camera: Camera, covered: NDArray[np.bool_], prior: BodyPrior, arms: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return [S, S] the depth in the middle of what is seen first, half its thickness, and what it counts for; 0 where nothing is."""
-    scene = RayScene(mesh.vertices, mesh.faces)
     rows, columns = np.nonzero(covered)
     origins, direction = camera.pixel_rays(np.stack([columns + 0.5, rows + 0.5], axis=1))
     first = scene.intersect(origins, direction)

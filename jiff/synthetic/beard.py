@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
-from jiff.geometry.normals import area_weighted_normals
+from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.spec import Beard
 
 _CHEEK_X = (0.0, 0.026, 0.036, 0.055, 0.068)
@@ -17,8 +16,7 @@ _LIPS = (0.0285, 0.832, 0.0108)
 
 
 def _ramp(value: np.ndarray, over: float) -> np.ndarray:
-    x = np.clip(value / over, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
+    return smoothstep(value / over)
 
 
 def _from_lips(points: np.ndarray) -> np.ndarray:
@@ -53,28 +51,17 @@ def beard_offset(beard: Beard, points: np.ndarray) -> np.ndarray:
 
 
 def bearded(
-    beard: Beard,
-    skin: np.ndarray,
-    faces: np.ndarray,
-    canonical: np.ndarray,
-    mean: sparse.csr_matrix,
-    scale: float,
+    beard: Beard, skin: np.ndarray, normals: np.ndarray, canonical: np.ndarray, scale: float
 ) -> np.ndarray:
     """Return (V, 3) bare skin with the beard grown on it, metres.
 
     Args:
         beard: whose length is that of a head of canonical size.
         skin: (V, 3) posed, metres.
-        faces: (F, 3) of it.
+        normals: (V, 3) smoothed: strands stand in one direction, not away from every wrinkle.
         canonical: (V, 3) canonical positions.
-        mean: see ``averaging``.
         scale: metres per canonical metre.
     """
-    normals = area_weighted_normals(skin, faces)
-    # Strands of chin and jaw stand in one direction, not away from every wrinkle.
-    for _ in range(4):
-        normals = 0.4 * normals + 0.6 * (mean @ normals)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     return np.asarray(skin + normals * (beard_offset(beard, canonical) * scale)[:, None])
 
 

@@ -18,6 +18,7 @@ from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.refine import unique_edges
 from jiff.synthetic.caps import Eye
 from jiff.synthetic.person import Dressed, PersonMesh
+from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.rest import BASE_VERTICES
 from jiff.synthetic.template import Template
 
@@ -68,11 +69,6 @@ class Transforms:
         """Return [N, 3] dressed places in the rest pose of one bone."""
         a = self.from_rest[bone]
         return np.asarray((points - a[:, 3]) @ a[:, :3])
-
-
-def _smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 @lru_cache(maxsize=1)
@@ -227,7 +223,7 @@ def carry(
         elif kind in ("shoe", "sole"):
             foot, toes = bone[f"foot.{side}"], bone[f"toe3-1.{side}"]
             ahead = moves.at_rest(points, foot)[:, 2] - heads[toes, 2]
-            share = _smoothstep((ahead + 0.02) / 0.04)
+            share = smoothstep((ahead + 0.02) / 0.04)
             result[first:last] = moves.carried(points, _two_bones(foot, toes, share, len(bone)))
         else:
             faces = dressed.mesh.faces
@@ -239,7 +235,7 @@ def carry(
             else:
                 low, high = heads[bone["neck01"], 1] - 0.06, heads[bone["head"], 1]
                 height = moves.at_rest(points, bone["head"])[:, 1]
-                share = _HAIR_CHEST * _smoothstep((high - height) / (high - low))
+                share = _HAIR_CHEST * smoothstep((high - height) / (high - low))
                 carried = moves.carried(points, _two_bones(bone["head"], bone["spine01"], share, len(bone)))
             margin = _MARGIN_M.get(kind, 0.009)
             carried = pushed_out(carried, own, result[solid], normals[solid], margin)

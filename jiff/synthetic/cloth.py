@@ -5,6 +5,26 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from jiff.geometry.normals import area_weighted_normals
+
+
+def smoothed_normals(
+    vertices: np.ndarray, faces: np.ndarray, mean: sparse.csr_matrix, steps: int, share: float
+) -> np.ndarray:
+    """Return (V, 3) unit normals that do not follow every wrinkle.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3).
+        mean: see ``averaging``.
+        steps: how often they are averaged.
+        share: of the neighbours in each average.
+    """
+    normals = area_weighted_normals(vertices, faces)
+    for _ in range(steps):
+        normals = (1 - share) * normals + share * (mean @ normals)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
+
 
 def drape(
     under: np.ndarray,

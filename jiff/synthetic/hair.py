@@ -6,6 +6,7 @@ import numpy as np
 
 from jiff.geometry.raycast import RayScene
 from jiff.synthetic.cut import HEAD_CENTER
+from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.slices import Shell, rings_to_shell, smooth_rows
 from jiff.synthetic.spec import Hair
 
@@ -24,11 +25,6 @@ def crown_angles(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arctan2(direction @ right, direction @ front), np.arccos(np.clip(direction @ axis, -1, 1))
 
 
-def _smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
 def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return (N,) metres by which hair stands off the scalp.
 
@@ -40,13 +36,13 @@ def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.rando
     """
     azimuth, polar = crown_angles(points)
     relative = points - HEAD_CENTER
-    edge = _smoothstep(field / (0.05 if hair.style == "afro" else 0.028))
+    edge = smoothstep(field / (0.05 if hair.style == "afro" else 0.028))
     thick = np.full(len(points), hair.thickness_m)
     if hair.style == "crop":
-        thick = hair.thickness_m * (0.55 + 0.45 * _smoothstep((points[:, 1] - 0.93) / 0.06))
+        thick = hair.thickness_m * (0.55 + 0.45 * smoothstep((points[:, 1] - 0.93) / 0.06))
     elif hair.style in ("short", "swept"):
-        top = _smoothstep((points[:, 1] - 0.935) / 0.06)
-        forelock = _smoothstep(relative[:, 2] / 0.07) * top * (0.9 if hair.style == "swept" else 0.25)
+        top = smoothstep((points[:, 1] - 0.935) / 0.06)
+        forelock = smoothstep(relative[:, 2] / 0.07) * top * (0.9 if hair.style == "swept" else 0.25)
         thick = hair.thickness_m * (0.4 + 0.6 * top + forelock)
     elif hair.style == "bun":
         direction = relative / np.linalg.norm(relative, axis=1, keepdims=True)
@@ -55,7 +51,7 @@ def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.rando
         thick = thick + 0.052 * np.sqrt(np.clip(1 - (angle / 0.36) ** 2, 0, 1))
     if hair.style in ("bob", "long", "short", "swept"):
         groove = np.exp(-(((points[:, 0] - 0.028 * hair.parting) / 0.006) ** 2))
-        thick = thick * (1 - 0.45 * groove * _smoothstep(relative[:, 2] / 0.05 + 0.6))
+        thick = thick * (1 - 0.45 * groove * smoothstep(relative[:, 2] / 0.05 + 0.6))
     if hair.style == "afro":
         frequency = rng.normal(0, 1, (14, 3))
         frequency *= (2 * np.pi / 0.024) / np.linalg.norm(frequency, axis=1, keepdims=True)
@@ -66,7 +62,7 @@ def hair_offset(hair: Hair, points: np.ndarray, field: np.ndarray, rng: np.rando
     swirl = azimuth + 0.25 * bend + (0.5 * hair.parting * polar if hair.style != "crop" else 0)
     lock = np.abs(np.sin(0.5 * lobes * swirl + rng.uniform(0, 6.28)))
     fine = np.sin(2.3 * lobes * swirl + rng.uniform(0, 6.28))
-    fade = _smoothstep(polar / 0.35)
+    fade = smoothstep(polar / 0.35)
     strength = {"crop": 0.0006, "bun": 0.0013}.get(hair.style, 0.0028)
     return edge * (thick + fade * strength * (1.2 * lock + 0.5 * fine)) + 0.003
 
@@ -116,7 +112,7 @@ def hanging_hair(
     fall = (
         0.9
         - 0.26
-        * _smoothstep((down - 0.03 * scale) / (0.09 * scale))[:, None]
+        * smoothstep((down - 0.03 * scale) / (0.09 * scale))[:, None]
         * (np.abs(angle)[None] / widest) ** 2
     )
     radius = np.minimum(np.maximum(body + 0.007 * scale, head_radius[None] * fall), limit[None])
@@ -144,8 +140,8 @@ def hanging_hair(
     relief = np.abs(np.sin(lobes * (angle[None] + drift) + rng.uniform(0, 6.28))) + 0.4 * np.sin(
         3.1 * lobes * (angle[None] + drift) + rng.uniform(0, 6.28)
     )
-    emerge = _smoothstep(down[low] / ((0.13 if hair.style == "long" else 0.07) * scale))
-    taper = emerge * _smoothstep((1 - side[None]) / 0.16 + 0.05)
+    emerge = smoothstep(down[low] / ((0.13 if hair.style == "long" else 0.07) * scale))
+    taper = emerge * smoothstep((1 - side[None]) / 0.16 + 0.05)
     thickness = 0.024 * scale * (0.15 + 0.85 * taper) * (1 - 0.6 * t[:, None] ** 3)
     # The first rows come out from under the cap of hair.
     r = r - (0.016 if hair.style == "long" else 0.004) * scale * (1 - emerge)

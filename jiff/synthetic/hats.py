@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from jiff.geometry.raycast import RayScene
+from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.slices import Shell, rings_to_shell, smooth_ring, smooth_rows
 from jiff.synthetic.spec import Hat
 from jiff.synthetic.tubes import outward
@@ -82,25 +83,20 @@ def hat_shells(hat: Hat, skin: np.ndarray, hair: np.ndarray, columns: int) -> li
     return [dome] if hat.kind == "beanie" else [dome, ("visor", _visor(hat, frame, radius[0], columns))]
 
 
-def _smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
-
-
 def _dome(hat: Hat, frame: _Frame, radius: np.ndarray, rise: np.ndarray, flat: np.ndarray) -> Shell:
     up = frame.axes[2]
     columns = radius.shape[1]
     front = flat @ frame.axes[1]
     share = (rise / (np.pi / 2))[:, None]
     if hat.kind == "beanie":
-        turned_up = 1 - _smoothstep((share - 0.24) / 0.03)
+        turned_up = 1 - smoothstep((share - 0.24) / 0.03)
         ribs = np.cos(np.arange(columns) / columns * 2 * np.pi * (columns // 4))
         # Wool sags backwards where it stands above the head.
-        loose = hat.extra_m * _smoothstep((share - 0.35) / 0.65) * (1 - 0.5 * np.clip(front, 0, 1))
+        loose = hat.extra_m * smoothstep((share - 0.35) / 0.65) * (1 - 0.5 * np.clip(front, 0, 1))
         radius = radius + 0.0045 * turned_up + 0.0007 * ribs * (1 - share) + loose
     else:
         crown = np.sin(np.pi * np.clip(share * 1.25, 0, 1)) * np.clip(front + 0.15, 0, 1)
-        radius = radius + hat.extra_m * (_smoothstep(share / 0.6) * 0.5 + crown)
+        radius = radius + hat.extra_m * (smoothstep(share / 0.6) * 0.5 + crown)
     places = frame.middle + radius[..., None] * (
         np.cos(rise)[:, None, None] * flat + np.sin(rise)[:, None, None] * up
     )

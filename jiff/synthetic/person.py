@@ -11,14 +11,13 @@ from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.pose import Poser
 from jiff.geometry.adjacency import averaging
 from jiff.geometry.inside import inside_mesh
-from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.raycast import RayScene
 from jiff.synthetic import atlas
 from jiff.synthetic.accessories import tails_of
 from jiff.synthetic.assembly import Assembly
 from jiff.synthetic.beard import bearded
 from jiff.synthetic.caps import Eye, eye_disc, fit_sphere, mouth_disc
-from jiff.synthetic.cloth import drape
+from jiff.synthetic.cloth import drape, smoothed_normals
 from jiff.synthetic.cut import HEAD_CENTER, garment_field, hair_field
 from jiff.synthetic.folds import garment_folds
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
@@ -109,10 +108,7 @@ def _garment_surface(
 ) -> np.ndarray:
     """Lay a garment over ``below``: (what it must clear, the same without steps, which it follows)."""
     solid, under = below
-    normals = area_weighted_normals(under, template.faces)
-    for _ in range(3):
-        normals = 0.5 * normals + 0.5 * (mean @ normals)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    normals = smoothed_normals(under, template.faces, mean, 3, 0.5)
     seam = 0.0016 * np.exp(-((np.clip(field, 0, None) / 0.012) ** 2))
     collar = np.zeros(len(field))
     if garment.neck in ("collar", "turtle", "hood") and garment.kind != "trousers":
@@ -218,19 +214,16 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         canonical, skin, surface = move @ canonical, move @ skin, move @ surface
         fields.append(field)
         label[faces_inside(field, template.faces)] = index
-    grown = skin if spec.beard is None else bearded(spec.beard, skin, template.faces, canonical, mean, scale)
+    strand_normals = smoothed_normals(skin, template.faces, mean, 4, 0.6)
+    grown = skin if spec.beard is None else bearded(spec.beard, skin, strand_normals, canonical, scale)
     surfaces, thickness = [grown], [0.0]
     top_surface, rounded = skin, skin
     for (name, garment), field in zip(worn, fields):
         if garment is None:
-            normals = area_weighted_normals(skin, template.faces)
-            for _ in range(4):
-                normals = 0.4 * normals + 0.6 * (mean @ normals)
-            normals /= np.linalg.norm(normals, axis=1, keepdims=True)
             strands = hair_offset(spec.hair, canonical, field, rng)
             if spec.worn is not None and spec.worn.hat is not None:
                 strands = strands * hair_share(spec.worn.hat, canonical)
-            surfaces.append(skin + normals * (strands * scale)[:, None])
+            surfaces.append(skin + strand_normals * (strands * scale)[:, None])
             thickness.append(0.0015)
         else:
             cloth = _garment_surface(
