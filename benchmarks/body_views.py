@@ -149,11 +149,17 @@ def view_of(
 
 
 def make_views(
-    networks: PersonNetworks, seed: int, people: int, poses: int, captured: list[JointPose] | None = None
+    networks: PersonNetworks,
+    seed: int,
+    people: int,
+    poses: int,
+    captured: list[JointPose] | None = None,
+    *,
+    accessories: bool = True,
 ) -> Iterator[tuple[dict[str, object], NDArray[np.uint8]]]:
     """Yield views of people from ``seed`` on, in drawn poses or, one each, in captured ones."""
     for number in range(people):
-        person = Sitter(seed + number, accessories=False)
+        person = Sitter(seed + number, accessories=accessories)
         rng = np.random.default_rng([seed + number, 77])
         for _ in range(1 if captured else poses):
             pose = captured[number * len(captured) // people] if captured else sample_joint_pose(rng).pose
@@ -174,6 +180,9 @@ def main() -> int:
     parser.add_argument(
         "--captured-from", type=int, default=0, help="the first captured pose; others follow evenly"
     )
+    parser.add_argument(
+        "--plain", action="store_true", help="people without glasses, hats, bags, coats and the like"
+    )
     options = parser.parse_args()
     console = Console()
     networks = find_networks()
@@ -184,7 +193,10 @@ def main() -> int:
         chosen = (np.arange(options.people) * 391 // options.people + options.captured_from) % 391
         captured = fit_captured(options.captured, chosen)[0]
     rows: list[dict[str, object]] = []
-    for row, _ in make_views(networks, options.seed, options.people, options.poses, captured):
+    made = make_views(
+        networks, options.seed, options.people, options.poses, captured, accessories=not options.plain
+    )
+    for row, _ in made:
         rows.append(row)
         if len(rows) % 100 == 0:
             console.print(f"{len(rows)} views")

@@ -18,6 +18,7 @@ from jiff.body.fit.fitting import BodyFit, BodyFitter, outside_share
 from jiff.body.fit.marks import load_marks
 from jiff.body.fit.observed import FEATURES, MIRROR_33, Observation, features, mirrored
 from jiff.body.fit.regressor import MIRROR_JOINTS, load_regressor, predict
+from jiff.body.legs import LEGS, leg_changes, leg_value
 from jiff.body.pose_clearance import folded_share
 from jiff.body.skeleton import JOINTS
 from tests.known_person import observed, standing_body
@@ -91,6 +92,18 @@ def test_a_known_body_is_found_again(stepping: tuple[Observation, BodyFit]) -> N
     assert fit.outside_share < 0.1 and fit.folded_share < MOST_FOLDED and fit.refusal is None
     assert fit.joint_sigma.shape == (21, 3) and (fit.joint_sigma > 0).all()
     assert fit.body.phenotypes["cupsize"] == 0.15, "clothes add to a flat chest"
+
+
+def test_legs_are_as_long_as_they_look(fitter: BodyFitter) -> None:
+    stiff = BodyFitter(weights=FitWeights(legs_sigma=1e-3))
+    for value in (-0.7, 0.6):
+        seen = observed(dataclasses.replace(standing_body(), local_changes=leg_changes(value)))
+        free, held = fitter.fit(seen), stiff.fit(seen)
+        # Scale and height explain a part.
+        assert set(free.body.local_changes) == set(LEGS)
+        assert 0.1 < leg_value(free.body.local_changes) * np.sign(value) < abs(value)
+        assert abs(leg_value(held.body.local_changes)) < 0.01
+        assert free.landmark_error.mean() < held.landmark_error.mean()
 
 
 def test_fits_are_the_same_every_time(fitter: BodyFitter, stepping: tuple[Observation, BodyFit]) -> None:

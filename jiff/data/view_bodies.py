@@ -13,6 +13,7 @@ import numpy as np
 
 from jiff.base.errors import DatasetError
 from jiff.base.files import atomic_path
+from jiff.body.legs import leg_changes, leg_value
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINTS, JointPose
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 _J = len(JOINTS)
 
 
@@ -80,6 +81,7 @@ def write_view_bodies(path: Path, views: list[ViewBody], phenotypes: tuple[str, 
         "hands": rows([b and b.pose.hands for b in bodies], (2, 3)),
         "phenotype_names": np.array(phenotypes, dtype=np.str_),
         "phenotypes": rows([b and [b.phenotypes[n] for n in phenotypes] for b in bodies], (len(phenotypes),)),
+        "legs": rows([b and leg_value(b.local_changes) for b in bodies], ()),
         "scale": rows([b and b.scale for b in bodies], ()),
         "offset": rows([b and b.offset_world for b in bodies], (3,)),
         **{name: np.stack([getattr(view, name) for view in views]) for name in _OWN},
@@ -117,5 +119,6 @@ def _view(a: dict[str, NDArray[Any]], k: int, names: list[str]) -> ViewBody:
             JointPose(a["turns"][k], a["hands"][k]),
             float(a["scale"][k]),
             a["offset"][k],
+            leg_changes(float(a["legs"][k])),
         )
     return ViewBody(str(a["view"][k]), str(a["refused"][k]), body, **{name: a[name][k] for name in _OWN})

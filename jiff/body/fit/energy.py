@@ -37,6 +37,7 @@ class FitWeights:
         face_sigma: of face points.
         face: weight of all face points together, as so many landmarks.
         shape_sigma, scale_sigma: of phenotypes and of the logarithm of the scale about the regressor's.
+        legs_sigma: of the legs' length, see ``leg_changes``; about 6 %.
         clearance: weight of not sinking into oneself.
         balance, balance_sigma: weight of standing above the feet, and how far a body's middle may lie before or behind them.
         plane: weight, in the last stage, of the regressor's rotations and of what it says of joints in the picture's plane; 1
@@ -56,6 +57,7 @@ class FitWeights:
     face_sigma: float = 0.004
     shape_sigma: float = 0.2
     scale_sigma: float = 0.05
+    legs_sigma: float = 0.4
     hands_sigma: float = 0.3
     balance: float = 4.0
     clearance: float = 4.0
@@ -137,8 +139,10 @@ class Energy:
         gap = ((places - self.target) / self.mark_sigma[:, None]) ** 2
         return (geman(gap.sum(-1), robust) * self.mark_weight).sum()
 
-    def prior(self, joints: Tensor, turns: Tensor, hands: Tensor, shape: Tensor, log_scale: Tensor) -> Tensor:
-        """Return the cost of joints [21, 3], rotations [21, 3, 3], hands [2, 3], phenotypes [5] and scale."""
+    def prior(
+        self, joints: Tensor, turns: Tensor, hands: Tensor, shape: Tensor, log_scale: Tensor, legs: Tensor
+    ) -> Tensor:
+        """Return the cost of joints [21, 3], rotations [21, 3, 3], hands [2, 3], phenotypes [5], scale and legs [1]."""
         w = self.weights
         gap = ((joints - joints[:1] - self.joints) / self.joints_sigma) ** 2
         gap = gap * gap.new_tensor([self.plane, self.plane, 1.0])
@@ -147,7 +151,7 @@ class Energy:
         angle = ((turns - self.turns) ** 2).sum((-1, -2)) / 2
         cost = cost + self.trust * self.plane**0.25 * w.turns * (angle / self.turns_sigma**2).sum()
         cost = cost + ((hands - self.hands) ** 2).sum() / w.hands_sigma**2
-        cost = cost + ((shape - self.shape) ** 2).sum() / w.shape_sigma**2
+        cost = cost + ((shape - self.shape) ** 2).sum() / w.shape_sigma**2 + (legs[0] / w.legs_sigma) ** 2
         return cost + (log_scale - self.log_scale) ** 2 / w.scale_sigma**2
 
     def silhouette(self, skin: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
 from jiff.body.fit.observed import unseen_joints, unseen_notes
 from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
+from jiff.body.legs import leg_changes
 from jiff.body.phenotype import ADULT_AGE
 from jiff.body.placed import PlacedBody
 from jiff.body.pose_clearance import folded_share
@@ -82,10 +83,11 @@ class _Unknowns:
     log_scale: Tensor
     offset: Tensor
     shape: Tensor
+    legs: Tensor
 
     def tensors(self) -> list[Tensor]:
         """Return all of them."""
-        return [self.root, self.turns, self.hands, self.log_scale, self.offset, self.shape]
+        return [self.root, self.turns, self.hands, self.log_scale, self.offset, self.shape, self.legs]
 
 
 class BodyFitter:
@@ -144,7 +146,7 @@ class BodyFitter:
         )
         unknowns = _Unknowns(
             torch.zeros(3), torch.tensor(turns, dtype=torch.float32), hands,
-            torch.tensor(float(np.log(told.scale))), torch.zeros(2), shape,
+            torch.tensor(float(np.log(told.scale))), torch.zeros(2), shape, torch.zeros(1),
         )  # fmt: skip
         with torch.no_grad():
             places = self._evaluate(unknowns, told)["marks"][0]
@@ -156,7 +158,8 @@ class BodyFitter:
         """Return skin, landmarks, joints [1, N, 3 or 2], world units, of which z has no origin."""
         base = torch.as_tensor(told.turns[0], dtype=torch.float32)
         root = rotation_matrix(x.root)[None] @ base
-        rest, heads = self.twin.rest(self.twin.shape_weights(self._phenotypes(x.shape.clamp(0, 1))))
+        phenotypes, legs = self._phenotypes(x.shape.clamp(0, 1)), leg_changes(x.legs.clamp(-1, 1))
+        rest, heads = self.twin.rest(self.twin.shape_weights(phenotypes, legs))
         linear, offset = self.twin.bone_transforms(heads, self.bones(x.turns[None], x.hands[None], root))
         vertices = self.twin.pose(rest, linear, offset)
         bones = (linear @ heads[..., None])[..., 0] + offset
@@ -184,11 +187,11 @@ class BodyFitter:
         found = self._evaluate(x, told)
         matrices = torch.cat([found["root"], rotation_matrix(x.turns[1:])])
         cost = energy.landmarks(found["marks"][0], robust) + hinge_cost(x.turns)
-        cost = cost + energy.prior(found["joints"][0], matrices, x.hands, x.shape, x.log_scale)
+        cost = cost + energy.prior(found["joints"][0], matrices, x.hands, x.shape, x.log_scale, x.legs)
         cost = cost + energy.silhouette(found["skin"][0, :, :2])
         cost = cost + energy.balance(found["skin"][0], found["feet"][0], robust)
         cost = cost + self.weights.clearance * self._clearance(found["bones"][0], x.log_scale.exp(), room)
-        over = (x.shape - x.shape.clamp(0, 1)) / 0.05
+        over = torch.cat([x.shape - x.shape.clamp(0, 1), x.legs - x.legs.clamp(-1, 1)]) / 0.05
         cost = cost + (over**2).sum()
         if self.face is not None:
             cost = cost + energy.faces(
@@ -271,11 +274,12 @@ class BodyFitter:
             gap = found["marks"][0].double().numpy() - (seen.points - told.shift)
         phenotypes = UNTOLD | {name: float(value) for name, value in zip(SHAPES, shape)}
         hands = x.hands.detach().double().numpy()
-        placed = PlacedBody(phenotypes, JointPose(turns, hands), scale, offset)
+        legs = leg_changes(float(x.legs.detach().clamp(-1, 1)))
+        placed = PlacedBody(phenotypes, JointPose(turns, hands), scale, offset, legs)
         skin = placed.vertices_world(self.body)[:SKIN_VERTICES]
         # The middle of the body's depth is the world's, as of scans.
         depth = (skin[:, 2].min() + skin[:, 2].max()) / 2
-        placed = PlacedBody(phenotypes, placed.pose, scale, offset - [0.0, 0.0, depth])
+        placed = replace(placed, offset_world=offset - [0.0, 0.0, depth])
         error = np.linalg.norm(gap, axis=1) / (1.7 * scale)
         outside, folded = outside_share(skin, seen, 1.7 * scale), folded_share(skin / scale)
         unseen = unseen_joints(seen)

@@ -16,6 +16,7 @@ from jiff.body.fit.energy import geman, hinge_cost
 from jiff.body.fit.in_scan import InScan, ScanSurface, skin_in_scan, skin_samples
 from jiff.body.fit.regressor import SHAPES
 from jiff.body.fit.views import combine_views
+from jiff.body.legs import leg_changes, leg_value
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINT_HEADS, JointPose
 from jiff.body.torch_body import PHENOTYPES, TorchBody
@@ -40,7 +41,8 @@ class SurfaceWeights:
         bare, bare_sigma: face, hands and feet off the scan.
         covered, covered_sigma: other skin off the scan.
         scan, scan_sigma: the scan off the skin; clothes and hair are.
-        shape_sigma, scale_sigma, hands_sigma: of phenotypes, logarithm of the scale, and hands, about the views'.
+        shape_sigma, scale_sigma, hands_sigma, legs_sigma: of phenotypes, logarithm of the scale, hands and legs' length, about the
+            views'.
         rounds, steps: how often nearest points are looked for, and steps of L-BFGS between.
     """
 
@@ -57,6 +59,7 @@ class SurfaceWeights:
     shape_sigma: float = 0.25
     scale_sigma: float = 0.15
     hands_sigma: float = 0.3
+    legs_sigma: float = 0.3
     rounds: int = 8
     steps: int = 12
 
@@ -95,6 +98,7 @@ class SurfaceFitter:
             torch.tensor(0.0),
             torch.tensor(start.offset_world, dtype=torch.float32),
             row[0, self._columns].clamp(0.02, 0.98),
+            torch.tensor([leg_value(start.local_changes)]),
         ]
         x = [tensor.clone().requires_grad_() for tensor in first]
         white = torch.tensor(np.linalg.cholesky(np.linalg.inv(told.covariance)), dtype=torch.float32)
@@ -106,7 +110,7 @@ class SurfaceFitter:
         def evaluate() -> tuple[Tensor, Tensor, Tensor]:
             root = rotation_matrix(x[0])[None] @ base
             shape = row.index_copy(1, self._columns, x[5].clamp(0, 1)[None])
-            rest, heads = self._twin.rest(self._twin.shape_weights(shape))
+            rest, heads = self._twin.rest(self._twin.shape_weights(shape, leg_changes(x[6].clamp(-1, 1))))
             linear, offset = self._twin.bone_transforms(heads, self._bones(x[1][None], x[2][None], root))
             scale = start.scale * x[3].exp()
             skin = self._twin.pose(rest, linear, offset)[0] * scale + x[4]
@@ -120,7 +124,9 @@ class SurfaceFitter:
             cost = cost + w.turns * (angle / sigma**2).sum() + hinge_cost(x[1])
             cost = cost + ((x[2] - first[2]) ** 2).sum() / w.hands_sigma**2
             cost = cost + ((x[5] - first[5]) ** 2).sum() / w.shape_sigma**2 + (x[3] / w.scale_sigma) ** 2
-            return cost + ((x[5] - x[5].clamp(0, 1)) ** 2).sum() / 0.05**2
+            cost = cost + ((x[6] - first[6]) ** 2).sum() / w.legs_sigma**2
+            over = torch.cat([x[5] - x[5].clamp(0, 1), x[6] - x[6].clamp(-1, 1)])
+            return cost + (over**2).sum() / 0.05**2
 
         for number in range(w.rounds):
             with torch.no_grad():
@@ -164,6 +170,7 @@ class SurfaceFitter:
                 JointPose(turns, x[2].double().numpy()),
                 start.scale * float(x[3].exp()),
                 x[4].double().numpy(),
+                leg_changes(float(x[6].clamp(-1, 1))),
             )
         return skin_in_scan(placed, self.body, surface)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from jiff.body.legs import leg_changes, leg_value
 from jiff.body.placed import PlacedBody
 from jiff.body.skeleton import JOINTS, JointPose
 
@@ -132,8 +133,9 @@ def combine_views(views: Sequence[OneView], body: AnnyBody, seed: int | None = N
         Rotation.from_matrix(mean).as_rotvec(), np.median([view.body.pose.hands for view in views], axis=0)
     )
     scale = float(np.median([view.body.scale for view in views]))
-    start = PlacedBody(phenotypes, pose, scale, np.zeros(3))
+    legs = leg_changes(float(np.median([leg_value(view.body.local_changes) for view in views])))
+    start = PlacedBody(phenotypes, pose, scale, np.zeros(3), legs)
     gap = joints - start.joints_world(body)
     trunk = [JOINTS.index(name) for name in ("root", "spine", "chest", "neck")]
-    placed = PlacedBody(phenotypes, pose, scale, np.median(gap[trunk], axis=0))
+    placed = replace(start, offset_world=np.median(gap[trunk], axis=0))
     return ManyViews(placed, mean, mean_sigma, joints, covariance)
