@@ -253,7 +253,10 @@ def test_shares_of_people_wearing_each() -> None:
     trousers = np.mean([person.bottom.kind == "trousers" for person in everybody])
     assert abs(len(coats) / len(people) * trousers - 0.1) < 0.02
     skirt, _ = _drawn(SKIRT)
-    assert all(with_accessories(skirt, np.random.default_rng(i)).jacket == skirt.jacket for i in range(300))
+    dressed = [with_accessories(skirt, np.random.default_rng(i)).jacket for i in range(300)]
+    assert all(
+        jacket == skirt.jacket or (jacket.front and jacket.length_m == 0) for jacket in dressed if jacket
+    )
 
 
 def test_standing_people_are_those_of_before_there_were_accessories() -> None:

@@ -38,6 +38,10 @@ def _wide(person: PersonSpec, plain: PersonSpec) -> bool:
     return any(now.fold_m > before.fold_m for now, before in pairs)
 
 
+def _open(person: PersonSpec) -> bool:
+    return person.jacket is not None and person.jacket.front is not None
+
+
 def test_shares_of_people_in_wide_clothes_and_of_men_with_beards() -> None:
     for index, share in ((MAN, BEARD), (TROUSERS, 0.0), (SKIRT, 0.0)):
         plain, _ = _drawn(index)
@@ -57,6 +61,8 @@ def test_who_wears_none_is_the_very_same_person(index: int) -> None:
     kept = 0
     for seed in range(60):
         other = with_accessories(spec, np.random.default_rng(seed))
+        if _open(other):
+            continue
         assert spec == replace(
             other, worn=None, beard=None, looks=spec.looks, top=spec.top, bottom=spec.bottom, jacket=spec.jacket
         )  # fmt: skip
@@ -76,8 +82,9 @@ def test_who_wears_none_is_the_very_same_person(index: int) -> None:
 def test_wide_clothes_hang_off_by_more_and_skirts_widen_downward() -> None:
     for index in (MAN, TROUSERS, SKIRT):
         plain, _ = _drawn(index)
-        people = [with_accessories(plain, np.random.default_rng(i)) for i in range(250)]
-        wide = [person for person in people if _wide(person, plain)]
+        people = [with_accessories(plain, np.random.default_rng(i)) for i in range(300)]
+        # An open jacket that comes on top of all else has a measure of its own.
+        wide = [person for person in people if _wide(person, plain) and not _open(person)]
         coats = 0
         for person in wide:
             top, bottom, jacket = person.top, person.bottom, person.jacket
@@ -100,7 +107,7 @@ def test_wide_clothes_hang_off_by_more_and_skirts_widen_downward() -> None:
 @pytest.mark.parametrize("index", [MAN, SKIRT])
 def test_wide_clothes_make_a_person_no_smaller(index: int) -> None:
     plain, rng = _drawn(index)
-    drawn = (with_accessories(plain, np.random.default_rng(i)) for i in range(300))
+    drawn = (with_accessories(plain, np.random.default_rng(i)) for i in range(400))
     wide = next(
         person for person in drawn
         if person == replace(plain, top=person.top, bottom=person.bottom)

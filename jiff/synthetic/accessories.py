@@ -1,4 +1,4 @@
-"""Who wears glasses, a hat, a bag, a long coat, wide garments or a beard, drawn from a generator of its own."""
+"""Who wears glasses, a hat, a bag, a long coat, wide garments, a beard or an open jacket, drawn from a generator of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jiff.synthetic.spec import Bag, Beard, Garment, Glasses, Hat, PersonSpec, Worn
+from jiff.synthetic.open_front import TAILS_Y
+from jiff.synthetic.spec import Bag, Beard, Garment, Glasses, Hat, Opening, PersonSpec, Worn
 from jiff.synthetic.wardrobe import CLOTHS, drawn_cloth, rgb
 
 STREAM = 77
@@ -19,8 +20,12 @@ BEARD = 0.3
 """Probability of a beard among men."""
 WIDE = 0.3
 """Probability of garments some sizes too large."""
-TAILS_Y = 0.33
-"""Canonical height at which the tails of a coat begin, under its belt."""
+OPEN = 0.5
+"""Probability that a jacket or coat is worn open."""
+ADDED = 0.135
+"""Probability of an open jacket among those who would wear none."""
+_MOST_BELOW_M = 0.03
+"""What a top may hang off by under an open jacket that comes on top of it."""
 
 
 def _glasses(rng: np.random.Generator) -> Glasses:
@@ -112,8 +117,41 @@ def _wide(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
     return replace(spec, top=top, jacket=jacket, bottom=_widened(spec.bottom, below))
 
 
+def _opening(rng: np.random.Generator, jacket: Garment) -> Opening:
+    chest = float(rng.uniform(0.04, 0.13))
+    most = 0.3 if jacket.length_m > 0 else 0.22
+    hem = chest if rng.random() < 0.2 else float(rng.uniform(chest, most))
+    shift, lift = float(rng.uniform(-0.012, 0.012)), float(rng.uniform(0.004, 0.022))
+    lapel, shade = float(rng.uniform(0.03, 0.055)), float(rng.choice([0.8, 0.88, 1.12]))
+    if jacket.neck == "hood" or rng.random() < 0.4:
+        return Opening(chest, hem, shift, lift)
+    return Opening(chest, hem, shift, lift, lapel, shade)
+
+
+def _short_jacket(rng: np.random.Generator) -> Garment:
+    return Garment(
+        "jacket", drawn_cloth(rng, {"plain": 0.85, "checks": 0.15}), float(rng.uniform(0.01, 0.016)), 0.006, 60, sleeve=1.9,
+        hem_y=float(rng.uniform(0.115, 0.19)), neck=str(rng.choice(["v", "collar", "hood"], p=[0.45, 0.4, 0.15])),
+    )  # fmt: skip
+
+
+def _opened(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
+    """Return the person with their jacket open, or with an open jacket that they did not have, or the same person."""
+    jacket = spec.jacket
+    if rng.random() >= (ADDED if jacket is None else OPEN):
+        return spec
+    top = spec.top
+    if jacket is None:
+        jacket = _short_jacket(rng)
+        top = replace(
+            top, hem_y=max(top.hem_y, jacket.hem_y + 0.055), offset_m=min(top.offset_m, _MOST_BELOW_M)
+        )
+    # Zip, buttons and the pockets beside them belong to a closed front.
+    return replace(spec, top=top, jacket=replace(jacket, front=_opening(rng, jacket), detail="none"))
+
+
 def with_accessories(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
-    """Return the person with glasses, hat, bag, coat, wide garments and beard drawn for them; the same person where none is.
+    """Return the person with glasses, hat, bag, coat, wide garments, beard and open jacket drawn for them; the same person where none is.
 
     Args:
         spec: who.
@@ -132,6 +170,7 @@ def with_accessories(spec: PersonSpec, rng: np.random.Generator) -> PersonSpec:
         spec = _wide(spec, rng)
     if rng.random() < BEARD and spec.phenotypes["gender"] < 0.5:
         spec = replace(spec, beard=_beard(rng, spec), looks=replace(spec.looks, stubble=0.0))
+    spec = _opened(spec, rng)
     if glasses is None and hat is None and bag is None:
         return spec
     return replace(spec, worn=Worn(glasses, hat, bag))

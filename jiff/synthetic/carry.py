@@ -17,6 +17,7 @@ from jiff.geometry.adjacency import averaging
 from jiff.geometry.normals import area_weighted_normals
 from jiff.geometry.refine import unique_edges
 from jiff.synthetic.caps import Eye
+from jiff.synthetic.open_front import tails_sides
 from jiff.synthetic.person import Dressed, PersonMesh
 from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.rest import BASE_VERTICES
@@ -27,7 +28,7 @@ CLOTH_STEPS = 4
 SKIRT_SIGMA_M = 0.06
 _REACH_M = 0.09
 _MOST_SOLID, _NEAREST = 15_000, 5
-_MARGIN_M = {"strap": 0.003, "coat": 0.005}
+_MARGIN_M = {"strap": 0.003, "coat": 0.005, "open coat": 0.008}
 _GROWN_M = 1e-6
 """What stands off the skin by less was not grown on it, but rounded."""
 _HAIR_CHEST = 0.8
@@ -179,6 +180,14 @@ def pushed_out(
     return moved + need(moved, 0.02)
 
 
+def _among(faces: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the triangles between chosen vertices only, numbered among these."""
+    place = np.full(count, -1)
+    place[rows] = np.arange(len(rows))
+    numbered = place[faces]
+    return np.asarray(numbered[(numbered >= 0).all(axis=1)])
+
+
 def carry(
     dressed: Dressed, template: Template, target: dict[str, np.ndarray], posed: np.ndarray
 ) -> PersonMesh:
@@ -228,6 +237,12 @@ def carry(
         else:
             faces = dressed.mesh.faces
             own = faces[(faces >= first).all(axis=1) & (faces < last).all(axis=1)] - first
+            opened = kind == "coat" and side != ""
+            if opened:
+                # The outer side is carried, and the inner one follows it: each pushed out by itself, they would mingle.
+                outside, inside = tails_sides(0, last - first, int(side))
+                cloth = np.linalg.norm(points[outside] - points[inside], axis=1, keepdims=True)
+                own, points = _among(own, outside, last - first), points[outside]
             if kind in ("skirt", "coat", "strap"):
                 allowed = np.isin(template.part, (0,) if kind == "strap" else (0, 4, 5))
                 surface = (dressed.surface @ _body_weights()[0]).tocsr()
@@ -237,8 +252,13 @@ def carry(
                 height = moves.at_rest(points, bone["head"])[:, 1]
                 share = _HAIR_CHEST * smoothstep((high - height) / (high - low))
                 carried = moves.carried(points, _two_bones(bone["head"], bone["spine01"], share, len(bone)))
-            margin = _MARGIN_M.get(kind, 0.009)
+            margin = _MARGIN_M.get("open coat" if opened else kind, 0.009)
             carried = pushed_out(carried, own, result[solid], normals[solid], margin)
+            if opened:
+                across = area_weighted_normals(carried, own)
+                across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+                order = np.argsort(np.concatenate([outside, inside]))
+                carried = np.concatenate([carried, carried - across * cloth])[order]
             if kind == "hair":
                 held = dressed.under_hat(dressed.mesh.vertices[first:last])[:, None]
                 carried = np.where(held, points @ head_turn.T + head_shift, carried)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jiff.synthetic.open_front import cut_field
 from jiff.synthetic.spec import Garment, Hair
 
 HEAD_CENTER = np.array([0.0, 0.93, 0.045])
@@ -57,7 +58,10 @@ def garment_field(garment: Garment, points: np.ndarray, part: np.ndarray, limb: 
     else:
         armhole = np.where(points[:, 1] > 0.4, 0.152 - np.abs(points[:, 0]), _FAR)
         field = np.where(arm, np.minimum(0.152 - np.abs(points[:, 0]), neck), np.minimum(field, armhole))
-    return np.where(leg, hem, field)
+    field = np.where(leg, hem, field)
+    if garment.front is None:
+        return field
+    return np.where(arm, field, np.minimum(field, cut_field(garment, garment.front, points)))
 
 
 def hair_field(hair: Hair, points: np.ndarray, part: np.ndarray) -> np.ndarray:

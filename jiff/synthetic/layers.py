@@ -108,12 +108,42 @@ class _Nodes:
         return position[where], used, index.reshape(faces.shape)
 
 
+def _patches(faces: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """Return (N, 3) triangles that close the holes left where the hems of two layers cross.
+
+    Args:
+        faces: (M, 3) of the surface.
+        rim: (R, 2) its open edges, as its faces run along them, that are no such holes.
+    """
+    count = int(faces.max()) + 1
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    key, reverse = ends @ [count, 1], ends @ [1, count]
+    open_ends = ends[~np.isin(key, reverse) & ~np.isin(key, rim @ [count, 1])]
+    following: dict[int, list[int]] = {}
+    for a, b in open_ends:
+        following.setdefault(int(b), []).append(int(a))
+    found = []
+    while following:
+        loop = [next(iter(following))]
+        while loop[-1] in following:
+            after = following[loop[-1]].pop()
+            if not following[loop[-1]]:
+                del following[loop[-1]]
+            if after == loop[0]:
+                break
+            loop.append(after)
+        found += [[loop[0], loop[k], loop[k + 1]] for k in range(1, len(loop) - 1)]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
 def build_layers(
     faces: np.ndarray,
     edges: np.ndarray,
     label: np.ndarray,
     surfaces: list[np.ndarray],
     thickness: list[float],
+    *,
+    crossing: int = 0,
 ) -> Layered:
     """Weld layers into one closed surface.
 
@@ -126,6 +156,7 @@ def build_layers(
         label: (F,) index into ``surfaces`` of the layer each face shows; higher lies above lower.
         surfaces: per layer (V, 3) positions of all template vertices (only those near the layer's faces matter).
         thickness: per layer, metres of cloth at the hem.
+        crossing: the layer whose hems may cross those of lower ones, as an open jacket's do; 0 where there is none.
     """
     count = len(surfaces[0])
     layers = len(surfaces)
@@ -215,6 +246,17 @@ def build_layers(
         all_kind += [np.full(len(band), 1, np.int8)]
         all_kind += [np.full(n, 2, np.int8) for n in (len(band), len(hem_face), len(hem_face))]
     stacked = np.concatenate(all_faces)
+    if crossing > 0:
+        # Where the template itself is open: eyes, mouth, feet.
+        lone = ~has_mate.reshape(faces.shape)
+        level = np.repeat(label[:, None], 3, axis=1)[lone].astype(np.int64) * count
+        used, index = np.unique(stacked, return_inverse=True)
+        rim = np.searchsorted(used, np.stack([level + faces[lone], level + following[lone]], axis=1))
+        patches = used[_patches(index.reshape(stacked.shape), rim)]
+        stacked = np.concatenate([stacked, patches])
+        all_source.append(np.zeros(len(patches), dtype=np.int64))
+        all_label.append(np.full(len(patches), crossing))
+        all_kind.append(np.full(len(patches), 2, np.int8))
     vertices, used, index = nodes.finish(stacked)
     return Layered(
         vertices,

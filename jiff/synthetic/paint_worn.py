@@ -90,6 +90,17 @@ def paint_worn(worn: Worn, picture: np.ndarray) -> None:
 def paint_tails(coat: Garment, picture: np.ndarray) -> None:
     """Paint the tails of a coat, its belt, buttons and the edge of its front."""
     rows, columns, across, down = _grid(atlas.SKIRT, picture.shape[0])
+    if coat.front is not None:
+        # The outer side, then back along the inner one.
+        inner = across > 0.5
+        round_m, down_m = np.where(inner, 1 - across, across) * 2.1, down * coat.length_m
+        color = cloth_color(coat.cloth, round_m.ravel(), down_m.ravel()).reshape(*across.shape, 3)
+        edge_m = np.minimum(round_m, 1.05 - round_m)
+        shade = np.where(
+            inner, 0.62, 1 - 0.22 * _line(edge_m - 0.018, 0.002) - 0.22 * _line(down - 0.96, 0.004)
+        )
+        picture[rows, columns] = color * shade[..., None]
+        return
     round_m, down_m = across * 1.05, (1.15 * down - 0.03) * coat.length_m
     color = cloth_color(coat.cloth, round_m.ravel(), down_m.ravel()).reshape(*across.shape, 3)
     front_m = (across - _FRONT) * 1.05

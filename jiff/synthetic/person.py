@@ -23,6 +23,7 @@ from jiff.synthetic.folds import garment_folds
 from jiff.synthetic.hair import HANGING, hair_offset, hanging_hair
 from jiff.synthetic.hats import hair_share
 from jiff.synthetic.layers import Layered, build_layers, faces_inside, snap_to_zero
+from jiff.synthetic.open_front import edge_lift, opened_tails
 from jiff.synthetic.rest import BASE_VERTICES, rest_of_height, rest_shape, similarity
 from jiff.synthetic.shells import shoe_shell, skirt_shell, tucked
 from jiff.synthetic.spec import Garment, PersonSpec
@@ -71,7 +72,8 @@ class Dressed:
         rotations: bone name -> (3, 3) that the person was dressed in.
         surface: (template V, 13380) sparse; times posed base vertices it gives the bare skin, hem lines included.
         layered: vertices of skin and clothes, the first of the mesh.
-        parts: name, first and last + 1 vertex of all that was added to them.
+        parts: name, first and last + 1 vertex of all that was added to them; a dot parts a name from a side, a bone or, of
+            the tails of an open coat, the vertices along a row of one side.
         origin: (3,) what was added to all vertices.
     """
 
@@ -135,6 +137,8 @@ def _garment_surface(
     smooth = drape(under, normals, offset, 0.6 * offset.min(), mean, free, garment.smoothing)
     folds = garment_folds(garment, template, canonical, rng) * near_head * snug
     lift = (folds + seam + collar + waistband) * scale
+    if garment.front is not None:
+        lift = lift + edge_lift(garment, garment.front, canonical) * scale
     outward = np.einsum("ij,ij->i", smooth - solid, normals)
     least = np.maximum(0.0035 * scale - outward - lift, 0)
     # Where it must give way, its neighbourhood gives way too.
@@ -235,7 +239,9 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
             top_surface = np.where((field > 0)[:, None], cloth, top_surface)
             surfaces.append(cloth)
             thickness.append(0.004 if name == "jacket" else 0.0025)
-    layered = build_layers(template.faces, template.edges, label, surfaces, thickness)
+    front = None if spec.jacket is None else spec.jacket.front
+    crossing = 0 if front is None else 1 + worn.index(("jacket", spec.jacket))
+    layered = build_layers(template.faces, template.edges, label, surfaces, thickness, crossing=crossing)
 
     head = np.flatnonzero(template.part == 1)
     to_scan = similarity(template.canonical[head], skin[head])
@@ -249,7 +255,7 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
     def part_of(*names: str) -> np.ndarray:
         every = np.concatenate(builder.vertices)
         return np.concatenate(
-            [every[:0], *(every[first:last] for name, first, last in parts if name in names)]
+            [every[:0], *(every[first:last] for name, first, last in parts if name.split(".")[0] in names)]
         )
 
     bare = np.full(len(canonical), -1)
@@ -287,9 +293,12 @@ def dress_person(spec: PersonSpec, rng: np.random.Generator, triangles: int) -> 
         if not skirt:
             trunk = np.isin(template.part[layered.source], (0, 4, 5))[layered.faces].all(axis=1)
             scene = RayScene(layered.vertices, layered.faces[trunk])
-            hung = tucked(hung, scene, columns, 0.12 * scale, 0.0035 * scale)
+            reach = 0 if front is None else columns // 28
+            hung = tucked(hung, scene, columns, 0.12 * scale, 0.0035 * scale, reach)
+            if front is not None:
+                hung = opened_tails(tails, front, hung, (canonical, top_surface), columns, scale)
         builder.add_shell(hung, atlas.SKIRT)
-        done("skirt" if skirt else "coat")
+        done("skirt" if skirt else "coat" if front is None else f"coat.{columns}")
     if spec.hair.style in HANGING:
         hang = hanging_hair(spec.hair, layered.vertices, layered.faces, to_scan, rng, 88 if fine else 48)
         builder.add_shell(hang, atlas.HAIR)

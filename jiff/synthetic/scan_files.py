@@ -25,9 +25,11 @@ from jiff.synthetic.wardrobe import sample_person
 
 FORMAT_VERSION = 1
 STANDING = "standing"
-POSE_FORMAT = 3
+POSE_FORMAT = 4
 """Counts up when the same seed draws another pose or other accessories; ``--poses standing`` does not depend on it."""
 _TEMPLATE_SHARE = 0.9
+_LATER = ("worn", "beard", "front")
+"""Fields that a record has only where there is something to tell."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ScanJob:
         triangles: about how many.
         texture_size: pixels a side.
         poses: "standing" for the few standing and walking poses people are dressed in, "varied" for any of
-            ``jiff.body.poses``, some of them with glasses, hats, bags or long coats; otherwise who they are and what
+            ``jiff.body.poses``, some of them with glasses, hats, bags, long coats or open jackets; otherwise who they are and what
             they wear is the same.
     """
 
@@ -100,6 +102,10 @@ def is_complete(job: ScanJob) -> Verdict:
     return Stamp("synth", FORMAT_VERSION, settings).judge(made, True)
 
 
+def _without_later_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if name not in _LATER or value is not None}
+
+
 def write_scan(job: ScanJob) -> str:
     """Make a person and write its folder, replacing an incomplete one.
 
@@ -134,11 +140,7 @@ def write_scan(job: ScanJob) -> str:
             "height_m": float(np.ptp(person.vertices[:, 1])),
             "landmark_names": list(LANDMARKS),
             # Those without are recorded as they always were.
-            "person": {
-                k: v
-                for k, v in dataclasses.asdict(spec).items()
-                if k not in ("worn", "beard") or v is not None
-            },
+            "person": dataclasses.asdict(spec, dict_factory=_without_later_fields),
             **posed.record(),
         }
         write_json(parameters, truth)

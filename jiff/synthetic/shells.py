@@ -80,7 +80,9 @@ def skirt_shell(
     return rings_to_shell(np.stack(stack)[:, ::-1])
 
 
-def tucked(shell: Shell, scene: RayScene, columns: int, depth_m: float, gap_m: float) -> Shell:
+def tucked(
+    shell: Shell, scene: RayScene, columns: int, depth_m: float, gap_m: float, reach: int = 0
+) -> Shell:
     """Return a skirt whose upper end lies close on what is below it, hollows included: the tails of a coat.
 
     Args:
@@ -89,6 +91,7 @@ def tucked(shell: Shell, scene: RayScene, columns: int, depth_m: float, gap_m: f
         columns: vertices round a ring.
         depth_m: from the upper end on, over which it comes off.
         gap_m: by which the upper end clears what is below.
+        reach: columns on either side whose highest place it clears, for steps in what is below.
     """
     rings = shell.vertices[: len(shell.vertices) - 2].reshape(-1, columns, 3).copy()
     # The first ring lies under the belt, the last ones inside the hem.
@@ -104,6 +107,8 @@ def tucked(shell: Shell, scene: RayScene, columns: int, depth_m: float, gap_m: f
         out = arms / length[:, None]
         hits = scene.intersect(middle + out * 0.6, -out)
         close = np.where(hits.hit, 0.6 - hits.distance + gap_m, length)
+        for _ in range(reach):
+            close = np.maximum(close, np.maximum(np.roll(close, 1), np.roll(close, -1)))
         close = smooth_ring(np.minimum(close, length)[None], 2)[0]
         soft = share * share * (3 - 2 * share)
         rings[row] = middle + out * (close + (length - close) * soft)[:, None]

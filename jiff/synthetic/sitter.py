@@ -58,7 +58,7 @@ class Sitter:
     Args:
         seed: of the person.
         texture_size: side of their texture, pixels.
-        accessories: whether they may wear glasses, hats, bags, long coats, wide garments and beards.
+        accessories: whether they may wear glasses, hats, bags, long coats, wide garments, beards and open jackets.
     """
 
     def __init__(self, seed: int, texture_size: int = 512, *, accessories: bool = True) -> None:

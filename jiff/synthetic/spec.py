@@ -25,6 +25,26 @@ class Cloth:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """The open front of a jacket or coat: a gap between two free edges, canonical metres.
+
+    Attributes:
+        chest_m, hem_m: width of the gap at the chest and at the lower end.
+        shift_m: by which its lower end lies to the person's left.
+        lift_m: how much further the edges stand off what lies below.
+        lapel_m: width of the lapels, 0 for none.
+        lapel_shade: their brightness, 1 that of the cloth.
+    """
+
+    chest_m: float
+    hem_m: float
+    shift_m: float
+    lift_m: float
+    lapel_m: float = 0.0
+    lapel_shade: float = 1.0
+
+
+@dataclass(frozen=True)
 class Garment:
     """One garment, cut in the canonical frame of ``Template``.
 
@@ -41,6 +61,7 @@ class Garment:
         length_m: length below the waist of a skirt, or of a coat's tails; 0 for jackets without.
         flare: widening of a skirt or tails per metre.
         detail: "none", "placket", "zip" or "pocket".
+        front: how a jacket is worn open, None where it is closed.
     """
 
     kind: str
@@ -55,6 +76,7 @@ class Garment:
     length_m: float = 0.0
     flare: float = 0.0
     detail: str = "none"
+    front: Opening | None = None
 
 
 @dataclass(frozen=True)

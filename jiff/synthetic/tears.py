@@ -67,7 +67,7 @@ def measure_tears(dressed: Dressed, carried: PersonMesh, template: Template) -> 
     normals = area_weighted_normals(after, faces)
     body_scene = None
     for name, first, last in dressed.parts:
-        if name not in ("skirt", "coat", "hair"):
+        if name.partition(".")[0] not in ("skirt", "coat", "hair"):
             continue
         part = faces[(faces >= first).all(axis=1) & (faces < last).all(axis=1)]
         ratio, growth = _growth(part, before, after)

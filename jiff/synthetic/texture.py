@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from jiff.synthetic import atlas
 from jiff.synthetic.beard import paint_beard
 from jiff.synthetic.cut import garment_field
 from jiff.synthetic.hair import crown_angles
+from jiff.synthetic.open_front import gap_shadow, lapel_shade
 from jiff.synthetic.paint_cloth import cloth_color
 from jiff.synthetic.paint_skin import eye_image, hair_color, mouth_image, skin_color
 from jiff.synthetic.paint_worn import paint_tails, paint_worn
@@ -98,6 +101,12 @@ def paint_person(spec: PersonSpec, mesh: PersonMesh, texels: Texels, rng: np.ran
             color = cloth_color(garment.cloth, across, down)
             field = garment_field(garment, points, part, limb)
             color = _details(garment, color, points, field, part)
+        if spec.jacket is not None and spec.jacket.front is not None and name != "hair":
+            part, limb = texels.part[chosen], texels.limb[chosen]
+            closed = replace(spec.jacket, front=None, neck="crew")
+            covered = (garment_field(closed, points, part, limb) > 0) & (name != "skin")
+            shade = (lapel_shade if name == "jacket" else gap_shadow)(spec.jacket, spec.jacket.front, points)
+            color = color * np.where(covered & ~np.isin(part, (2, 3)), shade, 1)[:, None]
         image[texels.index[chosen]] = color
     picture = image.reshape(size, size, 3)
     _paint_charts(spec, mesh, picture, rng)
