@@ -30,6 +30,12 @@ _LIFT = 0.4
 """A surface point is seen when nothing lies before this far above it, world units."""
 _TONGUE = 3
 _ARM_BONES = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
+_LOOSE = {
+    ("wrist", "metacarpal", "finger"): (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
+    ("upperarm",): (7.0, 1.5),
+}  # fmt: skip
+_LOOSE_ELSEWHERE = (9.0, 1.5)
+"""How far clothes may stand off the skin that moves with bones, and how far below it the surface may lie; world units."""
 _HALF_HEAD_M = 0.225
 _HAIR_M = 0.015
 
@@ -53,6 +59,16 @@ def _arms() -> NDArray[np.bool_]:
     return np.asarray(bones[strongest][_surface()[0]])
 
 
+@lru_cache(maxsize=1)
+def _loose() -> NDArray[np.float64]:
+    """Return [V, 2] ``PointPrior.above`` and ``below`` of the vertices."""
+    body = load_anny_body()
+    values = np.tile(_LOOSE_ELSEWHERE, (len(body.bone_labels), 1))
+    for names, value in _LOOSE.items():
+        values[[name.startswith(names) for name in body.bone_labels]] = value
+    return np.asarray((values[body.bone_index] * body.bone_weight[..., None]).sum(axis=1)[_surface()[0]])
+
+
 @dataclass(frozen=True, eq=False)
 class PointPrior:
     """What the body says about N points.
@@ -62,12 +78,16 @@ class PointPrior:
         normal: [N, 3] float32 of the nearest skin, world axes.
         place: [N, 3] float32 where that skin lies on the average adult at rest, metres.
         visible: [N] float32, 1 where the camera at +z sees that skin, 0 where the body hides it.
+        above, below: [N] float32 how far the surface may lie off that skin, world units: clothes hang loose from trunk and
+            legs, and hardly at all from hands.
     """
 
     distance: NDArray[np.float32]
     normal: NDArray[np.float32]
     place: NDArray[np.float32]
     visible: NDArray[np.float32]
+    above: NDArray[np.float32]
+    below: NDArray[np.float32]
 
     def stacked(self) -> NDArray[np.float32]:
         """Return [N, 8]: distance, normal, place, visibility."""
@@ -104,9 +124,10 @@ class BodyPrior:
         distance = np.clip(np.where(inside, found.distance, -found.distance), -MOST_DISTANCE, MOST_DISTANCE)
         hidden = self._scene.occluded(found.point + _LIFT * normal, np.array([0.0, 0.0, 1.0]))
         hidden |= normal[:, 2] < 0
+        loose = (_loose()[corners] * share).sum(axis=1).astype(np.float32)
         return PointPrior(
             distance.astype(np.float32), normal.astype(np.float32), place.astype(np.float32),
-            (~hidden).astype(np.float32),
+            (~hidden).astype(np.float32), loose[:, 0], loose[:, 1],
         )  # fmt: skip
 
     def of_arms(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -24,8 +24,8 @@ CHUNK = 16_384
 _SPAN = 40.0
 _DEEPEST = 0.25
 """World units below a fitted head's skin that the surface may lie at most."""
-_HEIGHT, _CHIN_M, _NECK_M = 5, 0.76, 0.03
-"""Of what the body says, the canonical height; where heads begin, and over how much, metres."""
+_CHIN_M, _NECK_M = 0.76, 0.03
+"""Canonical height at which heads begin, and over how much."""
 _FILLED = 1.0
 """World units outside of what the network tells from which a surface point is filled only."""
 
@@ -90,7 +90,8 @@ class HeldField:
         return result
 
     def _told(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
-        prior = self.inputs.prior.at(points_world).stacked()
+        at = self.inputs.prior.at(points_world)
+        prior = at.stacked()
         with torch.inference_mode():
             answer = self.network.query(
                 self.features,
@@ -100,12 +101,11 @@ class HeldField:
         distance = np.asarray(answer.distance[0].float().cpu().numpy(), np.float32)
         if self._reach is None:
             return distance
-        # Nothing lies below the skin of a fitted face, whatever hair and shadows over it look like.
-        of_head = np.clip((prior[:, _HEIGHT] - _CHIN_M) / _NECK_M, 0, 1) * self._face
-        distance = np.where(
-            of_head > 0, np.maximum(distance, prior[:, 0] - _DEEPEST / np.maximum(of_head, 1e-3)), distance
-        )
-        return np.minimum(distance, self._reach.distance(points_world, prior[:, 0]))
+        # Nothing lies below the skin of a fitted face, whatever hair and shadows over it look like, nor far below any skin.
+        of_head = np.clip((at.place[:, 1] - _CHIN_M) / _NECK_M, 0, 1) * self._face
+        below = np.minimum(at.below, _DEEPEST / np.maximum(of_head, 1e-3))
+        distance = np.maximum(distance, at.distance - below)
+        return np.minimum(distance, self._reach.distance(points_world, at))
 
     def __call__(self, points_world: Tensor) -> Tensor:
         """Return [N] values at [N, 3] points."""

@@ -13,11 +13,12 @@ from jiff.render.photo_projection import sample_pixels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jiff.body.prior import BodyPrior
+    from jiff.body.prior import BodyPrior, PointPrior
 
 _SIDE = 256
-_OFF_SKIN, _OFF_MIDDLE = 9.0, 9.0
-"""World units that clothes may stand off the skin, and beyond the thickness of the body that they are seen before or beside."""
+_BESIDE, _THICK = 9.0, 8.0
+"""World units that clothes may stand off the middle of the body that they are seen before or beside, beyond half its thickness;
+and half a thickness from which that falls: limbs along the line of sight are no measure of clothes."""
 
 
 class Reach:
@@ -30,18 +31,18 @@ class Reach:
     def __init__(self, prior: BodyPrior) -> None:
         self.camera = Camera(size=_SIDE)
         guess = guess_depth(prior.mesh, self.camera, prior)
-        self._middle, self._half = guess.middle, guess.half
+        thicker = np.maximum(guess.half - _THICK, 0)
+        self._middle = guess.middle
+        self._room = np.minimum(guess.half, _THICK) + np.maximum(_BESIDE - thicker, 0)
 
-    def distance(
-        self, points_world: NDArray[np.floating], of_body: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
+    def distance(self, points_world: NDArray[np.floating], at: PointPrior) -> NDArray[np.float32]:
         """Return [N] distances, world units.
 
         Args:
             points_world: [N, 3].
-            of_body: [N] signed distances to the skin, positive inside.
+            at: what the body says of them.
         """
         pixels = self.camera.world_to_pixel(points_world)
-        middle, half = (sample_pixels(image, pixels)[:, 0] for image in (self._middle, self._half))
-        beside = half + _OFF_MIDDLE - np.abs(np.asarray(points_world)[:, 2] - middle)
-        return np.asarray(np.maximum(of_body + _OFF_SKIN, beside), np.float32)
+        middle, room = (sample_pixels(image, pixels)[:, 0] for image in (self._middle, self._room))
+        beside = room - np.abs(np.asarray(points_world)[:, 2] - middle)
+        return np.asarray(np.maximum(at.distance + at.above, beside), np.float32)

@@ -19,6 +19,15 @@ _RADII = (6.0, 3.0)
 _SMOOTHNESS = 1e-4
 _CONTRAST = 2.0
 _LEAST_PIECE = 0.02
+_UNSURE = (0.05, 0.95)
+"""Shares between which the network does not know."""
+_LEAST_DOUBT = 0.004
+"""Part of the person from which pixels in doubt are settled by their colour."""
+_DOUBT_PX, _NEAR_PX = 7, 26
+"""Width from which doubt is more than a soft border; around what turns out to be background even sure pixels are asked again."""
+_CUTS = 3
+_MORE = 1.5
+"""Times what was in doubt and is gone that sure pixels around it may go."""
 
 
 def guided_filter(
@@ -58,6 +67,52 @@ def guided_filter(
     return np.asarray((mean(slope.astype(np.float32)) * guide).sum(-1) + mean(offset), np.float32)
 
 
+def settled(rgb: NDArray[np.uint8], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a network's mask [S, S] in [0, 1] whose doubtful areas, such as ground between legs, follow the picture's colours.
+
+    What is sure teaches the colours of person and background (Rother et al., "GrabCut", SIGGRAPH 2004); masks without
+    areas of doubt come back as they are.
+
+    Args:
+        rgb: [S, S, 3] what the network saw.
+        share: its mask.
+    """
+    import cv2
+
+    unsure = ((share > _UNSURE[0]) & (share < _UNSURE[1])).astype(np.uint8)
+    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_DOUBT_PX, _DOUBT_PX))
+    core = cv2.dilate(cv2.morphologyEx(unsure, cv2.MORPH_OPEN, wide), np.ones((3, 3), np.uint8))
+    doubt = np.asarray(core, np.uint8) & unsure
+    person = share > 0.5
+    if doubt.sum() < _LEAST_DOUBT * max(int(person.sum()), 1):
+        return share
+    labels = np.where(person, cv2.GC_FGD, cv2.GC_BGD).astype(np.uint8)
+    labels[doubt > 0] = np.where(person, cv2.GC_PR_FGD, cv2.GC_PR_BGD)[doubt > 0]
+    if not ((labels == cv2.GC_FGD).any() and (labels == cv2.GC_BGD).any()):
+        return share
+
+    def cut() -> None:
+        # The mixtures of colours begin from random pixels.
+        cv2.setRNGSeed(0)
+        models = np.zeros((2, 1, 65))
+        cv2.grabCut(rgb, labels, (0, 0, 0, 0), models[0], models[1], _CUTS, cv2.GC_INIT_WITH_MASK)
+
+    cut()
+    gone = ((doubt > 0) & (labels == cv2.GC_PR_BGD)).astype(np.uint8)
+    near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR_PX + 1, 2 * _NEAR_PX + 1))
+    around = cv2.dilate(cv2.morphologyEx(gone, cv2.MORPH_OPEN, wide), near) > 0
+    labels[around & (labels == cv2.GC_FGD)] = cv2.GC_PR_FGD
+    again = around & (labels == cv2.GC_PR_FGD) & (doubt == 0)
+    if (labels == cv2.GC_FGD).any():
+        cut()
+        if (again & (labels == cv2.GC_PR_BGD)).sum() > _MORE * gone.sum():
+            # So much of what was sure is a person in the background's colours.
+            labels[again] = cv2.GC_PR_FGD
+    found = np.where(labels == cv2.GC_PR_BGD, 0.0, 1.0)
+    asked = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_PR_BGD)
+    return np.where(asked, found, share).astype(np.float32)
+
+
 def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ()) -> NDArray[np.uint8]:
     """Return the mask [H, W] uint8 of one person of a photo [H, W, 3], 255 inside, borders soft.
 
@@ -72,7 +127,8 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
 
     crop = pose.crop
     size = int(np.clip(round(crop.side_px), 256, _LARGEST))
-    share = np.asarray(cv2.resize(pose.mask, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    sure = settled(crop.take(rgb, pose.mask.shape[0]), pose.mask)
+    share = np.asarray(cv2.resize(sure, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
     for other in others:
         shape = (rgb.shape[0], rgb.shape[1])
         theirs = other.crop.paste(other.mask, shape)
