@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from jiff.perception.mask import settled
+from jiff.perception.landmarks import FacePoints
+from jiff.perception.mask import settled, with_face
 
 
 def test_ground_between_legs_is_settled_by_its_colour(rng: np.random.Generator) -> None:
@@ -30,3 +31,26 @@ def test_ground_between_legs_is_settled_by_its_colour(rng: np.random.Generator) 
     np.testing.assert_array_equal(settled(rgb, soft), soft)
     unsure = np.full((size, size), 0.5, np.float32)
     np.testing.assert_array_equal(settled(rgb, unsure), unsure)
+
+
+def _face(yaw: float) -> FacePoints:
+    """A disc of points of radius 20 about (60, 50); the eyes' corners tell where it looks."""
+    angle = np.linspace(0, 2 * np.pi, 468, endpoint=False)
+    points = np.stack([60 + 20 * np.cos(angle), 50 + 20 * np.sin(angle), np.zeros(468)], axis=1)
+    turn = np.radians(yaw)
+    points[33] = [60 - 5 * np.cos(turn), 45, -5 * np.sin(turn)]
+    points[263] = [60 + 5 * np.cos(turn), 45, 5 * np.sin(turn)]
+    return FacePoints(points, 1.0)
+
+
+def test_a_mask_holds_the_face_that_was_seen() -> None:
+    mask = np.zeros((100, 128), np.uint8)
+    mask[:, 62:] = 255
+    found = with_face(mask, _face(10.0))
+    y, x = np.mgrid[:100, :128] + 0.5
+    distance = np.hypot(x - 60, y - 50)
+    assert (found[distance < 19] == 255).all(), "the half that was lost is back"
+    np.testing.assert_array_equal(found[distance > 23], mask[distance > 23])
+    # Points of a face that looks aside do not tell its outline.
+    for other in (None, _face(60.0)):
+        np.testing.assert_array_equal(with_face(mask, other), mask)

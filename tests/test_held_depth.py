@@ -177,7 +177,7 @@ def test_a_network_that_says_inside_everywhere_is_bounded_in_depth() -> None:
         inside = field(200.0).distance(points) > 0
         assert inside.mean() > 0.6 if there else not inside.any()
         np.testing.assert_allclose(
-            field(200.0).distance(points), np.minimum(bound(points), border(points)), atol=1e-3
+            field(200.0, face=False).distance(points), np.minimum(bound(points), border(points)), atol=1e-3
         )
 
 
@@ -202,7 +202,7 @@ def test_a_network_that_says_outside_everywhere_keeps_a_fitted_head_and_most_of_
     # Where the body is thick and smooth enough that a little below the skin is a little below the skin.
     for head, below, keeps in (
         (place[:, 1] > 0.8, 0.3, True),
-        (place[:, 1] > 0.8, 0.2, False),
+        (place[:, 1] > 0.95, 0.2, False),
         (trunk, 1.3, False),
         (trunk, 1.7, True),
         (prior().at(mesh.vertices).above < 2.01, 0.4, True),  # hands
@@ -210,7 +210,7 @@ def test_a_network_that_says_outside_everywhere_keeps_a_fitted_head_and_most_of_
         points = (mesh.vertices - below * normals)[head].astype(np.float32)
         true = np.abs(prior().at(points).distance - below) < 0.02
         points = points[true]
-        assert len(points) > 200
+        assert len(points) > 150
         inside = field(-200.0).distance(points) > 0
         assert inside.all() if keeps else not inside.any()
         assert (field(-200.0, bounded=False).distance(points) < 0).all()

@@ -38,6 +38,8 @@ _FINE_PART, _FINE_EDGE, _HALVINGS, _MOVES = 0.7, 0.35, 2, 2
 _BODY_SHARE = 0.6
 """Of the triangles that are wanted, so many are there before those of the head are halved."""
 _CAREFUL, _FARTHEST = 0.7, 0.3
+_HEAD_STEPS, _SOFT_RIM = 5, 1.0
+"""Moves that take folds and specks off the head, and over how many world units they begin."""
 _FILLED_STEPS = 12
 """Moves that take the ridges out of what was filled, where cells of the surface meet its border."""
 _DRAFT = 128
@@ -146,7 +148,7 @@ def reconstruct_held(
 
 
 def _finer_head(mesh: Mesh, field: HeldField) -> Mesh:
-    """Return the mesh with smaller triangles around the head, moved onto the surface."""
+    """Return the mesh with smaller triangles around the head, moved onto the surface and smoothed."""
     window = field.inputs.head_window.astype(np.float64)
     box = np.stack([window[:3] - _FINE_PART * window[3], window[:3] + _FINE_PART * window[3]])
     for _ in range(_HALVINGS):
@@ -159,7 +161,9 @@ def _finer_head(mesh: Mesh, field: HeldField) -> Mesh:
             # The normal part of the way only, and none of the jumps that a rough field asks for.
             vertices[inside] += np.clip(_CAREFUL * distance, -_FARTHEST, _FARTHEST)[:, None] * normals
         mesh = replace(mesh, vertices=vertices)
-    return mesh
+    # Lids and lips fold the field within less than a triangle.
+    depth = (window[3] * _FINE_PART - np.abs(mesh.vertices - window[:3]).max(axis=1)) / _SOFT_RIM
+    return taubin_smoothed(mesh, np.clip(depth, 0, 1), _HEAD_STEPS)
 
 
 def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tuple[Mesh, dict[str, Any]]:

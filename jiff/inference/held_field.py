@@ -25,6 +25,10 @@ CHUNK = 16_384
 _SPAN = 40.0
 _DEEPEST = 0.25
 """World units below a fitted head's skin that the surface may lie at most."""
+_CORE = 0.15
+"""World units above and below a fitted face's eyes and nose that the surface may lie at most: strands over a face are no nose."""
+_CORE_LOW, _CORE_HIGH, _CORE_SOFT = np.array([-0.05, 0.855, 0.12]), np.array([0.05, 0.925, 9.0]), 0.012
+"""Canonical box of eyes and nose, and over how much it ends, metres; not the mouth, whose inside is skin, too."""
 _CHIN_M, _NECK_M = 0.76, 0.03
 """Canonical height at which heads begin, and over how much."""
 _FILLED = 1.0
@@ -108,8 +112,11 @@ class HeldField:
             return distance
         # Nothing lies below the skin of a fitted face, whatever hair and shadows over it look like, nor far below any skin.
         of_head = np.clip((at.place[:, 1] - _CHIN_M) / _NECK_M, 0, 1) * self._face
-        below = np.minimum(at.below, _DEEPEST / np.maximum(of_head, 1e-3))
-        distance = np.maximum(distance, at.distance - below)
+        beyond = np.maximum(_CORE_LOW - at.place, at.place - _CORE_HIGH).max(axis=1)
+        of_core = np.clip(1 - beyond / _CORE_SOFT, 0, 1) * self._face
+        core = _CORE / np.maximum(of_core, 1e-3)
+        below = np.minimum(np.minimum(at.below, _DEEPEST / np.maximum(of_head, 1e-3)), core)
+        distance = np.clip(distance, at.distance - below, at.distance + core)
         return np.minimum(distance, self._reach.distance(points_world, at))
 
     def __call__(self, points_world: Tensor) -> Tensor:

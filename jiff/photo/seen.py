@@ -13,7 +13,7 @@ from jiff.base.files import read_json, write_json
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
 from jiff.perception.landmarks import POSE_NAMES, FacePoints, head_window
-from jiff.perception.mask import person_mask
+from jiff.perception.mask import person_mask, with_face
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ def see_person(
         raise ImageError(f"{name}: has {len(people)} people, not a number {number}; correct {choice}N.")
     chosen = people[number - 1]
     others = [other.pose for other in people if other is not chosen]
-    mask = person_mask(rgb, chosen.pose, others)
-    return Seen(chosen.pose, see_face(networks, rgb, chosen.pose), mask, len(people))
+    face = see_face(networks, rgb, chosen.pose)
+    mask = with_face(person_mask(rgb, chosen.pose, others), face)
+    return Seen(chosen.pose, face, mask, len(people))
 
 
 def see_masked(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Seen | None:
