@@ -6,6 +6,7 @@ import numpy as np
 
 from jiff.face.models.anny_on_body import face_places
 from jiff.geometry.mesh import Mesh
+from jiff.geometry.smooth import without_specks
 from jiff.inference.held import _finer_head
 from tests.held_people import inputs, prior
 from tests.test_held_depth import field, sphere
@@ -54,5 +55,19 @@ def test_the_head_is_smooth() -> None:
     found = _finer_head(rough, Rough())  # type: ignore[arg-type]
     radius = np.linalg.norm(found.vertices - window[:3], axis=1)
     assert len(found.vertices) > len(rough.vertices)
-    # Noise of 0.15 moves vertices by about 0.1; five moves leave a third.
+    # Noise of 0.15 moves vertices by about 0.1; what is smoothed keeps a third.
     assert radius.std() < 0.06 and abs(radius.mean() - 5.0) < 0.05
+
+
+def test_specks_go_and_lips_stay() -> None:
+    ball = sphere()
+    low = np.arange(len(ball.vertices)) % 400 == 7
+    vertices = 2.0 * ball.vertices
+    vertices[low] *= 0.85
+    found = without_specks(Mesh(vertices, ball.faces), np.ones(len(vertices)), 8, (0.05, 0.1)).vertices
+    radius = np.linalg.norm(found, axis=1)
+    assert 0 < low.sum() < 10 and abs(radius[low] - 2.0).max() < 0.1
+    far = np.linalg.norm(ball.vertices[:, None] - ball.vertices[low], axis=2).min(axis=1) > 0.5
+    np.testing.assert_array_equal(found[far], vertices[far])
+    still = without_specks(Mesh(vertices, ball.faces), np.zeros(len(vertices)), 8, (0.05, 0.1)).vertices
+    np.testing.assert_array_equal(still, vertices)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jiff.geometry.mesh import Mesh
 
 _INWARD, _OUTWARD = 0.5, -0.53
+_RINGS = 2
+"""Rings of triangles around specks that are smoothed with them."""
 
 
 def taubin_smoothed(mesh: Mesh, weight: NDArray[np.floating], steps: int) -> Mesh:
@@ -37,3 +39,21 @@ def taubin_smoothed(mesh: Mesh, weight: NDArray[np.floating], steps: int) -> Mes
         for factor in (_INWARD, _OUTWARD):
             vertices = vertices + factor * moving * (mean @ vertices - vertices)
     return replace(mesh, vertices=vertices)
+
+
+def without_specks(mesh: Mesh, weight: NDArray[np.floating], steps: int, rough: tuple[float, float]) -> Mesh:
+    """Return the mesh with folds and specks smoothed and all that smoothing would hardly move left as it is.
+
+    Args:
+        mesh: any unit.
+        weight: [V] in [0, 1] how much each vertex takes part.
+        steps: as of ``taubin_smoothed``.
+        rough: by how much smoothing moves a vertex that is left alone, and one that is wholly smoothed; the mesh's unit.
+    """
+    low, high = rough
+    moved = np.linalg.norm(taubin_smoothed(mesh, weight, steps).vertices - mesh.vertices, axis=1)
+    share = np.clip((moved - low) / (high - low), 0, 1)
+    mean = averaging(unique_edges(mesh.faces, len(mesh.vertices))[0], len(mesh.vertices))
+    for _ in range(_RINGS):
+        share = np.maximum(share, np.clip(2 * (mean @ share), 0, 1))
+    return taubin_smoothed(mesh, weight * share, steps)

@@ -15,7 +15,7 @@ from jiff.geometry.components import keep_body
 from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with_stats
 from jiff.geometry.refine import refined_inside
 from jiff.geometry.simplify import decimate, is_watertight
-from jiff.geometry.smooth import taubin_smoothed
+from jiff.geometry.smooth import taubin_smoothed, without_specks
 from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
 from jiff.inference.held_texture import texture_held
@@ -38,8 +38,8 @@ _FINE_PART, _FINE_EDGE, _HALVINGS, _MOVES = 0.7, 0.35, 2, 2
 _BODY_SHARE = 0.6
 """Of the triangles that are wanted, so many are there before those of the head are halved."""
 _CAREFUL, _FARTHEST = 0.7, 0.3
-_HEAD_STEPS, _SOFT_RIM = 5, 1.0
-"""Moves that take folds and specks off the head, and over how many world units they begin."""
+_HEAD_STEPS, _SPECKS, _SOFT_RIM = 8, (0.05, 0.1), 1.0
+"""Moves that take folds and specks off the head, what they move by how much (world units), and over how much they begin."""
 _FILLED_STEPS = 12
 """Moves that take the ridges out of what was filled, where cells of the surface meet its border."""
 _DRAFT = 128
@@ -163,7 +163,7 @@ def _finer_head(mesh: Mesh, field: HeldField) -> Mesh:
         mesh = replace(mesh, vertices=vertices)
     # Lids and lips fold the field within less than a triangle.
     depth = (window[3] * _FINE_PART - np.abs(mesh.vertices - window[:3]).max(axis=1)) / _SOFT_RIM
-    return taubin_smoothed(mesh, np.clip(depth, 0, 1), _HEAD_STEPS)
+    return without_specks(mesh, np.clip(depth, 0, 1), _HEAD_STEPS, _SPECKS)
 
 
 def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tuple[Mesh, dict[str, Any]]:
