@@ -80,7 +80,7 @@ def test_people_are_photographed_labelled_and_listed(made: Path) -> None:
         assert np.median(np.abs(skin)) < 6
         assert 0.2 < (view.distance > 0).mean() < 0.8
         held = (view.prior[:, 0] > 0) == (view.distance > 0)
-        assert held.mean() > 0.75
+        assert held.mean() > 0.7
     assert len(PersonSet(made, [person_name(0)], PersonSetConfig())[(0, 0)].tensors["targets"]) == 3700
 
 
