@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 from jiff.body.prior import BodyPrior
 from jiff.geometry.camera import Camera
 from jiff.inference.between_legs import BetweenLegs, _hull, _runs
+from jiff.inference.depth_guess import guess_depth
 from jiff.inference.outline import Outline
 from jiff.inference.reach import Reach
 from tests.held_people import prior
@@ -119,5 +120,7 @@ def test_a_limb_along_the_line_of_sight_is_no_measure_of_clothes() -> None:
     kicks = BodyPrior(standing_body(upperleg_L=(-1.45, 0.0, 0.0)))
     camera = Camera(size=256)
     column, row = camera.world_to_pixel(np.array([12.4, 98.4, 0.0]))[:2].astype(int)
-    room = [Reach(body)._room[row, column] for body in (kicks, prior())]
-    assert room[0] < 0.7 * room[1]
+    thick = guess_depth(kicks.mesh, camera, kicks).half[row, column]
+    # Half as thick as it is long, and no farther than beside a trunk that is seen from its side.
+    assert thick > 20 and abs(Reach(kicks)._room[row, column] - 13) < 0.1
+    assert Reach(prior())._room[row, column] > 13.5

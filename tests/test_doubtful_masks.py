@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import cv2
 import numpy as np
 
-from jiff.perception.landmarks import FacePoints
-from jiff.perception.mask import settled, with_face
+from jiff.perception.crop import Crop
+from jiff.perception.landmarks import FacePoints, Pose
+from jiff.perception.mask import person_mask, settled, with_face
 
 
 def test_ground_between_legs_is_settled_by_its_colour(rng: np.random.Generator) -> None:
@@ -54,3 +58,20 @@ def test_a_mask_holds_the_face_that_was_seen() -> None:
     # Points of a face that looks aside do not tell its outline.
     for other in (None, _face(60.0)):
         np.testing.assert_array_equal(with_face(mask, other), mask)
+
+
+def test_what_another_person_claims_more_strongly_is_theirs_in_doubt_too(rng: np.random.Generator) -> None:
+    size = 256
+    ours, theirs = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
+    ours[60:200, 60:120] = 1.0
+    ours[60:200, 120:180] = 0.55
+    theirs[60:200, 120:180] = 0.9
+    # Both wear the same.
+    person = (ours > 0)[..., None]
+    rgb = np.where(person, [60, 90, 160], [200, 190, 180]) + rng.integers(-6, 7, (size, size, 3))
+    rgb = np.clip(rgb, 0, 255).astype(np.uint8)
+    crop = Crop((size / 2, size / 2), float(size), 0.0)
+    a, b = (cast("Pose", SimpleNamespace(mask=mask, crop=crop)) for mask in (ours, theirs))
+    alone, beside = person_mask(rgb, a) >= 128, person_mask(rgb, a, [b]) >= 128
+    assert alone[80:180, 130:170].mean() > 0.9
+    assert beside[80:180, 130:170].mean() < 0.05 and beside[80:180, 70:110].mean() > 0.95

@@ -50,6 +50,8 @@ def without_specks(mesh: Mesh, weight: NDArray[np.floating], steps: int, rough: 
         steps: as of ``taubin_smoothed``.
         rough: by how much smoothing moves a vertex that is left alone, and one that is wholly smoothed; the mesh's unit.
     """
+    if not (np.asarray(weight) > 0).any():
+        return mesh
     low, high = rough
     moved = np.linalg.norm(taubin_smoothed(mesh, weight, steps).vertices - mesh.vertices, axis=1)
     share = np.clip((moved - low) / (high - low), 0, 1)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from jiff.inference.outline import Outline
 
 _SIDE = 512
-_SLICE = 1.5
-"""Half the height of a slice through the legs, world units."""
+_SLICE = 3.0
+"""Half the height of a slice through the legs, world units: rings of vertices lie up to five apart."""
 _LEAST_GAP = 3.0
 """Width from which a gap between two legs tells anything, world units."""
 _HELD = 0.9

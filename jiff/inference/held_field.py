@@ -88,14 +88,17 @@ class HeldField:
         return distance
 
     def filled(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return [N] in [0, 1] how much surface points are of what was filled, not of what the network tells."""
+        """Return [N] in [0, 1] how much surface points are of what was filled, not of what network and legs tell."""
         result = np.zeros(len(points_world), np.float32)
         if self.filling is None or self.outline is None:
             return result
         points = np.ascontiguousarray(points_world, dtype=np.float32)
         for low in range(0, len(points), CHUNK):
             part = points[low : low + CHUNK]
-            result[low : low + CHUNK] = np.clip(-self._told(part) / _FILLED, 0, 1)
+            known = self._told(part)
+            if self._legs is not None and self._legs.found:
+                known = np.maximum(known, self._legs.distance(part, self.outline.distance(part)))
+            result[low : low + CHUNK] = np.clip(-known / _FILLED, 0, 1)
         return result
 
     def _told(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from jiff.body.prior import BodyPrior, PointPrior
 
 _SIDE = 256
-_BESIDE, _THICK = 9.0, 8.0
-"""World units that clothes may stand off the middle of the body that they are seen before or beside, beyond half its thickness;
-and half a thickness from which that falls: limbs along the line of sight are no measure of clothes."""
+_BESIDE, _LEAST_BESIDE, _THICK = 9.0, 5.0, 8.0
+"""World units that clothes may stand off the middle of the body that they are seen before or beside, beyond half its thickness, at most and at
+least; and half a thickness from which that falls: limbs along the line of sight are no measure of clothes."""
 
 
 class Reach:
@@ -33,7 +33,7 @@ class Reach:
         guess = guess_depth(prior.mesh, self.camera, prior)
         thicker = np.maximum(guess.half - _THICK, 0)
         self._middle = guess.middle
-        self._room = np.minimum(guess.half, _THICK) + np.maximum(_BESIDE - thicker, 0)
+        self._room = np.minimum(guess.half, _THICK) + np.maximum(_BESIDE - thicker, _LEAST_BESIDE)
 
     def distance(self, points_world: NDArray[np.floating], at: PointPrior) -> NDArray[np.float32]:
         """Return [N] distances, world units.

@@ -104,7 +104,7 @@ def settled(rgb: NDArray[np.uint8], share: NDArray[np.float32]) -> NDArray[np.fl
     around = cv2.dilate(cv2.morphologyEx(gone, cv2.MORPH_OPEN, wide), near) > 0
     labels[around & (labels == cv2.GC_FGD)] = cv2.GC_PR_FGD
     again = around & (labels == cv2.GC_PR_FGD) & (doubt == 0)
-    if (labels == cv2.GC_FGD).any():
+    if around.any() and (labels == cv2.GC_FGD).any():
         cut()
         if (again & (labels == cv2.GC_PR_BGD)).sum() > _MORE * gone.sum():
             # So much of what was sure is a person in the background's colours.
@@ -129,12 +129,15 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
     crop = pose.crop
     size = int(np.clip(round(crop.side_px), 256, _LARGEST))
     sure = settled(crop.take(rgb, pose.mask.shape[0]), pose.mask)
-    share = np.asarray(cv2.resize(sure, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    raw, share = (
+        np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+        for mask in (pose.mask, sure)
+    )
     for other in others:
         shape = (rgb.shape[0], rgb.shape[1])
         theirs = other.crop.paste(other.mask, shape)
         seen = crop.take(np.rint(theirs * 255).astype(np.uint8), size).astype(np.float32) / 255.0
-        share = np.where(seen > share, 0.0, share).astype(np.float32)
+        share = np.where(seen > raw, 0.0, share).astype(np.float32)
     guide = crop.take(rgb, size).astype(np.float32) / 255.0
     fine = share
     for radius in _RADII:

@@ -23,6 +23,7 @@ from jiff.options.photos import PhotosConfig
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION, ensure_networks, find_networks
 from jiff.perception.mask import person_mask
+from jiff.perception.mask import with_face as with_seen_face
 from jiff.perception.people import person_in, see_face
 from jiff.photo.observed import look_at
 from jiff.photo.view_inputs import view_inputs
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 WORKER_GIB = 1.5
 """Most memory of a process."""
-_FORMAT = 3
+_FORMAT = 4
 _SIZES = (384, 512, 768, 1024)
 _LEAST_IOU = 0.88
 """A found mask that shares less with the true one is replaced by the true one, as users would."""
@@ -198,7 +199,7 @@ def photograph(sitter: Sitter, rng: np.random.Generator) -> Photographed | None:
     found = person_in(networks, photo.rgb, photo.mask)
     if found is None:
         return None
-    mask = _mask(photo.rgb, photo.mask, found.pose)
+    mask = _mask(networks, photo.rgb, photo.mask, found.pose)
     seen = look_at(networks, photo.rgb, mask)
     if seen is None:
         return None
@@ -235,9 +236,11 @@ def label_photo(
     )  # fmt: skip
 
 
-def _mask(rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose) -> NDArray[np.uint8]:
+def _mask(
+    networks: PersonNetworks, rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose
+) -> NDArray[np.uint8]:
     """Return the mask as the networks find it; the true one where theirs is another person's, or lacks a part."""
-    found = person_mask(rgb, pose)
+    found = with_seen_face(person_mask(rgb, pose), see_face(networks, rgb, pose))
     on, there = found >= 128, true >= 128
     return found if (on & there).sum() >= _LEAST_IOU * (on | there).sum() else true
 

@@ -37,7 +37,7 @@ class FitWeights:
         face_sigma: of face points.
         face: weight of all face points together, as so many landmarks.
         shape_sigma, scale_sigma: of phenotypes and of the logarithm of the scale about the regressor's.
-        legs_sigma: of the legs' length, see ``leg_changes``; about 6 %.
+        legs_sigma: of the legs' length, see ``leg_changes``; 6 to 8 %.
         clearance: weight of not sinking into oneself.
         balance, balance_sigma: weight of standing above the feet, and how far a body's middle may lie before or behind them.
         plane: weight, in the last stage, of the regressor's rotations and of what it says of joints in the picture's plane; 1
