@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from jiff.inference.outline import Outline
 
 _SIDE = 512
-_SLICE = 3.0
-"""Half the height of a slice through the legs, world units: rings of vertices lie up to five apart."""
+_SLICE, _THIN_SLICE = 3.0, 1.5
+"""Half the height of slices through the legs, world units: rings of vertices lie up to five apart; and where legs' edges are read."""
 _LEAST_GAP = 3.0
 """Width from which a gap between two legs tells anything, world units."""
 _HELD = 0.9
@@ -59,7 +59,7 @@ class BetweenLegs:
         told, area = np.array(
             [_joined(inside[row], bare[row], span, unit) for row, span in enumerate(spans)]
         ).T
-        rows = _runs(told, area, np.array([len(span) == 2 for span in spans]))
+        rows = _runs(told, area, _both(legs, self.camera))
         self.found = bool(rows.any())
         if not self.found:
             return
@@ -104,12 +104,18 @@ def _height(row: int, camera: Camera) -> float:
     return float(camera.pixel_to_world(np.array([[_SIDE / 2, row + 0.5]]))[0, 1])
 
 
+def _both(legs: list[NDArray[np.float64]], camera: Camera) -> NDArray[np.bool_]:
+    """Return [S] in which rows both legs are."""
+    heights = np.array([_height(row, camera) for row in range(_SIDE)])
+    return np.logical_and(*((np.abs(leg[:, 1, None] - heights) < _SLICE).sum(axis=0) > 2 for leg in legs))
+
+
 def _spans(legs: list[NDArray[np.float64]], camera: Camera) -> list[list[tuple[float, float]]]:
     """Return, row by row, from where to where in x each leg that is there goes, from the left; world units."""
     result = []
     for row in range(_SIDE):
         height = _height(row, camera)
-        parts = [leg[np.abs(leg[:, 1] - height) < _SLICE, 0] for leg in legs]
+        parts = [leg[np.abs(leg[:, 1] - height) < _THIN_SLICE, 0] for leg in legs]
         result.append(sorted((float(part.min()), float(part.max())) for part in parts if len(part) > 2))
     return result
 
