@@ -10,7 +10,7 @@ import numpy as np
 
 from jiff.perception.crop import Crop
 from jiff.perception.landmarks import FacePoints, Pose
-from jiff.perception.mask import person_mask, settled, with_face
+from jiff.perception.mask import person_mask, settled, with_seen_face
 
 
 def test_ground_between_legs_is_settled_by_its_colour(rng: np.random.Generator) -> None:
@@ -50,14 +50,14 @@ def _face(yaw: float) -> FacePoints:
 def test_a_mask_holds_the_face_that_was_seen() -> None:
     mask = np.zeros((100, 128), np.uint8)
     mask[:, 62:] = 255
-    found = with_face(mask, _face(10.0))
+    found = with_seen_face(mask, _face(10.0))
     y, x = np.mgrid[:100, :128] + 0.5
     distance = np.hypot(x - 60, y - 50)
     assert (found[distance < 19] == 255).all(), "the half that was lost is back"
     np.testing.assert_array_equal(found[distance > 23], mask[distance > 23])
     # Points of a face that looks aside do not tell its outline.
     for other in (None, _face(60.0)):
-        np.testing.assert_array_equal(with_face(mask, other), mask)
+        np.testing.assert_array_equal(with_seen_face(mask, other), mask)
 
 
 def test_what_another_person_claims_more_strongly_is_theirs_in_doubt_too(rng: np.random.Generator) -> None:

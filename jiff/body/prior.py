@@ -140,6 +140,10 @@ class BodyPrior:
         """Return [V] which vertices of the mesh are of the left and of the right leg, from hip to ankle."""
         return _moving_with(_LEG_BONES, ".L"), _moving_with(_LEG_BONES, ".R")
 
+    def covered(self, camera: Camera) -> NDArray[np.bool_]:
+        """Return [S, S] where a view without turn shows the body."""
+        return np.asarray(render_gbuffer(self.mesh, camera, scene=self._scene).coverage() > 0)
+
     def maps(self, camera: Camera) -> NDArray[np.uint8]:
         """Return [S, S, 6] the body in a view without turn: normal of the front, depth of front and back, coverage.
 

@@ -12,6 +12,7 @@ from jiff.geometry.refine import unique_edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     from jiff.geometry.mesh import Mesh
 
@@ -28,17 +29,10 @@ def taubin_smoothed(mesh: Mesh, weight: NDArray[np.floating], steps: int) -> Mes
         weight: [V] in [0, 1] how much each vertex takes part; 0 keeps it where it is.
         steps: pairs of moves; waves of some edges' length are gone after ten.
     """
-    moving = np.asarray(weight, np.float64)[:, None]
+    moving = np.asarray(weight, np.float64)
     if steps == 0 or not (moving > 0).any():
         return mesh
-    mean = averaging(unique_edges(mesh.faces, len(mesh.vertices))[0], len(mesh.vertices))
-    # Vertices without neighbours have no mean.
-    moving = moving * (np.diff(mean.indptr) > 0)[:, None]
-    vertices = mesh.vertices.astype(np.float64)
-    for _ in range(steps):
-        for factor in (_INWARD, _OUTWARD):
-            vertices = vertices + factor * moving * (mean @ vertices - vertices)
-    return replace(mesh, vertices=vertices)
+    return replace(mesh, vertices=_moved(mesh.vertices, _neighbours(mesh), moving, steps))
 
 
 def without_specks(mesh: Mesh, weight: NDArray[np.floating], steps: int, rough: tuple[float, float]) -> Mesh:
@@ -53,9 +47,26 @@ def without_specks(mesh: Mesh, weight: NDArray[np.floating], steps: int, rough: 
     if not (np.asarray(weight) > 0).any():
         return mesh
     low, high = rough
-    moved = np.linalg.norm(taubin_smoothed(mesh, weight, steps).vertices - mesh.vertices, axis=1)
+    mean = _neighbours(mesh)
+    moved = np.linalg.norm(_moved(mesh.vertices, mean, weight, steps) - mesh.vertices, axis=1)
     share = np.clip((moved - low) / (high - low), 0, 1)
-    mean = averaging(unique_edges(mesh.faces, len(mesh.vertices))[0], len(mesh.vertices))
     for _ in range(_RINGS):
         share = np.maximum(share, np.clip(2 * (mean @ share), 0, 1))
-    return taubin_smoothed(mesh, weight * share, steps)
+    return replace(mesh, vertices=_moved(mesh.vertices, mean, weight * share, steps))
+
+
+def _neighbours(mesh: Mesh) -> csr_matrix:
+    return averaging(unique_edges(mesh.faces, len(mesh.vertices))[0], len(mesh.vertices))
+
+
+def _moved(
+    vertices: NDArray[np.floating], mean: csr_matrix, weight: NDArray[np.floating], steps: int
+) -> NDArray[np.float64]:
+    """Return vertices [V, 3] moved by weights [V] as ``taubin_smoothed`` does; ``mean`` averages neighbours."""
+    # Vertices without neighbours have no mean.
+    moving = (np.asarray(weight, np.float64) * (np.diff(mean.indptr) > 0))[:, None]
+    result = vertices.astype(np.float64)
+    for _ in range(steps):
+        for factor in (_INWARD, _OUTWARD):
+            result = result + factor * moving * (mean @ result - result)
+    return result

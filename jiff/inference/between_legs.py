@@ -11,7 +11,6 @@ from scipy.ndimage import gaussian_filter1d
 from jiff.geometry.camera import Camera
 from jiff.inference.depth_guess import smooth
 from jiff.photo.masks import border_distance_px
-from jiff.render.gbuffer import render_gbuffer
 from jiff.render.photo_projection import sample_pixels
 
 if TYPE_CHECKING:
@@ -54,28 +53,27 @@ class BetweenLegs:
         legs = [prior.mesh.vertices[chosen] for chosen in prior.legs()]
         unit = 2 * self.camera.half_width_world / _SIDE
         inside = outline.inside(_SIDE)
-        spans = _spans(legs, self.camera)
-        bare = render_gbuffer(prior.mesh, self.camera).coverage() == 0
+        # The pixels of the diagonal have the x of every column and the y of every row.
+        diagonal = self.camera.pixel_to_world(np.arange(_SIDE)[:, None] + np.array([0.5, 0.5]))
+        columns, heights = diagonal[:, 0], diagonal[:, 1]
+        spans = _spans(legs, heights)
+        bare = ~prior.covered(self.camera)
         told, area = np.array(
             [_joined(inside[row], bare[row], span, unit) for row, span in enumerate(spans)]
         ).T
-        rows = _runs(told, area, _both(legs, self.camera))
+        rows = _runs(told, area, _both(legs, heights))
         self.found = bool(rows.any())
         if not self.found:
             return
-        columns = self.camera.pixel_to_world(
-            np.column_stack([np.arange(_SIDE) + 0.5, np.full(_SIDE, _SIDE / 2)])
-        )[:, 0]
-        both = np.concatenate(legs)
+        both, joined = np.concatenate(legs), np.flatnonzero(rows)
         front, back = (np.full((_SIDE, _SIDE), np.nan) for _ in range(2))
         region = np.zeros((_SIDE, _SIDE), bool)
-        for row in np.flatnonzero(rows):
-            points = both[np.abs(both[:, 1] - _height(int(row), self.camera)) < _SLICE][:, [0, 2]]
+        for row in joined:
+            points = both[np.abs(both[:, 1] - heights[row]) < _SLICE][:, [0, 2]]
             front[row], back[row] = _hull(points, columns)
             region[row] = (columns > points[:, 0].min()) & (columns < points[:, 0].max())
         # Rows without cloth take their neighbours' hull, so that smoothing does not pull it away.
-        nearest = np.abs(np.arange(_SIDE)[:, None] - np.flatnonzero(rows)).argmin(axis=1)
-        nearest = np.flatnonzero(rows)[nearest]
+        nearest = joined[np.abs(np.arange(_SIDE)[:, None] - joined).argmin(axis=1)]
         self._front, self._back = (
             gaussian_filter1d(side[nearest], _SMOOTH_ROWS, axis=0).astype(np.float32)
             for side in (front, back)
@@ -100,21 +98,15 @@ class BetweenLegs:
         return np.asarray(np.minimum(np.minimum(depth, outline), region), np.float32)
 
 
-def _height(row: int, camera: Camera) -> float:
-    return float(camera.pixel_to_world(np.array([[_SIDE / 2, row + 0.5]]))[0, 1])
-
-
-def _both(legs: list[NDArray[np.float64]], camera: Camera) -> NDArray[np.bool_]:
-    """Return [S] in which rows both legs are."""
-    heights = np.array([_height(row, camera) for row in range(_SIDE)])
+def _both(legs: list[NDArray[np.float64]], heights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return [S] in which rows, of heights [S], both legs are."""
     return np.logical_and(*((np.abs(leg[:, 1, None] - heights) < _SLICE).sum(axis=0) > 2 for leg in legs))
 
 
-def _spans(legs: list[NDArray[np.float64]], camera: Camera) -> list[list[tuple[float, float]]]:
+def _spans(legs: list[NDArray[np.float64]], heights: NDArray[np.float64]) -> list[list[tuple[float, float]]]:
     """Return, row by row, from where to where in x each leg that is there goes, from the left; world units."""
     result = []
-    for row in range(_SIDE):
-        height = _height(row, camera)
+    for height in heights:
         parts = [leg[np.abs(leg[:, 1] - height) < _THIN_SLICE, 0] for leg in legs]
         result.append(sorted((float(part.min()), float(part.max())) for part in parts if len(part) > 2))
     return result

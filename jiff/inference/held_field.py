@@ -67,22 +67,21 @@ class HeldField:
         self.filling: Filling | None = None
         self._face = face
         # Networks that know the picture alone are not held by a body.
-        self._reach, self._legs = None, None
+        self._reach: Reach | None = None
+        self._legs: BetweenLegs | None = None
         if outline is not None and network.config.body:
-            self._reach, self._legs = Reach(inputs.prior), BetweenLegs(inputs.prior, outline)
+            self._reach, legs = Reach(inputs.prior), BetweenLegs(inputs.prior, outline)
+            self._legs = legs if legs.found else None
         self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
         with torch.inference_mode():
             self.features: PersonFeatures = network.encode(pictures_of(inputs, device))
 
     def distance(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return [N] signed distances to the surface, positive inside, world units."""
-        distance = self._told(points_world)
         if self.outline is None:
-            return distance
+            return self._told(points_world)
         border = self.outline.distance(points_world)
-        if self._legs is not None and self._legs.found:
-            distance = np.maximum(distance, self._legs.distance(points_world, border))
-        distance = np.minimum(distance, border)
+        distance = np.minimum(self._known(points_world, border), border)
         if self.filling is not None:
             distance = np.maximum(distance, self.filling.distance(points_world, border))
         return distance
@@ -95,11 +94,14 @@ class HeldField:
         points = np.ascontiguousarray(points_world, dtype=np.float32)
         for low in range(0, len(points), CHUNK):
             part = points[low : low + CHUNK]
-            known = self._told(part)
-            if self._legs is not None and self._legs.found:
-                known = np.maximum(known, self._legs.distance(part, self.outline.distance(part)))
+            known = self._known(part, self.outline.distance(part))
             result[low : low + CHUNK] = np.clip(-known / _FILLED, 0, 1)
         return result
+
+    def _known(self, points_world: NDArray[np.float32], border: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return [N] distances to what network and legs tell; ``border`` [N] are those to the outline."""
+        told = self._told(points_world)
+        return told if self._legs is None else np.maximum(told, self._legs.distance(points_world, border))
 
     def _told(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
         at = self.inputs.prior.at(points_world)

@@ -148,7 +148,7 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
     return _without_specks(mask)
 
 
-def with_face(mask: NDArray[np.uint8], face: FacePoints | None) -> NDArray[np.uint8]:
+def with_seen_face(mask: NDArray[np.uint8], face: FacePoints | None) -> NDArray[np.uint8]:
     """Return a mask [H, W] that holds the face: masks lose foreheads and cheeks before walls of like colour.
 
     Args:

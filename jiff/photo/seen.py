@@ -13,7 +13,7 @@ from jiff.base.files import read_json, write_json
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
 from jiff.perception.landmarks import POSE_NAMES, FacePoints, head_window
-from jiff.perception.mask import person_mask, with_face
+from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def see_person(
     chosen = people[number - 1]
     others = [other.pose for other in people if other is not chosen]
     face = see_face(networks, rgb, chosen.pose)
-    mask = with_face(person_mask(rgb, chosen.pose, others), face)
+    mask = with_seen_face(person_mask(rgb, chosen.pose, others), face)
     return Seen(chosen.pose, face, mask, len(people))
 
 

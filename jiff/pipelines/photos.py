@@ -22,8 +22,7 @@ from jiff.geometry.camera import Camera
 from jiff.options.photos import PhotosConfig
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION, ensure_networks, find_networks
-from jiff.perception.mask import person_mask
-from jiff.perception.mask import with_face as with_seen_face
+from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import person_in, see_face
 from jiff.photo.observed import look_at
 from jiff.photo.view_inputs import view_inputs
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     from jiff.base.progress import Progress
     from jiff.body.placed import PlacedBody
-    from jiff.perception.landmarks import Pose
+    from jiff.perception.landmarks import FacePoints, Pose
     from jiff.perception.networks import PersonNetworks
     from jiff.synthetic.snapshot import Snapshot
 
@@ -199,7 +198,8 @@ def photograph(sitter: Sitter, rng: np.random.Generator) -> Photographed | None:
     found = person_in(networks, photo.rgb, photo.mask)
     if found is None:
         return None
-    mask = _mask(networks, photo.rgb, photo.mask, found.pose)
+    face = see_face(networks, photo.rgb, found.pose)
+    mask = _mask(photo.rgb, photo.mask, found.pose, face)
     seen = look_at(networks, photo.rgb, mask)
     if seen is None:
         return None
@@ -209,7 +209,7 @@ def photograph(sitter: Sitter, rng: np.random.Generator) -> Photographed | None:
         return None
     if fit.refusal is not None:
         return None
-    return Photographed(photo, sitting.body, mask, fit.body, _face(networks, photo.rgb, mask, found.pose))
+    return Photographed(photo, sitting.body, mask, fit.body, _face(photo.rgb, mask, face))
 
 
 def label_photo(
@@ -237,19 +237,18 @@ def label_photo(
 
 
 def _mask(
-    networks: PersonNetworks, rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose
+    rgb: NDArray[np.uint8], true: NDArray[np.uint8], pose: Pose, face: FacePoints | None
 ) -> NDArray[np.uint8]:
     """Return the mask as the networks find it; the true one where theirs is another person's, or lacks a part."""
-    found = with_seen_face(person_mask(rgb, pose), see_face(networks, rgb, pose))
+    found = with_seen_face(person_mask(rgb, pose), face)
     on, there = found >= 128, true >= 128
     return found if (on & there).sum() >= _LEAST_IOU * (on | there).sum() else true
 
 
 def _face(
-    networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8], pose: Pose
+    rgb: NDArray[np.uint8], mask: NDArray[np.uint8], points: FacePoints | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return identity and expression of a face as ``jiff data face`` fits them; None where it would refuse."""
-    points = see_face(networks, rgb, pose)
     model = load_anny_face()
     places = load_model_points(model)
     if points is None or places is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jiff.geometry.raycast import RayScene
+from jiff.synthetic.ramps import smoothstep
 from jiff.synthetic.slices import Shell, hull_radius, rings_to_shell, smooth_ring, smooth_rows
 from jiff.synthetic.spec import Garment
 
@@ -110,8 +111,7 @@ def tucked(
         for _ in range(reach):
             close = np.maximum(close, np.maximum(np.roll(close, 1), np.roll(close, -1)))
         close = smooth_ring(np.minimum(close, length)[None], 2)[0]
-        soft = share * share * (3 - 2 * share)
-        rings[row] = middle + out * (close + (length - close) * soft)[:, None]
+        rings[row] = middle + out * (close + (length - close) * smoothstep(share))[:, None]
     vertices = np.concatenate([rings.reshape(-1, 3), shell.vertices[-2:]])
     return Shell(vertices, shell.faces, shell.uv, shell.faces_uv)
 
