@@ -71,7 +71,28 @@ def test_what_another_person_claims_more_strongly_is_theirs_in_doubt_too(rng: np
     rgb = np.where(person, [60, 90, 160], [200, 190, 180]) + rng.integers(-6, 7, (size, size, 3))
     rgb = np.clip(rgb, 0, 255).astype(np.uint8)
     crop = Crop((size / 2, size / 2), float(size), 0.0)
-    a, b = (cast("Pose", SimpleNamespace(mask=mask, crop=crop)) for mask in (ours, theirs))
+    a, b = (
+        cast("Pose", SimpleNamespace(mask=mask, crop=crop, points_px=np.zeros((33, 2))))
+        for mask in (ours, theirs)
+    )
     alone, beside = person_mask(rgb, a) >= 128, person_mask(rgb, a, [b]) >= 128
     assert alone[80:180, 130:170].mean() > 0.9
     assert beside[80:180, 130:170].mean() < 0.05 and beside[80:180, 70:110].mean() > 0.95
+
+
+def test_ground_between_legs_of_which_the_network_is_sure_leaves_the_mask(rng: np.random.Generator) -> None:
+    size = 256
+    person = np.zeros((size, size), bool)
+    person[20:140, 90:170] = person[140:240, 90:110] = person[140:240, 150:170] = True
+    share = person.astype(np.float32)
+    share[140:148, 110:150] = 1.0
+    rgb = np.where(person[..., None], [150, 40, 20], [60, 80, 150]) + rng.integers(-6, 7, (size, size, 3))
+    rgb = np.clip(rgb, 0, 255).astype(np.uint8)
+    points = np.zeros((33, 2))
+    points[[23, 25, 27]], points[[24, 26, 28]] = (
+        [[100, 120], [100, 180], [100, 236]],
+        [[160, 120], [160, 180], [160, 236]],
+    )
+    crop = Crop((size / 2, size / 2), float(size), 0.0)
+    found = person_mask(rgb, cast("Pose", SimpleNamespace(mask=share, crop=crop, points_px=points))) >= 128
+    assert not found[142:, 112:148].any() and found[person].mean() > 0.98

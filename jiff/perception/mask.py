@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.perception.landmarks import POSE_LINES
+from jiff.perception.mask_parts import without_ground
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -128,7 +131,11 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
 
     crop = pose.crop
     size = int(np.clip(round(crop.side_px), 256, _LARGEST))
-    sure = settled(crop.take(rgb, pose.mask.shape[0]), pose.mask)
+    seen = crop.take(rgb, pose.mask.shape[0])
+    matrix = crop.photo_to_crop(pose.mask.shape[0])
+    places = pose.points_px @ matrix[:, :2].T + matrix[:, 2]
+    bones = [places[list(line)] for line in POSE_LINES]
+    sure = without_ground(seen, settled(seen, pose.mask), bones)
     raw, share = (
         np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
         for mask in (pose.mask, sure)
@@ -136,8 +143,8 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
     for other in others:
         shape = (rgb.shape[0], rgb.shape[1])
         theirs = other.crop.paste(other.mask, shape)
-        seen = crop.take(np.rint(theirs * 255).astype(np.uint8), size).astype(np.float32) / 255.0
-        share = np.where(seen > raw, 0.0, share).astype(np.float32)
+        claimed = crop.take(np.rint(theirs * 255).astype(np.uint8), size).astype(np.float32) / 255.0
+        share = np.where(claimed > raw, 0.0, share).astype(np.float32)
     guide = crop.take(rgb, size).astype(np.float32) / 255.0
     fine = share
     for radius in _RADII:

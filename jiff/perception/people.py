@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jiff.perception.crop import Crop
 from jiff.perception.landmarks import HIPS, NOSE, SHOULDERS
+from jiff.perception.mask_parts import with_jutting_parts
 from jiff.perception.networks import whole_crop
+from jiff.perception.whole_person import AGREED, LEAST_SCORE, coverage, grown, whole_pose, widened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from jiff.perception.landmarks import FacePoints, Pose
     from jiff.perception.networks import PersonNetworks
 
-LEAST_SCORE = 0.5
 FACE_SCORE = 0.5
 _SEARCH_SIDE = 1280
 _LONG = 1.5
@@ -28,12 +29,18 @@ _LEFT_OVER = 0.12
 """Area of what no person covers, over the largest person's, from which another person is looked for there."""
 _BYSTANDER = 0.45
 """Height over the largest person's below which somebody is a bystander."""
-_AGREED = 0.9
-"""Share of the landmarks that the mask covers where both are right."""
 _PART = 0.05
 _SURE_TURN = 0.8
 _SAME = 0.12
 """Mean distance of trunk and nose over a person's size below which two finds are one person."""
+_TAKEN = 0.5
+"""Share of a find that people found before cover, from which it is an outline of what was painted over."""
+_SAME_MASK = 0.8
+"""Intersection over union of masks from which they are of one person."""
+_OTHER_MASK = 0.5
+"""Intersection over union of masks below which they are of two."""
+_SURE = 0.8
+"""Score from which a find without a face needs no second look."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,39 +134,6 @@ def _is_seen(pose: Pose, share: NDArray[np.float32]) -> bool:
     return float((share[y, x] > 0.2).mean()) >= 0.6
 
 
-def _coverage(pose: Pose, shape: tuple[int, ...]) -> float:
-    """Return the share of the landmarks in the photo that the pose's own mask covers."""
-    points = pose.points_px
-    inside = (points >= 0).all(1) & (points < [shape[1], shape[0]]).all(1)
-    matrix = pose.crop.photo_to_crop(256)
-    x, y = np.floor(points[inside] @ matrix[:, :2].T + matrix[:, 2]).astype(int).clip(0, 255).T
-    # Landmarks lie on borders too: fingers, toes.
-    grown = _grown(pose.mask > 0.3)
-    return float(grown[y, x].mean()) if len(x) else 0.0
-
-
-def _whole_pose(networks: PersonNetworks, rgb: NDArray[np.uint8], crop: Crop) -> Pose:
-    """Return the landmarks of a rough window; where mask and landmarks disagree, of a better one."""
-    pose = networks.pose(rgb, [crop])[0]
-    best, most = pose, _coverage(pose, rgb.shape)
-    if most >= _AGREED or pose.score < LEAST_SCORE:
-        return best
-    low, high = pose.points_px.min(0), pose.points_px.max(0)
-    others = [
-        Crop.around(float(low[0]), float(low[1]), float(high[0]), float(high[1]), 1.35),
-        Crop(crop.center_px, 1.5 * crop.side_px),
-        whole_crop(rgb),
-    ]
-    for other in others:
-        pose = networks.pose(rgb, [other])[0]
-        coverage = _coverage(pose, rgb.shape)
-        if pose.score >= LEAST_SCORE and coverage > most:
-            best, most = pose, coverage
-        if most >= _AGREED:
-            break
-    return best
-
-
 def _same(a: Pose, b: Pose) -> bool:
     marks = [NOSE, *SHOULDERS, *HIPS]
     size = max(float(np.ptp(p.points_px[[NOSE, *SHOULDERS, *HIPS, 27, 28]], axis=0).max()) for p in (a, b))
@@ -188,31 +162,110 @@ def find_people(networks: PersonNetworks, rgb: NDArray[np.uint8]) -> list[SeenPe
     largest = 0.0
     # Who was found is painted over, lest the next window find them again in front of somebody else.
     rest = small
+    taken = np.zeros_like(free)
     for _ in range(_TRIES):
         pieces = _pieces(free, joined=bool(found))
         pieces = [p for p in pieces if p[0] > max(_LEFT_OVER * largest, 60.0) and not _known(p[1], tried)]
         if not pieces:
             break
         tried.append(pieces[0][1])
-        pose = _whole_pose(networks, rest, pieces[0][1])
+        pose = whole_pose(networks, rest, pieces[0][1])
         if not _is_seen(pose, share) or any(_same(pose, other) for other in found):
             continue
-        found.append(pose)
-        theirs = _grown(pose.crop.paste(pose.mask, (share.shape[0], share.shape[1])) > 0.3)
-        free &= ~theirs
-        rest = np.where(theirs[..., None], np.uint8(128), rest)
-        largest = max(largest, float((pose.mask > 0.5).mean()) * pose.crop.side_px**2)
+        new = _new_people(networks, small, pose, found, taken) if found else [pose]
+        found += new
+        for person in new:
+            theirs = grown(_mask_of(person, share) > 0.3)
+            free &= ~theirs
+            taken |= theirs
+            rest = np.where(theirs[..., None], np.uint8(128), rest)
+            largest = max(largest, float((person.mask > 0.5).mean()) * person.crop.side_px**2)
     if not found:
         # A person whom the segmentation misses: on a stage, painted, from an unusual side.
-        pose = networks.pose(small, [whole_crop(small)])[0]
-        found = [pose] if pose.score >= LEAST_SCORE and _is_seen(pose, np.ones_like(share)) else []
+        found = _one_missed(networks, small, tried)
     found = _apart(networks, small, found, share)
     found = [_upright(networks, small, pose) for pose in found]
+    if len(found) == 1:
+        # What the segmentation sees of people beyond the mask of landmarks can only be of the one who is there.
+        pose = found[0]
+        seen, everybody = pose.crop.take(small, pose.mask.shape[0]), networks.people_mask(small, pose.crop)
+        found = [replace(pose, mask=with_jutting_parts(seen, pose.mask, everybody))]
     people = [SeenPerson(_scaled(pose, 1 / factor)) for pose in found]
     tallest = max((person.height_px for person in people), default=0.0)
     people = [person for person in people if person.height_px >= _BYSTANDER * tallest]
     people.sort(key=lambda person: float(person.pose.middle(HIPS)[0]))
     return people
+
+
+def _mask_of(pose: Pose, photo: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the mask of a person at its place in a photo [H, W, ...]."""
+    return pose.crop.paste(pose.mask, (photo.shape[0], photo.shape[1]))
+
+
+def _new_people(
+    networks: PersonNetworks, rgb: NDArray[np.uint8], pose: Pose, found: list[Pose], taken: NDArray[np.bool_]
+) -> list[Pose]:
+    """Return who of a window with others painted over is somebody new, as the photo itself shows them.
+
+    Paint has a person's outline; and what remains of one (a jacket, a shadow) or stands beside them resembles another.
+
+    Args:
+        networks: the networks.
+        rgb: the photo, nobody painted over.
+        pose: what was found.
+        found: the people found before.
+        taken: [H, W] what was painted over.
+    """
+    x, y = np.floor(pose.points_px[NOSE]).astype(int).clip(0, [rgb.shape[1] - 1, rgb.shape[0] - 1])
+    face = None if taken[y, x] else see_face(networks, rgb, pose)
+    mask = _mask_of(pose, taken) > 0.5
+    if face is None and (mask & taken).sum() > _TAKEN * mask.sum():
+        return []
+    again = networks.pose(rgb, [pose.crop])[0]
+    if again.score >= LEAST_SCORE and _same(again, pose):
+        return [pose]
+    seen = _mask_of(again, taken) > 0.5
+    shared = max(_overlap(seen, _mask_of(other, taken) > 0.5) for other in found)
+    new = [pose] if face is not None or (shared <= _SAME_MASK and pose.score >= _SURE) else []
+    # Somebody may stand before the one in the window, known by a face of their own.
+    apart = max(shared, _overlap(seen, mask)) < _OTHER_MASK and not any(
+        _same(again, other) for other in found
+    )
+    if apart and _is_sure(again, rgb.shape):
+        other = see_face(networks, rgb, again)
+        if other is not None and not (face is not None and _overlap_of_boxes(face, other)):
+            new.append(again)
+    return new
+
+
+def _overlap_of_boxes(a: FacePoints, b: FacePoints) -> bool:
+    """Return whether two faces are one: the boxes around their points share more than a corner."""
+    low, high = np.maximum(a.box_px[:2], b.box_px[:2]), np.minimum(a.box_px[2:], b.box_px[2:])
+    sides = (a.box_px[2:] - a.box_px[:2]) * 0.3
+    return bool((high - low > sides).all())
+
+
+def _is_sure(pose: Pose, shape: tuple[int, ...]) -> bool:
+    return pose.score >= _SURE and coverage(pose, shape) >= AGREED
+
+
+def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float((a & b).sum()) / max(int((a | b).sum()), 1)
+
+
+def _one_missed(networks: PersonNetworks, rgb: NDArray[np.uint8], tried: list[Crop]) -> list[Pose]:
+    """Return the landmarks of a person of whom the segmentation misses most: on a stage, painted, from an unusual side."""
+    wider = [Crop(crop.center_px, factor * crop.side_px) for crop in tried[:1] for factor in (1.5, 2.0)]
+    for crop in wider:
+        # A head that fills the photo has no body around it.
+        if crop.side_px > max(rgb.shape[:2]):
+            break
+        pose = networks.pose(rgb, [crop])[0]
+        if _is_sure(pose, rgb.shape):
+            return [widened(networks, rgb, pose)]
+    pose = networks.pose(rgb, [whole_crop(rgb)])[0]
+    everywhere = np.ones(rgb.shape[:2], np.float32)
+    return [pose] if pose.score >= LEAST_SCORE and _is_seen(pose, everywhere) else []
 
 
 def _apart(
@@ -221,7 +274,7 @@ def _apart(
     """Return the landmarks of several people, each looked at again without those that overlap."""
     if len(found) < 2:
         return found
-    masks = [pose.crop.paste(pose.mask, (share.shape[0], share.shape[1])) for pose in found]
+    masks = [_mask_of(pose, share) for pose in found]
     better = []
     for number, pose in enumerate(found):
         others = np.max([mask for k, mask in enumerate(masks) if k != number], axis=0)
@@ -237,7 +290,7 @@ def _upright(networks: PersonNetworks, rgb: NDArray[np.uint8], pose: Pose) -> Po
 
     The network imagines an upright body in people who are upside down or lie; a face cannot be imagined.
     """
-    if networks.face(rgb, [pose])[0].score >= FACE_SCORE:
+    if see_face(networks, rgb, pose) is not None:
         return pose
     for quarter in (2, 1, 3):
         crop = Crop(pose.crop.center_px, pose.crop.side_px, math.pi / 2 * quarter)
@@ -262,7 +315,7 @@ def person_in(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np
     if len(rows) == 0:
         return None
     crop = Crop.around(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    pose = _whole_pose(networks, rgb, crop)
+    pose = whole_pose(networks, rgb, crop)
     return SeenPerson(pose) if _is_seen(pose, mask.astype(np.float32) / 255.0) else None
 
 
@@ -271,10 +324,3 @@ def _known(crop: Crop, tried: list[Crop]) -> bool:
         math.dist(crop.center_px, other.center_px) + abs(crop.side_px - other.side_px) < 0.05 * crop.side_px
         for other in tried
     )
-
-
-def _grown(on: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    import cv2
-
-    reach = 2 * (max(on.shape) // 80) + 1
-    return np.asarray(cv2.dilate(on.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)

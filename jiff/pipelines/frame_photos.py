@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jiff.perception.networks import PersonNetworks
     from jiff.photo.onnx_matting import MattingNetwork
 
-_FORMAT = 3
+_FORMAT = 4
 _UNREAD_SUFFIXES = (
     ".heic",
     ".heif",
