@@ -291,3 +291,24 @@ def test_options_of_a_command_become_those_of_the_mesh_alone() -> None:
     config = EvalPifuConfig(input=Path("x"), texture="uv", turntable="gif", resolution=32)
     assert type(config.for_held(("obj",))) is MeshOutput
     assert config.for_published() == MeshOutput(texture="uv", turntable="gif", project_photo=False)
+
+
+@pytest.mark.parametrize(("cosine", "inside", "least", "most"), [
+    (0.5, 10.0, 0.99, 1.0), (0.19, 10.0, 0.0, 0.0), (1.0, 1.9, 0.99, 1.0), (1.0, 0.4, 0.0, 0.01),
+])  # fmt: skip
+def test_the_photo_counts_up_to_slanting_surfaces_and_near_the_border(
+    cosine: float, inside: float, least: float, most: float
+) -> None:
+    half = 40.0
+    corners = np.array([[-half, 50, 0], [half, 50, 0], [half, 130, 0], [-half, 130, 0]])
+    mask = np.zeros((1024, 1024), np.uint8)
+    mask[312:712, 312:712] = 255
+    projection = PhotoProjection(
+        Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]])),
+        Camera(),
+        np.full((1024, 1024, 3), 99, np.uint8),
+        mask,
+    )
+    normal = np.array([[np.sqrt(1 - cosine**2), 0.0, cosine]])
+    weight = projection(np.array([[half - inside, 90.0, 0.0]]), normal)[1][0, 0]
+    assert least <= weight <= most

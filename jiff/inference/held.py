@@ -100,7 +100,8 @@ def reconstruct_held(
     options, device = options or HeldOptions(), device or torch.device("cpu")
     begin = time.perf_counter()
     try:
-        person = replace(person, mask=with_head(person.mask, placed))
+        # The photo's own mask tells the person from the wall; the surface has one that holds the fitted face.
+        photo, person = person, replace(person, mask=with_head(person.mask, placed))
         inputs = view_inputs(person.rgb, person.mask, placed)
         outline = None if options.raw else Outline(person.mask)
         field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0)
@@ -116,8 +117,9 @@ def reconstruct_held(
             mesh = decimate(mesh, output.triangles)
         colored = time.perf_counter()
         if output.texture == "uv":
-            photo = person if output.project_photo else None
-            mesh, baked = texture_held(mesh, field, output.texture_size, photo)
+            mesh, baked = texture_held(
+                mesh, field, output.texture_size, photo if output.project_photo else None
+            )
             extra.update(baked)
         else:
             mesh = replace(mesh, colors=field.color(mesh.vertices).astype(np.float64))

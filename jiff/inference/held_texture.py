@@ -10,16 +10,64 @@ import numpy as np
 
 from jiff.geometry.camera import Camera
 from jiff.geometry.unwrap import unwrap
+from jiff.inference.hidden_colors import HiddenColors, SurfaceColors
+from jiff.inference.own_colors import of_sides
+from jiff.photo.masks import border_distance_px
 from jiff.render.bake import texels_of
 from jiff.render.gbuffer import unwrapped_gbuffer
-from jiff.render.photo_projection import PhotoProjection
+from jiff.render.photo_projection import PhotoProjection, ramp, sample_pixels
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from jiff.geometry.mesh import Mesh
     from jiff.inference.held_field import HeldField
     from jiff.photo.test_folder import PersonImage
 
 _WHOLLY_SEEN = 0.995
+_FACING = (0.1, 0.25)
+"""Cosines between normal and viewing direction from which a point is of the side, and of the front."""
+_INSIDE = (0.6, 1.0)
+"""World units from the mask's border from which a point of the front is, and is not, coloured as one of the side."""
+
+_PLACE = slice(4, 7)
+"""Of ``PointPrior.stacked``."""
+
+
+class _Colors:
+    """The network's colours: front by the photo as it is, sides and back by the person's own colours in it."""
+
+    def __init__(self, field: HeldField, photo: PersonImage | None) -> None:
+        mask = field.inputs.mask if photo is None else photo.mask
+        self.front, self.side = field, of_sides(field, photo)
+        self.camera = Camera(size=mask.shape[0])
+        pixel_world = 2 * self.camera.half_width_world / self.camera.size
+        self.depth_world = border_distance_px(mask >= 128) * pixel_world
+
+    def __call__(
+        self, points: NDArray[np.floating], normals: NDArray[np.floating], prior: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return [N, 3] RGB in [0, 1] of surface points with unit normals, of which the body says ``prior`` [N, 8]."""
+        points = np.ascontiguousarray(points, np.float32)
+        share = ramp(self._facing(normals), _FACING)
+        some = np.flatnonzero(share > 0)
+        pixels = self.camera.world_to_pixel(points[some])
+        share[some] *= ramp(sample_pixels(self.depth_world, pixels)[:, 0], _INSIDE)
+        colors = np.zeros((len(points), 3), np.float32)
+        for field, weight in ((self.front, share), (self.side, 1 - share)):
+            rows = np.flatnonzero(weight > 0)
+            colors[rows] += weight[rows, None] * field.color_with(points[rows], prior[rows])
+        return colors
+
+    def surface(
+        self, rgb: NDArray[np.float32], normals: NDArray[np.floating], prior: NDArray[np.float32]
+    ) -> SurfaceColors:
+        """Return coloured points as they are mended by."""
+        return SurfaceColors(rgb, self._facing(normals), prior[:, _PLACE])
+
+    def _facing(self, normals: NDArray[np.floating]) -> NDArray[np.float32]:
+        towards = -self.camera.forward_world.astype(np.float32)
+        return np.asarray(np.asarray(normals, np.float32) @ towards, np.float32)
 
 
 def texture_held(
@@ -50,18 +98,24 @@ def texture_held(
     if photo is not None:
         projection = PhotoProjection(mesh, Camera(), photo.rgb, photo.mask)
         values, weight = projection(texels.points, texels.normals)
-    prior = field.inputs.prior.at(flat.vertices).stacked()
+    colors = _Colors(field, photo)
+    prior = field.inputs.prior.at(mesh.vertices).stacked()
+    normals = mesh.vertex_normals()
+    at_vertices = colors(mesh.vertices, normals, prior)
+    if projection is not None:
+        own, share = projection(mesh.vertices, normals)
+        at_vertices += share * (own - at_vertices)
+    known = colors.surface(at_vertices, normals, prior)
+    hidden = HiddenColors(known)
     asked = np.flatnonzero(weight[:, 0] < _WHOLLY_SEEN)
     part = replace(
         seen, pixel=seen.pixel[asked], face=seen.face[asked], weights=seen.weights[asked], front=seen.front[asked],
         z_ndc=seen.z_ndc[asked],
     )  # fmt: skip
-    guessed = field.color_with(texels.points[asked], part.interpolate(prior, flat.faces))
+    prior = part.interpolate(prior, flat.faces)
+    guessed = colors(texels.points[asked], texels.normals[asked], prior)
+    guessed = hidden(colors.surface(guessed, texels.normals[asked], prior))
     values[asked] = guessed + weight[asked] * (values[asked] - guessed)
-    at_vertices = np.asarray(field.color(mesh.vertices), np.float64)
-    if projection is not None:
-        own, share = projection(mesh.vertices, mesh.vertex_normals())
-        at_vertices += share * (own - at_vertices)
     numbers: dict[str, Any] = {
         "charts": int(unwrapped.chart.max()) + 1,
         "texels": len(texels.pixel),
@@ -70,4 +124,4 @@ def texture_held(
         "unwrap_seconds": round(cut - begin, 3),
         "bake_seconds": round(time.perf_counter() - cut, 3),
     }
-    return replace(flat, texture=texels.image(values), colors=at_vertices), numbers
+    return replace(flat, texture=texels.image(values), colors=hidden(known).astype(np.float64)), numbers

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from jiff.photo.test_folder import PersonImage
     from jiff.pipelines.rig import Rigging
 
-_FORMAT = 1
+_FORMAT = 2
 SUMMARY_NAME = "summary.json"
 """What became of each person of a run."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jiff.photo.test_folder import PersonFiles, PersonImage
     from jiff.run.parallel import WorkReport
 
-_STEP = 3
+_STEP = 4
 """Grows when the same photo, body and network come to give another mesh."""
 
 

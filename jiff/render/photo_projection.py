@@ -29,13 +29,13 @@ class ProjectionOptions:
         lift_world: distance from the surface at which rays towards the camera begin.
     """
 
-    facing: tuple[float, float] = (0.3, 0.65)
-    border_world: tuple[float, float] = (0.4, 2.4)
+    facing: tuple[float, float] = (0.2, 0.5)
+    border_world: tuple[float, float] = (0.5, 1.8)
     jump_world: float = 2.0
     lift_world: float = 0.15
 
 
-def _ramp(value: NDArray[np.floating], ends: tuple[float, float]) -> NDArray[np.float32]:
+def ramp(value: NDArray[np.floating], ends: tuple[float, float]) -> NDArray[np.float32]:
     """Return 0 below the first end, 1 above the second, smooth between."""
     t = np.clip((np.asarray(value, np.float32) - ends[0]) / (ends[1] - ends[0]), 0, 1)
     smooth: NDArray[np.float32] = t * t * (3 - 2 * t)
@@ -106,10 +106,10 @@ class PhotoProjection:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return [N, 3] colours in [0, 1] and [N, 1] weights of surface points with unit normals."""
         towards = -self.camera.forward_world
-        weight = _ramp(np.asarray(normals, np.float32) @ towards.astype(np.float32), self.options.facing)
+        weight = ramp(np.asarray(normals, np.float32) @ towards.astype(np.float32), self.options.facing)
         pixels = self.camera.world_to_pixel(points)
         seen = np.flatnonzero(weight > 0)
-        weight[seen] *= _ramp(sample_pixels(self.margin_world, pixels[seen])[:, 0], self.options.border_world)
+        weight[seen] *= ramp(sample_pixels(self.margin_world, pixels[seen])[:, 0], self.options.border_world)
         seen = seen[weight[seen] > 0]
         start = points[seen] + self.options.lift_world * np.asarray(normals, np.float32)[seen]
         weight[seen[self.scene.occluded(start, towards, self.radius)]] = 0
