@@ -37,6 +37,11 @@ DATA = (
     Entry(
         "photos", "Photograph synthetic people: what prior-held networks learn from.", "jiff_cli.data.photos"
     ),
+    Entry(
+        "normals",
+        "Photograph people in wrinkled clothes: what networks of normals learn from.",
+        "jiff_cli.data.normals",
+    ),
     Entry("icp", "Refine the fitted face meshes against the scans.", "jiff_cli.data.icp"),
     Entry("check", "Check raw scans, a processed set or a test folder.", "jiff_cli.data.check"),
 )
@@ -52,6 +57,7 @@ TRAIN = (
     Entry(
         "person", "Train a prior-held person network: shape, face and colour in one.", "jiff_cli.train.person"
     ),
+    Entry("normals", "Train a network of normals: folds, collars, hems.", "jiff_cli.train.normals"),
     Entry(
         "check",
         "Show a few training items with everything overlaid, before a long run.",

@@ -134,6 +134,7 @@ INPUTS = {
     "data check": ["none"],
     "train shape": ["--dataroot", "none"],
     "train check": ["--dataroot", "none"],
+    "train normals": ["--dataroot", "none"],
     "train color-coarse": ["--dataroot", "none", "--load_netG_checkpoint_path", "none"],
     "eval pifu": ["--test_folder_path", "none", "--checkpoint", "none"],
     "eval align": ["-pifu", "none", "-test", "none"],

@@ -15,7 +15,8 @@ import pytest
 
 from jiff.base.errors import AssetError
 from jiff.base.progress import NullProgress
-from jiff.data.person_set import PersonSet, PersonSetConfig, held_out_people, list_views
+from jiff.data.people_set import held_out_people, list_views
+from jiff.data.person_set import PersonSet, PersonSetConfig
 from jiff.data.person_view import PersonView, read_view
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.photos import PhotosConfig
@@ -23,7 +24,8 @@ from jiff.options.reconstruct import ReconstructConfig
 from jiff.perception.files import find_networks
 from jiff.perception.networks import PersonNetworks
 from jiff.pipelines import photos
-from jiff.pipelines.photos import person_name, run_photos
+from jiff.pipelines.people import person_name
+from jiff.pipelines.photos import run_photos
 from jiff.pipelines.reconstruct import run_reconstruct
 from tests.test_held_run import save_person
 

@@ -14,17 +14,9 @@ import torch
 from jiff.base.errors import DatasetError, TrainingError
 from jiff.base.progress import NullProgress
 from jiff.body.prior import BodyPrior
+from jiff.data.people_set import PersonBatch, collate_people, held_out_people, list_views
 from jiff.data.person_augment import Print, Tones, coarser
-from jiff.data.person_set import (
-    PersonBatch,
-    PersonSet,
-    PersonSetConfig,
-    collate_people,
-    cut_off,
-    held_out_people,
-    list_views,
-    mirrored,
-)
+from jiff.data.person_set import PersonSet, PersonSetConfig, cut_off, mirrored
 from jiff.data.samplers import BatchOrder
 from jiff.geometry.camera import Camera
 from jiff.training import loading

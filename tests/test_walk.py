@@ -203,6 +203,13 @@ def test_photos_of_people_need_the_networks_that_see_them(walk: Walk) -> None:
     assert not list((walk.root / "photographed").iterdir())
 
 
+def test_network_of_normals_is_trained_on_drawn_people(walk: Walk) -> None:
+    run = walk.normals_run
+    assert load_file(run / "normals" / "best.safetensors")
+    assert "Next: jiff train normals -i normals" in walk.said["normals"].stdout
+    assert "Next: jiff assets convert" in walk.said["train_normals"].stdout
+
+
 def test_person_network_is_trained_and_clothes_a_fitted_body(walk: Walk) -> None:
     run, folder = walk.person_run, walk.bodies
     assert load_file(run / "person" / "latest.safetensors")

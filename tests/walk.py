@@ -216,6 +216,22 @@ class Walk:
         return self.root / "runs" / "held"
 
     @property
+    def normals(self) -> Path:
+        """People with the normals of what is seen of them."""
+        words = ["data", "normals", "-o", "normals", "-n", "2", "--views", "1", "--held-out", "2"]
+        self.stage("normals", *words, "--texture-size", "256", "-j", "1")
+        return self.root / "normals"
+
+    @property
+    def normals_run(self) -> Path:
+        """A network of normals."""
+        _ = self.normals
+        words = ["train", "normals", "-i", "normals", "--checkpoints-path", "runs", "--name", "normals"]
+        words += ["--channels", "8,8", "--crop-size", "32", "--max-steps", "2", "--batch-size", "1"]
+        self.stage("train_normals", *words, "--device", "cpu")
+        return self.root / "runs" / "normals"
+
+    @property
     def demo(self) -> Path:
         """The whole demo at its smallest size, from nothing."""
         words = ["demo", "-o", "demo", "-n", "3", "--held-out", "1", "--network", "tiny", "--yaw-step", "90"]

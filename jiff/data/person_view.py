@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 # What zipfile, zlib and NumPy raise on bytes that are no view; RuntimeError is that of encrypted or newer archives.
-_UNREADABLE = (
+UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, SyntaxError, MemoryError,
     tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -85,7 +85,7 @@ def read_view(path: Path) -> PersonView:
             if int(stored["format"]) != FORMAT:
                 raise ValueError("format")
             return PersonView(**{name: stored[name] for name in _NAMES})
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DatasetError(
             f"{path}: cannot be read as a view of a person ({type(error).__name__}); delete it and run `jiff data photos` again."
         ) from error

@@ -24,7 +24,13 @@ from jiff import __version__
 from jiff.base.errors import CheckpointError, ConfigError
 from jiff.base.files import write_bytes
 from jiff.models.plain_globals import plain_globals
-from jiff.models.published import infer_color_config, infer_kind, infer_shape_config, normalize_keys
+from jiff.models.published import (
+    infer_color_config,
+    infer_kind,
+    infer_normal_config,
+    infer_shape_config,
+    normalize_keys,
+)
 from jiff.models.registry import KINDS, NETWORKS, Network, NetworkConfig, network_kind
 
 METADATA_KEY = "jiff"
@@ -105,7 +111,7 @@ def load_published(
 
     Args:
         path: ``.pth`` (read with ``weights_only=True``) or an own checkpoint, which carries its configuration.
-        kind: "shape", "color_coarse" or "color_fine".
+        kind: "shape", "color_coarse", "color_fine"; "person" and "normals" are our own.
         config: the architecture; inferred from the tensors' shapes when not given.
         device: where to put it.
 
@@ -139,6 +145,8 @@ def infer_config(path: Path | str, kind: str, state: Mapping[str, Tensor]) -> Ne
         )
         raise CheckpointError(f"{path}: {held}; give a {kind} checkpoint.")
     try:
+        if kind == "normals":
+            return infer_normal_config(state)
         return infer_shape_config(state) if kind == "shape" else infer_color_config(state, kind)
     except KeyError as error:
         raise CheckpointError(

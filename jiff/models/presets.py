@@ -6,6 +6,7 @@ from typing import Any
 
 from jiff.base.errors import ConfigError
 from jiff.models.config import ColorConfig, ShapeConfig
+from jiff.models.normals.config import NormalConfig
 from jiff.models.person.config import PersonConfig
 
 
@@ -40,6 +41,15 @@ def person_preset(name: str, **overrides: Any) -> PersonConfig:
         ConfigError: unknown name or option.
     """
     return PersonConfig.from_dict({**_lookup(_PERSON_PRESETS, name), **overrides})
+
+
+def normals_preset(name: str, **overrides: Any) -> NormalConfig:
+    """Return the network of normals called ``name``: "default" or "tiny" (tests).
+
+    Raises:
+        ConfigError: unknown name or option.
+    """
+    return NormalConfig.from_dict({**_lookup(_NORMALS_PRESETS, name), **overrides})
 
 
 def _lookup(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -106,6 +116,7 @@ _PERSON_PRESETS: dict[str, dict[str, Any]] = {
         "hidden": (32, 16),
     },
 }
+_NORMALS_PRESETS: dict[str, dict[str, Any]] = {"default": {}, "tiny": {"channels": (8, 8)}}
 _COLOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "demo": {

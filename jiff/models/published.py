@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from jiff.models.config import ColorConfig, FaceBranchConfig, ShapeConfig
+from jiff.models.normals.config import NormalConfig
 
 IGNORED_PREFIX = "smpl_filter."
 """A second encoder that the published shape network holds and never runs."""
@@ -33,8 +34,10 @@ def normalize_keys(state: StateDict) -> dict[str, Tensor]:
 
 
 def infer_kind(state: StateDict) -> str | None:
-    """Return "shape", "color_coarse" or "color_fine" from the key names, or None for anything else."""
+    """Return "shape", "color_coarse", "color_fine" or (our own) "normals" from the key names, or None for anything else."""
     names = {key.removeprefix("module.") for key in state}
+    if {"stem.weight", "fine.weight", "last.weight"} <= names:
+        return "normals"
     if "surface_classifier.conv0.weight" not in names:
         return None
     if any(name.startswith("image_filter.m0.") for name in names):
@@ -170,3 +173,14 @@ def infer_color_config(state: StateDict, kind: str) -> ColorConfig:
     if first in state:
         values["pointnet2_width"] = int(state[first].shape[0])
     return ColorConfig.from_dict(values)
+
+
+def infer_normal_config(state: StateDict) -> NormalConfig:
+    """Return the configuration that the tensors of a network of normals imply.
+
+    Raises:
+        KeyError: a tensor that every such network has is missing.
+    """
+    levels = _count(state, r"down\.(\d+)\.")
+    widths = [state["stem.weight"], *(state[f"down.{level}.conv1.weight"] for level in range(levels))]
+    return NormalConfig(tuple(int(width.shape[0]) for width in widths))

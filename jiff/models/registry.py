@@ -10,13 +10,15 @@ from jiff.base.errors import ConfigError
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
 from jiff.models.config import ColorConfig, ShapeConfig
+from jiff.models.normals.config import NormalConfig
+from jiff.models.normals.network import NormalNetwork
 from jiff.models.person.config import PersonConfig
 from jiff.models.person.network import PersonNetwork
-from jiff.models.presets import color_preset, person_preset, shape_preset
+from jiff.models.presets import color_preset, normals_preset, person_preset, shape_preset
 from jiff.models.shape import ShapeNetwork
 
-Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork | PersonNetwork
-NetworkConfig = ShapeConfig | ColorConfig | PersonConfig
+Network = ShapeNetwork | ColorCoarseNetwork | ColorFineNetwork | PersonNetwork | NormalNetwork
+NetworkConfig = ShapeConfig | ColorConfig | PersonConfig | NormalConfig
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ NETWORKS: tuple[NetworkKind, ...] = (
     NetworkKind("color_coarse", ColorCoarseNetwork, ColorConfig, color_preset),
     NetworkKind("color_fine", ColorFineNetwork, ColorConfig, color_preset),
     NetworkKind("person", PersonNetwork, PersonConfig, person_preset),
+    NetworkKind("normals", NormalNetwork, NormalConfig, normals_preset),
 )
 KINDS = tuple(kind.name for kind in NETWORKS)
 

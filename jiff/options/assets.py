@@ -19,7 +19,7 @@ class ConvertConfig:
     target: Path = option(
         help="File to write: .safetensors from a .pth and the other way round.", positional=True
     )
-    kind: Literal["shape", "color_coarse", "color_fine"] | None = option(
+    kind: Literal["shape", "color_coarse", "color_fine", "normals"] | None = option(
         None, help="Which network it is; seen from its tensors when left out."
     )
     half: bool = option(False, help="Write safetensors of 16-bit floats: half the size.")

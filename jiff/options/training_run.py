@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jiff.base.config import option
 from jiff.base.errors import UsageError
@@ -132,3 +132,9 @@ class TrainingRun:
     def preview_every(self) -> int:
         """Steps between pictures of what the network answers; 0 draws none."""
         return 0
+
+
+def with_default(name: str, value: Any) -> Any:
+    """Return the field ``name`` of ``TrainingRun`` with another default, for commands that differ in it."""
+    known = {item.name: item for item in fields(TrainingRun)}
+    return field(default=value, metadata=known[name].metadata, kw_only=True)

@@ -36,9 +36,9 @@ def convert_checkpoint(
     """Convert a checkpoint; the direction follows from what ``source`` is.
 
     Args:
-        source: a published ``.pth`` file, or an own safetensors file.
+        source: a published ``.pth`` file or one of the network of normals, or an own safetensors file.
         target: written atomically; safetensors for the former, ``.pth`` for the latter.
-        kind: "shape", "color_coarse" or "color_fine"; read from the tensors when not given. A fine colour network
+        kind: "shape", "color_coarse", "color_fine" or "normals"; read from the tensors when not given. A fine colour network
             without face branch looks like a coarse one and needs it.
         half: write safetensors of 16-bit floats, half as large; reading makes them 32-bit ones again.
 
@@ -56,9 +56,9 @@ def convert_checkpoint(
                 raise UsageError(f"{target}: --half writes safetensors; choose such a name.")
             write_state(target, _halved(state), found, own)
             return ConversionReport(target, found, _parameters(state))
-        if found == "person":
+        if found in ("person", "normals"):
             raise CheckpointError(
-                f"{source}: holds a prior-held network, which no published script reads; use --half."
+                f"{source}: holds a {found} network, which no published script reads; use --half."
             )
         write_pth(target, with_unused_encoder(state) if found == "shape" else state)
         return ConversionReport(target, found, _parameters(state))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import AssetError, FitError
-from jiff.base.files import atomic_folder, make_folder, remove_leftovers, write_json, write_text
+from jiff.base.files import atomic_folder, make_folder, remove_leftovers, write_json
 from jiff.body.fit.fitting import BodyFitter
 from jiff.data.person_view import PersonView, write_view
 from jiff.data.view_labels import label_view
@@ -26,9 +26,10 @@ from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import person_in, see_face
 from jiff.photo.observed import look_at
 from jiff.photo.view_inputs import view_inputs
+from jiff.pipelines.people import RECORD, judge_person, person_name, write_held_out
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
-from jiff.run.stage import Stamp, Verdict, read_stamp
+from jiff.run.stage import Stamp, Verdict
 from jiff.synthetic.scan_files import warm_up
 from jiff.synthetic.sitter import TRIANGLES, Sitter
 from jiff.synthetic.snapshot import take_snapshot
@@ -68,30 +69,13 @@ class _Job:
         return Stamp("photos", _FORMAT, settings, {})
 
 
-def person_name(index: int) -> str:
-    """Return the folder of person ``index``."""
-    return f"person_{index:05d}"
-
-
 def view_path(folder: Path, number: int) -> Path:
     """Return the file of a person's photo ``number``."""
     return folder / f"view_{number}.npz"
 
 
-def _is_held_out(name: str, every: int) -> bool:
-    number = name.removeprefix("person_")
-    return bool(every) and number.isdigit() and int(number) % every == every - 1
-
-
 def _is_complete(job: _Job) -> Verdict:
-    stored = read_stamp(job.folder / "person.json")
-    if stored is None:
-        return Verdict(False)
-    count = stored.get("views")
-    numbers = range(count if isinstance(count, int) else job.views)
-    # Users delete photos that became damaged.
-    there = all(view_path(job.folder, number).is_file() for number in numbers)
-    return job.stamp().judge(dict(stored.get("stamp") or {}), there)
+    return judge_person(job.folder, job.stamp(), job.views, view_path)
 
 
 def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
@@ -115,12 +99,7 @@ def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
     if not all(_is_complete(job) for job in jobs):
         warm_up(TRIANGLES, config.texture_size)
         _tools()
-    # Who was made by an earlier, larger call stays as it was: held out, or not.
-    there = {path.name for path in config.out.glob("person_*") if path.is_dir()} | {
-        job.folder.name for job in jobs
-    }
-    held = [name for name in sorted(there) if _is_held_out(name, config.held_out)]
-    write_text(config.out / "val.txt", "".join(f"{name}\n" for name in held))
+    write_held_out(config.out, [job.folder.name for job in jobs], config.held_out)
     for job in jobs:
         if job.folder.name in set(plan.names):
             remove_leftovers(config.out, job.folder.name)
@@ -160,7 +139,7 @@ def make_person(job: _Job) -> dict[str, Any]:
         if made == 0:
             raise FitError(f"{job.folder}: in none of {tried} photos somebody was seen whom a body fits.")
         write_json(
-            temporary / "person.json", {"stamp": job.stamp().taken(job.folder), "views": made, "faces": faces}
+            temporary / RECORD, {"stamp": job.stamp().taken(job.folder), "views": made, "faces": faces}
         )
     return {"views": made, "faces": faces, "tried": tried}
 

@@ -1,4 +1,4 @@
-"""Train one stage: from a processed set to checkpoints (``jiff train shape``, ``color-coarse``, ``color-fine``)."""
+"""Train one stage: from a set to checkpoints (``jiff train shape``, ``color-coarse``, ``color-fine``, ``person``, ``normals``)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from jiff.data.cache_lease import CacheLease
 from jiff.data.layout import ProcessedSet
 from jiff.options.device import parse_device
 from jiff.options.train import TrainConfig
+from jiff.options.train_normals import NormalsTrainConfig
 from jiff.options.train_person import PersonTrainConfig
 from jiff.training.data import open_sets
 from jiff.training.loop import Trainer
+from jiff.training.normals_stage import build_normals, open_normals
 from jiff.training.person_stage import build_person, open_people
 from jiff.training.run_state import BEST_NAME, LATEST_NAME, STATE_NAME, remove_run
 from jiff.training.stages import build_stage
@@ -33,9 +35,9 @@ from jiff.training.stages import build_stage
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
-    from jiff.data.person_set import PersonSet
+    from jiff.data.people_set import PeopleSet
     from jiff.options.training_run import TrainingRun
-    from jiff.training.person_stage import PersonModule
+    from jiff.training.own_stage import OwnModule
     from jiff.training.stages import StageModule
 
 __all__ = ["TrainConfig", "TrainReport", "train_stage"]
@@ -159,7 +161,9 @@ def _torch_state(config: TrainingRun) -> Iterator[None]:
 
 
 def train_stage(
-    config: TrainConfig | PersonTrainConfig, progress: Progress, fabric: Fabric | None = None
+    config: TrainConfig | PersonTrainConfig | NormalsTrainConfig,
+    progress: Progress,
+    fabric: Fabric | None = None,
 ) -> TrainReport:
     """Train one stage, or go on with it.
 
@@ -191,12 +195,15 @@ def train_stage(
             progress = NullProgress()
         elif config.overwrite:
             remove_run(config.folder)
-        module: StageModule | PersonModule
-        items: TrainingSet | PersonSet
-        held_out: TrainingSet | PersonSet | None
+        module: StageModule | OwnModule
+        items: TrainingSet | PeopleSet
+        held_out: TrainingSet | PeopleSet | None
         if isinstance(config, PersonTrainConfig):
             module = build_person(config)
             items, held_out, left_out = open_people(config, progress)
+        elif isinstance(config, NormalsTrainConfig):
+            module = normals = build_normals(config)
+            items, held_out, left_out = open_normals(config, normals.network.config)
         else:
             module = build_stage(config)
             with fabric.rank_zero_first(local=True):

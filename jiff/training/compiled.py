@@ -10,31 +10,34 @@ import torch
 from torch import nn
 
 from jiff.base.errors import TrainingError
+from jiff.models.normals.network import NormalNetwork
 from jiff.models.person.network import PersonNetwork
 
 if TYPE_CHECKING:
-    from jiff.training.person_stage import PersonModule
+    from jiff.training.own_stage import OwnModule
     from jiff.training.stages import StageModule
 
 BACKEND = "inductor"
 
 
-def _encoders(module: StageModule | PersonModule) -> list[nn.Module]:
+def _encoders(module: StageModule | OwnModule) -> list[nn.Module]:
     """Return the image encoders of a stage, the frozen ones too: they take nearly all of a step."""
     if isinstance(module.network, PersonNetwork):
         encoders = (module.network.view_encoder, module.network.head_encoder)
         return [encoder for encoder in encoders if encoder is not None]
+    if isinstance(module.network, NormalNetwork):
+        return [module.network]
     networks = (module.network, module.shape, module.coarse)
     return [network.image_filter for network in networks if network is not None]  # type: ignore[misc, union-attr]
 
 
-def keep_channels_last(module: StageModule | PersonModule) -> None:
+def keep_channels_last(module: StageModule | OwnModule) -> None:
     """Lay out the weights of the image encoders channels-last; their features follow, volumes stay as they are."""
     for encoder in _encoders(module):
         encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def compile_stage(module: StageModule | PersonModule) -> None:
+def compile_stage(module: StageModule | OwnModule) -> None:
     """Compile the image encoders of a stage in place; names of parameters stay as they are.
 
     They see images of one shape. What follows works on lists of face points, whose length differs in every batch, and

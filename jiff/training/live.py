@@ -26,6 +26,7 @@ _MEASURES = {
     "face_iou_body_branch": "face IoU, body branch",
     "color_l1": "colour error",
     "face_color_l1": "face colour error",
+    "angle": "degrees",
 }
 
 
@@ -49,7 +50,9 @@ def note(row: Mapping[str, float], metrics: Mapping[str, float]) -> str:
         words += [f"{key[5:]} {row[key]:.4f}" for key in ("loss_body", "loss_face") if key in row]
         words.append(f"data {100 * row['data_share']:.0f}%")
     words += [
-        f"{_MEASURES[key]} {metrics[key]:.3f}" for key in ("iou", "face_iou", "color_l1") if key in metrics
+        f"{_MEASURES[key]} {metrics[key]:.3f}"
+        for key in ("iou", "face_iou", "color_l1", "angle")
+        if key in metrics
     ]
     return " ".join(words)
 

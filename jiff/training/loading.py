@@ -15,18 +15,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from jiff.base.errors import TrainingError
-from jiff.data.person_set import PersonBatch
+from jiff.data.people_set import PersonBatch
 from jiff.data.sample import Batch
 from jiff.models.face_input import FaceInput
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
-    from jiff.data.person_set import PersonSet
+    from jiff.data.people_set import PeopleSet
     from jiff.data.samplers import BatchOrder
 
     AnyBatch = Batch | PersonBatch
-    AnySet = TrainingSet | PersonSet
+    AnySet = TrainingSet | PeopleSet
 
 _SHARED_MEMORY = Path("/dev/shm")
 _PREFETCH = 2

@@ -17,6 +17,7 @@ from jiff.training.loading import open_batches
 from jiff.training.logs import Meters, RunLog
 from jiff.training.observer import Observer
 from jiff.training.optim import PUBLISHED_EPOCH_ITEMS, AveragedWeights, learning_rate, make_optimizer
+from jiff.training.own_stage import OwnModule
 from jiff.training.processes import Processes
 from jiff.training.run_state import (
     BEST_NAME,
@@ -36,10 +37,9 @@ if TYPE_CHECKING:
 
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
-    from jiff.data.person_set import PersonSet
+    from jiff.data.people_set import PeopleSet
     from jiff.models.registry import Network
     from jiff.options.training_run import TrainingRun
-    from jiff.training.person_stage import PersonModule
     from jiff.training.stages import StageModule
 
 FAILED_BATCH_NAME = "failed_batch.pt"
@@ -63,9 +63,9 @@ class Trainer:
         self,
         config: TrainingRun,
         fabric: Fabric,
-        module: StageModule | PersonModule,
-        items: TrainingSet | PersonSet,
-        held_out: TrainingSet | PersonSet | None,
+        module: StageModule | OwnModule,
+        items: TrainingSet | PeopleSet,
+        held_out: TrainingSet | PeopleSet | None,
         progress: Progress,
         failures: Sequence[str] = (),
     ) -> None:
@@ -258,9 +258,9 @@ class Trainer:
         rank = self.processes.first(exploded)
         if rank is not None:
             self.processes.check(self._bad_batch(loss, batch) if rank == self.fabric.global_rank else None)
-        # The person network's targets are distances, which no constant answer is compared with.
+        # The targets of our own networks are distances and normals, which no constant answer is compared with.
         warning = None
-        if self.config.stage != "person":
+        if not isinstance(self.module, OwnModule):
             warning = self.guard.warning(self.step, values.get("loss_body", loss), batch.targets)
         if warning:
             self.progress.warn(warning)

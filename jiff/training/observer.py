@@ -19,11 +19,11 @@ from jiff.training.validation import validate
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.data.dataset import TrainingSet
-    from jiff.data.person_set import PersonSet
+    from jiff.data.people_set import PeopleSet
     from jiff.models.registry import Network
     from jiff.options.training_run import TrainingRun
     from jiff.training.logs import RunLog
-    from jiff.training.person_stage import PersonModule
+    from jiff.training.own_stage import OwnModule
     from jiff.training.stages import StageModule
 
 _PREVIEWS = 2
@@ -39,9 +39,9 @@ class Observer:
     def __init__(
         self,
         config: TrainingRun,
-        module: StageModule | PersonModule,
-        items: TrainingSet | PersonSet,
-        held_out: TrainingSet | PersonSet | None,
+        module: StageModule | OwnModule,
+        items: TrainingSet | PeopleSet,
+        held_out: TrainingSet | PeopleSet | None,
         device: torch.device,
         progress: Progress,
     ) -> None:

@@ -5,41 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from jiff.base.errors import DatasetError
-from jiff.data.person_set import (
-    PersonBatch,
-    PersonSet,
-    PersonSetConfig,
-    collate_people,
-    held_out_people,
-    list_views,
-)
+from jiff.data.people_set import PersonBatch, collate_people
+from jiff.data.person_set import PersonSet, PersonSetConfig
 from jiff.models.checkpoint import build_network, load_published
 from jiff.models.person.config import PersonConfig
 from jiff.models.person.network import PersonAnswer, PersonNetwork, color_loss, person_loss
+from jiff.training.own_stage import OwnModule, split_people
 
 if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.options.train_person import PersonTrainConfig
 
 
-class PersonModule(nn.Module):
-    """``forward`` gives the loss of a batch.
+class PersonModule(OwnModule):
+    """See ``OwnModule``."""
 
-    Attributes:
-        network: what is trained.
-    """
-
-    shape = coarse = None
+    network: PersonNetwork
 
     def __init__(self, network: PersonNetwork, color_weight: float) -> None:
         super().__init__()
         self.network, self._color_weight = network, color_weight
-
-    def move_frozen(self, device: torch.device) -> None:
-        """There are no frozen networks."""
 
     def answer(self, batch: PersonBatch) -> tuple[PersonAnswer, PersonAnswer]:
         """Return the answers at labelled points, and those with colours at coloured ones."""
@@ -109,14 +96,10 @@ def open_people(
     Raises:
         DatasetError: there are none, or all are held out.
     """
-    everybody, held_out = list(list_views(config.dataroot)), held_out_people(config.dataroot)
-    train = [name for name in everybody if name not in held_out]
-    if not train:
-        raise DatasetError(f"{config.dataroot / 'val.txt'}: holds out everybody; leave some to train on.")
+    train, held = split_people(config.dataroot)
     settings = PersonSetConfig(
         config.num_points, config.num_head_points, config.num_colors, config.num_head_colors, config.random_flip,
         config.tones, config.prints, config.cuts, config.seed,
     )  # fmt: skip
-    held = [name for name in held_out if name in everybody]
     validation = PersonSet(config.dataroot, held, settings, train=False) if held and config.num_eval else None
     return PersonSet(config.dataroot, train, settings), validation, []

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from jiff.data.sample import collate
-from jiff.training.person_stage import PersonModule
+from jiff.training.own_stage import OwnModule
 
 if TYPE_CHECKING:
     from jiff.data.dataset import TrainingSet
-    from jiff.data.person_set import PersonSet
+    from jiff.data.people_set import PeopleSet
     from jiff.training.stages import StageModule
 
 _THRESHOLD = 0.5
@@ -76,8 +76,8 @@ def _color_measures(
 
 @torch.no_grad()
 def validate(
-    module: StageModule | PersonModule,
-    items: TrainingSet | PersonSet,
+    module: StageModule | OwnModule,
+    items: TrainingSet | PeopleSet,
     count: int,
     points: int,
     device: torch.device,
@@ -86,7 +86,8 @@ def validate(
 
     Shape: iou, precision, recall and mse at points uniform in the scan's bounding box; the same with ``face_`` at
     points uniform in the face box, for the fused answer and for the body branch alone (``_body_branch``).
-    Colour: mean absolute error in [0, 1], over the surface and over the face. Person: see ``PersonModule.measures``.
+    Colour: mean absolute error in [0, 1], over the surface and over the face. Person: see ``PersonModule.measures``;
+    normals: ``NormalsModule.measures``.
 
     Args:
         module: the stage; left in the mode it came in.
@@ -99,8 +100,8 @@ def validate(
     module.network.eval()
     sums: dict[str, list[float]] = defaultdict(list)
     for index in spread_items(count, len(items)):
-        if isinstance(module, PersonModule):
-            measured = module.measures(items, index, device)  # type: ignore[arg-type]
+        if isinstance(module, OwnModule):
+            measured = module.measures(items, index, device)
         elif items.config.stage == "shape":  # type: ignore[union-attr]
             measured = _shape_measures(module, items, index, points, device)  # type: ignore[arg-type]
         else:
@@ -115,6 +116,8 @@ def score(measures: dict[str, float]) -> float:
     """Return one number to choose the best checkpoint by, larger is better."""
     if "color_l1" in measures:
         return -measures["color_l1"] - measures.get("face_color_l1", measures["color_l1"])
+    if "angle" in measures:
+        return -measures["angle"]
     if "color" in measures:
         return measures["iou"] + measures.get("face_iou", measures["iou"]) - measures["color"]
     return measures.get("iou", 0.0) + measures.get("face_iou", measures.get("iou", 0.0))

@@ -8,6 +8,7 @@ import typer
 
 from jiff.options.presets import preset_names, preset_values
 from jiff.options.train import TrainConfig
+from jiff.options.train_normals import NormalsTrainConfig
 from jiff_cli.spec.config_file import Presets
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def stage_presets(stage: str) -> Presets:
 
 def next_command(config: TrainingRun) -> list[object]:
     """Return the words of the command that usually follows a stage."""
+    if isinstance(config, NormalsTrainConfig):
+        best = config.folder / "best.safetensors"
+        return ["jiff", "assets", "convert", best, config.folder / "half.safetensors", "--half"]
     if not isinstance(config, TrainConfig):
         return ["jiff", "reconstruct", "PHOTO", "--checkpoint", config.checkpoints_path / config.name]
     following = _FOLLOWING.get(config.stage)

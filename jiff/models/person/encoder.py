@@ -47,11 +47,12 @@ class Encoder(nn.Module):
     Args:
         channels: per level; the first is at half the picture's size.
         outputs: channels of the feature.
+        inputs: channels of the picture.
     """
 
-    def __init__(self, channels: Sequence[int], outputs: int) -> None:
+    def __init__(self, channels: Sequence[int], outputs: int, inputs: int = IN_CHANNELS) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(IN_CHANNELS, channels[0], 5, 2, 2, bias=False)
+        self.stem = nn.Conv2d(inputs, channels[0], 5, 2, 2, bias=False)
         self.stem_norm = _norm(channels[0])
         self.down = nn.ModuleList(_Block(a, b, 2) for a, b in itertools.pairwise(channels))
         self.deep = _Block(channels[-1], channels[-1])
@@ -59,7 +60,7 @@ class Encoder(nn.Module):
         self.out = nn.Conv2d(channels[0], outputs, 1)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return features [B, outputs, S/2, S/2] of pictures [B, 11, S, S]."""
+        """Return features [B, outputs, S/2, S/2] of pictures [B, inputs, S, S]."""
         x = functional.silu(self.stem_norm(self.stem(picture)))
         kept = [x]
         for block in self.down:
