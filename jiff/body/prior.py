@@ -30,9 +30,10 @@ _LIFT = 0.4
 """A surface point is seen when nothing lies before this far above it, world units."""
 _TONGUE = 3
 _LEG_BONES = ("upperleg", "lowerleg")
-_ARM_BONES = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
+_HAND_BONES = ("wrist", "metacarpal", "finger")
+_ARM_BONES = ("upperarm", "lowerarm", *_HAND_BONES)
 _LOOSE = {
-    ("wrist", "metacarpal", "finger"): (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
+    _HAND_BONES: (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
     ("upperarm",): (7.0, 1.5),
 }  # fmt: skip
 _LOOSE_ELSEWHERE = (9.0, 1.5)
@@ -54,10 +55,7 @@ def _surface() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64
 @lru_cache(maxsize=4)
 def _moving_with(names: tuple[str, ...], side: str = "") -> NDArray[np.bool_]:
     """Return [V] whether a vertex moves most with one of the bones whose names begin and end so."""
-    body = load_anny_body()
-    bones = np.array([name.startswith(names) and name.endswith(side) for name in body.bone_labels])
-    strongest = np.take_along_axis(body.bone_index, body.bone_weight.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return np.asarray(bones[strongest][_surface()[0]])
+    return np.asarray(load_anny_body().moved_by(names, side)[_surface()[0]])
 
 
 @lru_cache(maxsize=1)
@@ -133,8 +131,17 @@ class BodyPrior:
 
     def of_arms(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return [N] whether the nearest skin is an arm's or a hand's."""
+        return self._nearest_moves_with(points_world, _ARM_BONES)
+
+    def of_hands(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return [N] whether the nearest skin is a hand's."""
+        return self._nearest_moves_with(points_world, _HAND_BONES)
+
+    def _nearest_moves_with(
+        self, points_world: NDArray[np.floating], bones: tuple[str, ...]
+    ) -> NDArray[np.bool_]:
         nearest = self._bvh.closest(points_world).face
-        return _moving_with(_ARM_BONES)[self.mesh.faces[nearest, 0]]
+        return _moving_with(bones)[self.mesh.faces[nearest, 0]]
 
     def legs(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return [V] which vertices of the mesh are of the left and of the right leg, from hip to ankle."""

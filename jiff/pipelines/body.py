@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WORKER_GIB = 0.8
 """Most memory of a process."""
-_STEP = 8
+_STEP = 9
 """Grows when the same photo comes to give another body."""
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 WORKER_GIB = 1.1
 """Most memory of a process, measured on a scan of 350,000 triangles."""
 FORMAT = 1
-_STEP = 3
+_STEP = 4
 """Grows when the same pictures come to give other bodies."""
 _TRUTH, _FIT = "truth", "views and surface"
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 
 _FEET = (29, 30, 31, 32)
+_ANKLES_HEELS, _TOES = (27, 28, 29, 30), (31, 32)
+_TIP_REACH, _TIPS = 0.08, 40
+"""How far from a toe's landmark, as a share of the height, the mask is a foot's; and how many of its places are asked for."""
+_FOOT_JOINTS = [JOINTS.index(f"{part}.{side}") for part in ("foot", "toes") for side in "LR"]
 _BALANCE_CATCH = 5.0
 """Deviations from which a body that does not stand above its feet is let off: those who lean are drawn back, those who jump are not."""
 
@@ -34,6 +38,10 @@ class FitWeights:
         outside_sigma: how far skin may stand out of the mask.
         inside_sigma: how far the mask may stand out of the body; clothes and hair do.
         inside: weight of that.
+        tips: weight, per foot, of the mask about the toes being covered by the foot.
+        tips_sigma: how far shoes may stand off it.
+        feet_sure: factor of the deviations of ankles' and heels' landmarks.
+        feet_free: factor of those of the regressor's rotations of feet and toes, which it has learnt from feet on the ground.
         face_sigma: of face points.
         face: weight of all face points together, as so many landmarks.
         shape_sigma, scale_sigma: of phenotypes and of the logarithm of the scale about the regressor's.
@@ -53,6 +61,10 @@ class FitWeights:
     outside_sigma: float = 0.008
     inside: float = 6.0
     inside_sigma: float = 0.03
+    tips: float = 4.0
+    tips_sigma: float = 0.008
+    feet_sure: float = 0.6
+    feet_free: float = 3.0
     face: float = 6.0
     face_sigma: float = 0.004
     shape_sigma: float = 0.2
@@ -84,6 +96,23 @@ def _outside(mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     return np.asarray(distance, dtype=np.float32), points.astype(np.float64) + 0.5
 
 
+def _tips(seen: Observation, height: float) -> list[NDArray[np.float64]]:
+    """Return places [N, 2] of the mask about the toes of each foot that is seen, world units."""
+    if seen.mask is None:
+        return [np.zeros((0, 2)) for _ in _TOES]
+    size = seen.mask.shape[0]
+    rows, columns = np.nonzero(seen.mask >= 0.5)
+    places = np.stack([columns + 0.5, size - rows - 0.5], axis=1) * seen.mask_size / size + np.array(
+        seen.mask_low
+    )
+    gaps = np.linalg.norm(places[:, None] - seen.points[None], axis=2)
+    nearest, result = gaps.argmin(axis=1), []
+    for toe in _TOES:
+        near = places[(nearest == toe) & (gaps[:, toe] < _TIP_REACH * height) & (seen.visibility[toe] > 0.5)]
+        result.append(near[np.linspace(0, len(near) - 1, min(_TIPS, len(near))).astype(int)])
+    return result
+
+
 class Energy:
     """Terms of one photo, as a function of a body on torch; ``trust`` weighs the regressor's rotations and joints, ``plane``
     its rotations and, of its joints, what the picture's plane shows.
@@ -110,14 +139,17 @@ class Energy:
         self.target = tensor(seen.points - told.shift)
         self.mark_weight = tensor(np.clip(seen.presence, 0.02, 1.0))
         self.mark_sigma = tensor(spread)
+        self.mark_sigma[list(_ANKLES_HEELS)] *= weights.feet_sure
         self.joints, self.joints_sigma = tensor(told.joints), tensor(told.joints_sigma)
         self.turns, self.turns_sigma = tensor(told.turns), tensor(np.maximum(told.turns_sigma, 0.03))
+        self.turns_sigma[_FOOT_JOINTS] *= weights.feet_free
         self.hands = tensor(told.hands)
         self.shape = tensor([told.phenotypes[name] for name in SHAPES])
         self.log_scale = float(np.log(told.scale))
         self.face = None if seen.face is None else tensor(seen.face[:, :2])
         self.grounded = float(seen.presence[list(_FEET)].min() > 0.5)
         self.distance: Tensor | None = None
+        self.tips = [tensor(places) for places in _tips(seen, self.height)]
         if seen.mask is not None:
             size = seen.mask.shape[0]
             step = seen.mask_size / size
@@ -172,6 +204,18 @@ class Energy:
         nearest = torch.cdist(self.line, skin).min(dim=1).values
         inside = geman((nearest / (w.inside_sigma * self.height)) ** 2, 1.5).mean()
         return self.outline * w.outside * outside + w.inside * inside
+
+    def feet(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return the cost of the mask about the toes far from the skin of the feet [N, 2].
+
+        Landmarks of feet are the ball's and a heel's that clothes hide; only the mask shows which way a shoe points.
+        """
+        cost = left.new_zeros(())
+        for tips, skin in zip(self.tips, (left, right)):
+            if len(tips) > 0:
+                nearest = torch.cdist(tips, skin).min(dim=1).values / (self.weights.tips_sigma * self.height)
+                cost = cost + self.weights.tips * geman(nearest**2, 4.0).mean()
+        return cost
 
     def balance(self, skin: Tensor, feet: Tensor, robust: float) -> Tensor:
         """Return the cost of skin [N, 3] whose middle does not lie above the lower of the feet [2, 3].

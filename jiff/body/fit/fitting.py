@@ -123,6 +123,10 @@ class BodyFitter:
         self._mark_bones = torch.from_numpy(self.marks.bones)
         self._mixture = torch.as_tensor(self.marks.mixture, dtype=torch.float32)
         self._joints = torch.tensor([self.body.bone_labels.index(name) for name in JOINT_HEADS])
+        self._foot_skin = [
+            torch.from_numpy(np.flatnonzero(self.body.moved_by(("foot", "toe"), side)[skin]))
+            for side in (".L", ".R")
+        ]
         self._clearance = Clearance(self.body.bone_labels)
         # Between ankle and toes, where the weight is.
         self._feet = [JOINTS.index(name) for name in ("toes.L", "toes.R")]
@@ -188,7 +192,9 @@ class BodyFitter:
         matrices = torch.cat([found["root"], rotation_matrix(x.turns[1:])])
         cost = energy.landmarks(found["marks"][0], robust) + hinge_cost(x.turns)
         cost = cost + energy.prior(found["joints"][0], matrices, x.hands, x.shape, x.log_scale, x.legs)
-        cost = cost + energy.silhouette(found["skin"][0, :, :2])
+        plane = found["skin"][0, :, :2]
+        cost = cost + energy.silhouette(plane)
+        cost = cost + energy.feet(plane[self._foot_skin[0]], plane[self._foot_skin[1]])
         cost = cost + energy.balance(found["skin"][0], found["feet"][0], robust)
         cost = cost + self.weights.clearance * self._clearance(found["bones"][0], x.log_scale.exp(), room)
         over = torch.cat([x.shape - x.shape.clamp(0, 1), x.legs - x.legs.clamp(-1, 1)]) / 0.05
