@@ -16,6 +16,7 @@ from jiff.geometry.isosurface import Seeds, SurfaceOptions, extract_surface_with
 from jiff.geometry.refine import refined_inside
 from jiff.geometry.simplify import decimate, is_watertight
 from jiff.geometry.smooth import taubin_smoothed, without_specks
+from jiff.inference.detail import DetailedFront, photo_normals
 from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
 from jiff.inference.held_texture import texture_held
@@ -27,6 +28,7 @@ from jiff.photo.view_inputs import view_inputs, with_head
 if TYPE_CHECKING:
     from jiff.body.placed import PlacedBody
     from jiff.geometry.mesh import Mesh
+    from jiff.models.normals.network import NormalNetwork
     from jiff.models.person.network import PersonNetwork
     from jiff.photo.test_folder import PersonImage
 
@@ -84,6 +86,7 @@ def reconstruct_held(
     placed: PlacedBody,
     options: HeldOptions | None = None,
     device: torch.device | None = None,
+    normals: NormalNetwork | None = None,
 ) -> HeldPerson:
     """Reconstruct one person.
 
@@ -93,6 +96,7 @@ def reconstruct_held(
         placed: the body fitted to it.
         options: resolution and so on.
         device: the processor without it.
+        normals: network of normals, in evaluation mode, that gives the front its folds and hems; None leaves it smooth.
 
     Raises:
         ReconstructionError: no surface, no body in the silhouette, or not enough memory.
@@ -106,7 +110,7 @@ def reconstruct_held(
         outline = None if options.raw else Outline(person.mask)
         field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0)
         encoded = time.perf_counter()
-        mesh, counts = _surface(field, person, options)
+        mesh, counts = _surface(field, person, options, normals)
         extracted = time.perf_counter()
         output, extra = options.output, dict[str, Any]()
         if output.triangles is not None and len(mesh.faces) > output.triangles:
@@ -168,7 +172,9 @@ def _finer_head(mesh: Mesh, field: HeldField) -> Mesh:
     return without_specks(mesh, np.clip(depth, 0, 1), _HEAD_STEPS, _SPECKS)
 
 
-def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tuple[Mesh, dict[str, Any]]:
+def _surface(
+    field: HeldField, person: PersonImage, options: HeldOptions, normals: NormalNetwork | None
+) -> tuple[Mesh, dict[str, Any]]:
     """Return the surface, and how many points were asked, of how many pieces it was, what it left out."""
     bounds = canonical_bounds()
     depth = field.inputs.prior.mesh.bounds[:, 2]
@@ -199,6 +205,12 @@ def _surface(field: HeldField, person: PersonImage, options: HeldOptions) -> tup
         filling = Filling(draft, field.outline, field.inputs.prior)
         numbers["missing_share"] = round(filling.missing, 4)
         field.filling = filling if filling.needed else None
+        if normals is not None:
+            if filling.needed:
+                draft = keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh
+            field.front = DetailedFront(
+                draft, *photo_normals(normals, person.rgb, person.mask), field.inputs.prior
+            )
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())
     kept = mesh if options.raw else body.mesh

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from jiff.inference.detail import DetailedFront
     from jiff.inference.filling import Filling
     from jiff.inference.outline import Outline
     from jiff.models.person.network import PersonFeatures, PersonNetwork
@@ -65,6 +66,7 @@ class HeldField:
         """
         self.network, self.inputs, self.outline, self.device = network, inputs, outline, device
         self.filling: Filling | None = None
+        self.front: DetailedFront | None = None
         self._face = face
         # Networks that know the picture alone are not held by a body.
         self._reach: Reach | None = None
@@ -84,6 +86,8 @@ class HeldField:
         distance = np.minimum(self._known(points_world, border), border)
         if self.filling is not None:
             distance = np.maximum(distance, self.filling.distance(points_world, border))
+        if self.front is not None:
+            distance = np.minimum(self.front.distance(points_world, distance), border)
         return distance
 
     def filled(self, points_world: NDArray[np.floating]) -> NDArray[np.float32]:

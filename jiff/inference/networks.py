@@ -14,6 +14,7 @@ from jiff.base.errors import CheckpointError, UsageError
 from jiff.models.checkpoint import load_published
 from jiff.models.color_coarse import ColorCoarseNetwork
 from jiff.models.color_fine import ColorFineNetwork
+from jiff.models.normals.default import NORMALS, default_normals
 from jiff.models.shape import ShapeNetwork
 from jiff.options.device import parse_device
 
@@ -22,6 +23,7 @@ N = TypeVar("N")
 STAGES = ("shape", "color_coarse", "color_fine")
 PERSON = "person"
 """The prior-held network's place in a run's folder."""
+_OTHERS = (PERSON, NORMALS)
 _PREFERRED = ("best.safetensors", "latest.safetensors")
 
 
@@ -34,12 +36,14 @@ class NetworkFiles:
         color_coarse: coarse colour (``netC`` of PIFu).
         color_fine: fine colour (``netC`` of JIFF).
         person: prior-held network, which stands alone.
+        normals: network of normals, which details what a prior-held one makes.
     """
 
     shape: Path | None = None
     color_coarse: Path | None = None
     color_fine: Path | None = None
     person: Path | None = None
+    normals: Path | None = None
 
     def fingerprints(self) -> dict[str, str]:
         """Return stage -> short digest of its file, by which results know what made them.
@@ -48,7 +52,7 @@ class NetworkFiles:
             CheckpointError: a file cannot be read.
         """
         found = {}
-        for stage in (*STAGES, PERSON):
+        for stage in (*STAGES, *_OTHERS):
             path = getattr(self, stage)
             if path is not None:
                 try:
@@ -78,7 +82,18 @@ def find_person_network(folder: Path | None) -> Path | None:
     if folder is None:
         path = default_network()
         return path if path.is_file() else None
-    present = [folder / PERSON / name for name in _PREFERRED if (folder / PERSON / name).is_file()]
+    return _of_run(folder, PERSON)
+
+
+def find_normals(folder: Path | None) -> Path | None:
+    """Return the network of normals of a run's folder, else the installed one; None where neither is there."""
+    found = None if folder is None else _of_run(folder, NORMALS)
+    installed = default_normals()
+    return found or (installed if installed.is_file() else None)
+
+
+def _of_run(folder: Path, stage: str) -> Path | None:
+    present = [folder / stage / name for name in _PREFERRED if (folder / stage / name).is_file()]
     return present[0] if present else None
 
 
@@ -108,9 +123,7 @@ def find_checkpoints(
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: no such folder; give the run's folder that training wrote.")
         for stage in STAGES:
-            present = [folder / stage / name for name in _PREFERRED if (folder / stage / name).is_file()]
-            if found[stage] is None and present:
-                found[stage] = present[0]
+            found[stage] = found[stage] or _of_run(folder, stage)
     if found["shape"] is None:
         raise CheckpointError(
             f"{folder}: holds no shape/latest.safetensors; train it with `jiff train shape` or give another run's folder."

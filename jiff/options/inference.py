@@ -69,11 +69,16 @@ class InferenceConfig(MeshOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class FineInferenceConfig(InferenceConfig):
-    """The same with the fine colour network."""
+    """The same with the fine colour network, and with the network of normals."""
 
     fine_checkpoint: Path | None = option(
         None,
         help="Fine colour network instead of the run's.",
         aliases=("--load-netC-checkpoint-path",),
         panel=NETWORKS_PANEL,
+    )
+    detail: bool = option(
+        True,
+        help="With prior-held networks: folds, lapels and hems of the front, as another network reads them off the photo's shading.",
+        panel=OUTPUT_PANEL,
     )

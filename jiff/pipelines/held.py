@@ -9,8 +9,9 @@ import torch
 from jiff.base.errors import CheckpointError
 from jiff.base.files import read_json
 from jiff.inference.held import HeldOptions, reconstruct_held
-from jiff.inference.networks import NetworkFiles, find_person_network
+from jiff.inference.networks import NetworkFiles, find_normals, find_person_network
 from jiff.models.checkpoint import load_published
+from jiff.models.normals.default import load_normals
 from jiff.models.person.network import PersonNetwork
 from jiff.options.body import BodyConfig
 from jiff.options.face import FaceConfig
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jiff.base.progress import Progress
+    from jiff.models.normals.network import NormalNetwork
     from jiff.options.evaluate import EvalJiffConfig
     from jiff.photo.test_folder import PersonFiles, PersonImage
     from jiff.run.parallel import WorkReport
 
-_STEP = 4
+_STEP = 5
 """Grows when the same photo, body and network come to give another mesh."""
 
 
@@ -41,9 +43,13 @@ class HeldEvaluation(Evaluation):
     """
 
     def __init__(self, config: EvalJiffConfig, progress: Progress, network: Path) -> None:
-        super().__init__(config, progress, "held", files=NetworkFiles(person=network))
+        files = NetworkFiles(
+            person=network, normals=find_normals(config.checkpoint) if config.detail else None
+        )
+        super().__init__(config, progress, "held", files=files)
         self.no_face: dict[str, str] = {}
         self._network: PersonNetwork | None = None
+        self._normals: NormalNetwork | None = None
 
     def network(self) -> PersonNetwork:
         """Return the network, loaded on the first call."""
@@ -57,6 +63,12 @@ class HeldEvaluation(Evaluation):
             self._network = loaded
         return self._network
 
+    def normals(self) -> NormalNetwork | None:
+        """Return the network of normals, loaded on the first call; None where details are not wanted or it is missing."""
+        if self._normals is None and self.files.normals is not None:
+            self._normals = load_normals(self.files.normals, self.device)
+        return self._normals
+
     def stamp(self, person: PersonFiles) -> Stamp:
         """Return what decides the bytes of a result."""
         plain = super().stamp(person)
@@ -68,8 +80,9 @@ class HeldEvaluation(Evaluation):
         )
 
     def load(self) -> None:
-        """Load the network."""
+        """Load the networks."""
         self.network()
+        self.normals()
 
     def fit(self, names: tuple[str, ...], face: FaceConfig | None) -> WorkReport:
         """Fit faces and bodies to framed photos; return what became of the bodies.
@@ -93,7 +106,7 @@ class HeldEvaluation(Evaluation):
             self.config.resolution, self.config.raw, int(self.config.memory_budget * 2**30), self.output
         )
         with torch.inference_mode():
-            result = reconstruct_held(self.network(), pixels, placed, options, self.device)
+            result = reconstruct_held(self.network(), pixels, placed, options, self.device, self.normals())
         record: dict[str, Any] = read_json(person.body)
         notes = [*result.notes, *record.get("notes", [])]
         why = self.no_face.get(person.name)
