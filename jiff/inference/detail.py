@@ -34,13 +34,16 @@ _SIDE = 512
 _WIDEST, _OFF = (5.0, 14.0), (1.0, 4.0)
 """World units over which depth goes back to the surface's, on the skin and in loose clothes: wider shape is the body's business, but
 what hangs far from it only the photo knows; and how far off the skin that is."""
-_MOST = 20.0
-"""World units that the front moves at most."""
+_MOST = (3.0, 20.0)
+"""World units that the front moves at most, on the skin and in loose clothes."""
 _JUMPS = (10.0, 4.0, 2.0)
 """Differences from what normals say, world units between neighbours, from which a pair counts less and less, round by round: steps in
 the surface that no other limb explains are closed first."""
-_EXPLAINED, _NEARBY = 3.0, 3.5
-"""Steps in the body's depth, and how far about them one in the surface's is a limb before another; world units."""
+_EXPLAINED, _NEARBY = 3.0, (3.5, 7.0)
+"""Steps in the body's depth, and how far about them one in the surface's is a limb before another; where cloth joins the legs, and
+elsewhere, as wide trousers stand off; world units."""
+_CLOTH = 0.3
+"""Looseness on either side from which other steps are of the surface, not of the person: cloth goes on there."""
 _LEAST_NZ = 0.2
 """Slopes of normals that are turned farther away are those of this one."""
 _BARE = 30.0
@@ -49,8 +52,8 @@ _HEAD_M = (0.74, 0.79)
 """Canonical heights between which clothes end."""
 _LINEAR = (1.0, 2.5)
 """World units from the new front over which the field is linear in the distance to it, so that its place is exact between cells."""
-_BEHIND = (4.0, 6.0)
-"""World units behind the new front over which it ends; before it there is nothing."""
+_BEHIND = (2.0, 4.0)
+"""World units behind the new front, and behind the old one where that lies deeper, over which the new one ends."""
 _STEP, _BESIDE = 2.5, (0.4, 1.6)
 """Difference of neighbours' depths that is a step, and world units beside it over which the front is none of a body behind."""
 
@@ -63,18 +66,28 @@ class DetailedFront:
         normals: [S, S, 3] unit normals as that camera sees them; x to the right, y up, z towards the camera.
         mask: [S, S] in [0, 1], the person.
         prior: of the fitted body.
+        legs_joined: whether cloth joins the legs.
     """
 
     def __init__(
-        self, mesh: Mesh, normals: NDArray[np.floating], mask: NDArray[np.floating], prior: BodyPrior
+        self,
+        mesh: Mesh,
+        normals: NDArray[np.floating],
+        mask: NDArray[np.floating],
+        prior: BodyPrior,
+        *,
+        legs_joined: bool = False,
     ) -> None:
         self.camera = Camera(size=normals.shape[0])
         unit = 2 * self.camera.half_width_world / self.camera.size
         depth, held, loose = _front(mesh, self.camera, prior)
         inside = np.isfinite(depth) & (mask > 0.5)
-        limbs = _occlusions(prior, self.camera)
-        found = _integrated(depth, _hold(held, loose, unit), normals, inside, limbs, unit)
-        self.depth = _spread(depth + _MOST * np.tanh((found - depth) / _MOST))
+        limbs = _occlusions(prior, self.camera, _NEARBY[0 if legs_joined else 1])
+        apart = limbs | (cv2.dilate(loose, np.ones((3, 3), np.uint8)) < _CLOTH)
+        found = _integrated(depth, _hold(held, loose, unit), normals, inside, apart, unit)
+        most = _MOST[0] + (_MOST[1] - _MOST[0]) * loose
+        moved = most * np.tanh((found - depth) / most)
+        self.depth, self._raised = _spread(depth + moved), _spread(np.maximum(moved, 0))
         square = np.ones((3, 3), np.uint8)
         step = inside & limbs & (cv2.dilate(self.depth, square) - cv2.erode(self.depth, square) > _STEP)
         away = cv2.distanceTransform((~step).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * unit
@@ -92,17 +105,17 @@ class DetailedFront:
             distance: [N] to the surface with the old one.
         """
         pixels = self.camera.world_to_pixel(points_world)
-        depth, share, whole, cosine = (
-            sample_pixels(image, pixels)[:, 0]
-            for image in (self.depth, self._share, self._whole, self._cosine)
-        )
+        images = (self.depth, self._raised, self._share, self._whole, self._cosine)
+        depth, raised, share, whole, cosine = (sample_pixels(image, pixels)[:, 0] for image in images)
         behind = depth - np.asarray(points_world)[:, 2]
         own = behind * cosine
         # Nothing lies before the front; what lies behind is of the person, but not beside a limb that is before another.
         distance = distance + share * (np.minimum(distance, own) - distance) * (behind < 0)
         filled = np.where(behind > 0, np.maximum(distance, own), distance)
         filled += (1 - ramp(np.abs(behind), _LINEAR)) * (own - filled)
-        return np.asarray(distance + whole * (1 - ramp(behind, _BEHIND)) * (filled - distance), np.float32)
+        return np.asarray(
+            distance + whole * (1 - ramp(behind - raised, _BEHIND)) * (filled - distance), np.float32
+        )
 
 
 def photo_normals(
@@ -147,8 +160,8 @@ def _hold(held: NDArray[np.float64], loose: NDArray[np.float64], unit: float) ->
     return (unit / (near + (far - near) * loose)) ** 2 + _BARE * held
 
 
-def _occlusions(prior: BodyPrior, camera: Camera) -> NDArray[np.bool_]:
-    """Return [S, S] where one limb may lie before another, or an arm or the head before clothes."""
+def _occlusions(prior: BodyPrior, camera: Camera, nearby: float) -> NDArray[np.bool_]:
+    """Return [S, S] where one limb may lie before another, or an arm or the head before clothes, within ``nearby`` world units."""
     seen = render_gbuffer(prior.mesh, camera)
     depth, apart = np.full(camera.size**2, np.nan), np.zeros(camera.size**2, np.uint8)
     points = seen.interpolate(prior.mesh.vertices, prior.mesh.faces)
@@ -160,7 +173,7 @@ def _occlusions(prior: BodyPrior, camera: Camera) -> NDArray[np.bool_]:
     low, high = (np.where(there, depth.reshape(shape), fill).astype(np.float32) for fill in (1e6, -1e6))
     steps = cv2.dilate(high, square) - cv2.erode(low, square) > _EXPLAINED
     steps |= cv2.morphologyEx(apart.reshape(shape), cv2.MORPH_GRADIENT, square) > 0
-    reach = 2 * round(_NEARBY / (2 * camera.half_width_world / camera.size)) + 1
+    reach = 2 * round(nearby / (2 * camera.half_width_world / camera.size)) + 1
     return np.asarray(cv2.dilate(steps.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
 
 

@@ -209,7 +209,10 @@ def _surface(
             if filling.needed:
                 draft = keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh
             field.front = DetailedFront(
-                draft, *photo_normals(normals, person.rgb, person.mask), field.inputs.prior
+                draft,
+                *photo_normals(normals, person.rgb, person.mask),
+                field.inputs.prior,
+                legs_joined=field.legs_joined,
             )
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())

@@ -78,6 +78,11 @@ class HeldField:
         with torch.inference_mode():
             self.features: PersonFeatures = network.encode(pictures_of(inputs, device))
 
+    @property
+    def legs_joined(self) -> bool:
+        """Whether the photo shows a skirt or coat between the legs."""
+        return self._legs is not None
+
     def distance(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return [N] signed distances to the surface, positive inside, world units."""
         if self.outline is None:

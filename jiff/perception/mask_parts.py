@@ -64,7 +64,7 @@ def with_jutting_parts(
         return share
     _cut(rgb, labels)
     like = labels == cv2.GC_PR_FGD
-    found = share.copy()
+    found: NDArray[np.float32] = share.copy()
     for part in parts:
         if (like & part).sum() > _LIKE * part.sum():
             found[like & part] = 1.0
@@ -97,7 +97,7 @@ def without_ground(
     places = [np.floor(a + np.linspace(0, 1, _ALONG)[:, None] * (b - a)).astype(int) for a, b in bones]
     count, pieces = cv2.connectedComponents(ground.astype(np.uint8), connectivity=8)
     colours = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
-    found = share.copy()
+    found: NDArray[np.float32] = share.copy()
     for number in range(1, count):
         piece = pieces == number
         if piece.sum() < _LEAST_GROUND * person.sum() or any(_along(piece, bone) > _BONE for bone in places):
