@@ -100,6 +100,26 @@ def test_the_new_front_is_where_the_field_ends_and_the_back_is_not_touched() -> 
     assert way[np.argmax(new.distance(points, rough) > 0)] == pytest.approx(outermost, abs=0.3)
 
 
+def test_what_a_draft_lacks_far_before_the_front_stays() -> None:
+    level = np.zeros((SIZE, SIZE, 3))
+    level[..., 2] = 1.0
+    new = front(level)
+    chest = np.array([0.0, 0.62 * prior().mesh.bounds[1, 1]])
+    row, column = np.floor(new.camera.world_to_pixel(np.append(chest, 0.0)[None])[0, ::-1]).astype(int)
+    way = new.depth[row, column] + np.array([2.0, detail._MOST[0] + 4.0])
+    points = np.column_stack([np.tile(chest, (2, 1)), way]).astype(np.float32)
+    near, far = new.distance(points, np.ones(2, np.float32))
+    assert near < 0 < far
+
+
+def test_normals_that_are_no_numbers_leave_the_front() -> None:
+    broken = np.full((SIZE, SIZE, 3), np.nan)
+    new = front(broken)
+    points = prior().mesh.vertices[:500].astype(np.float32)
+    old = prior().at(points).distance
+    np.testing.assert_allclose(new.distance(points, old), old, atol=0.05)
+
+
 def test_heads_and_hands_are_left_alone() -> None:
     tilted = np.zeros((SIZE, SIZE, 3))
     tilted[..., 0], tilted[..., 2] = 0.6, 0.8

@@ -24,7 +24,7 @@ from jiff.body.prior import BodyPrior
 from jiff.geometry.closest import MeshBvh
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.inference import networks as networks_module
-from jiff.inference.networks import NetworkFiles, default_network, find_person_network
+from jiff.inference.networks import NetworkFiles, default_network, find_normals, find_person_network
 from jiff.models.checkpoint import save_network
 from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import person_preset
@@ -263,6 +263,17 @@ def test_which_network_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert find_person_network(None) == folder / "best.safetensors"
     monkeypatch.setattr(networks_module, "default_network", lambda: folder / "none")
     assert find_person_network(None) is None
+
+
+def test_a_run_of_normals_alone_details_what_the_installed_network_makes(tmp_path: Path) -> None:
+    assert find_normals(tmp_path) == find_normals(None)
+    (tmp_path / "normals").mkdir()
+    own = tmp_path / "normals" / "best.safetensors"
+    own.touch()
+    assert find_normals(tmp_path) == own and find_person_network(tmp_path) == find_person_network(None)
+    # Published networks of the same run are what its folder is for.
+    (tmp_path / "shape").mkdir()
+    assert find_person_network(tmp_path) is None
 
 
 def test_published_networks_go_before_where_they_are_named(

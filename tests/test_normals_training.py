@@ -24,10 +24,12 @@ from jiff.data.people_set import NORMALS, held_out_people, list_views
 from jiff.models.normals.default import load_normals
 from jiff.models.normals.network import NormalNetwork, mean_angle_deg
 from jiff.options.normals import NormalsConfig
+from jiff.options.photos import PhotosConfig
 from jiff.options.train_normals import NormalsTrainConfig
 from jiff.options.training_run import TrainingRun
 from jiff.pipelines import normals
 from jiff.pipelines.normals import run_normals
+from jiff.pipelines.photos import run_photos
 from jiff.pipelines.train import TrainReport, train_stage
 from jiff.training.run_state import load_state
 from jiff.training.validation import score
@@ -118,6 +120,17 @@ def test_what_is_complete_stays_and_other_settings_are_made_again(
     asked.clear()
     report = run_normals(drawing(out, seed=8), NullProgress())
     assert asked == PEOPLE and report.failures == {PEOPLE[0]: "this one is bad"}
+
+
+def test_photos_of_the_other_kind_are_not_written_over(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="jiff data normals"):
+        run_photos(PhotosConfig(out=made, people=1), NullProgress())
+    other = tmp_path / "person_00000"
+    other.mkdir()
+    (other / "view_0.npz").touch()
+    with pytest.raises(UsageError, match="jiff data photos"):
+        run_normals(drawing(tmp_path), NullProgress())
+    assert [path.name for path in tmp_path.rglob("*")] == ["person_00000", "view_0.npz"]
 
 
 def test_one_seed_gives_one_person_wherever_it_is_counted(made: Path, tmp_path: Path) -> None:

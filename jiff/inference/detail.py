@@ -54,6 +54,8 @@ _LINEAR = (1.0, 2.5)
 """World units from the new front over which the field is linear in the distance to it, so that its place is exact between cells."""
 _BEHIND = (2.0, 4.0)
 """World units behind the new front, and behind the old one where that lies deeper, over which the new one ends."""
+_BEFORE = (1.0, 3.0)
+"""World units before the new front, beyond what it moves, over which the old surface goes on: a draft lacks thin things."""
 _STEP, _BESIDE = 2.5, (0.4, 1.6)
 """Difference of neighbours' depths that is a step, and world units beside it over which the front is none of a body behind."""
 
@@ -81,18 +83,23 @@ class DetailedFront:
         self.camera = Camera(size=normals.shape[0])
         unit = 2 * self.camera.half_width_world / self.camera.size
         depth, held, loose = _front(mesh, self.camera, prior)
-        inside = np.isfinite(depth) & (mask > 0.5)
+        inside = np.isfinite(depth) & (mask > 0.5) & np.isfinite(normals).all(axis=-1)
+        normals = np.nan_to_num(normals)
         limbs = _occlusions(prior, self.camera, _NEARBY[0 if legs_joined else 1])
         apart = limbs | (cv2.dilate(loose, np.ones((3, 3), np.uint8)) < _CLOTH)
         found = _integrated(depth, _hold(held, loose, unit), normals, inside, apart, unit)
         most = _MOST[0] + (_MOST[1] - _MOST[0]) * loose
         moved = most * np.tanh((found - depth) / most)
+        self._most = _spread(np.where(inside, most, np.nan))
         self.depth, self._raised = _spread(depth + moved), _spread(np.maximum(moved, 0))
         square = np.ones((3, 3), np.uint8)
         step = inside & limbs & (cv2.dilate(self.depth, square) - cv2.erode(self.depth, square) > _STEP)
-        away = cv2.distanceTransform((~step).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) * unit
+        # Without a step anywhere distances are beyond all numbers.
+        away = np.minimum(
+            cv2.distanceTransform((~step).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), len(normals)
+        )
         self._share = _spread(np.where(inside, 1 - held, np.nan))
-        self._whole = (self._share * ramp(away, _BESIDE)).astype(np.float32)
+        self._whole = (self._share * ramp(away * unit, _BESIDE)).astype(np.float32)
         self._cosine = np.clip(normals[..., 2], _LEAST_NZ, 1).astype(np.float32)
 
     def distance(
@@ -105,12 +112,13 @@ class DetailedFront:
             distance: [N] to the surface with the old one.
         """
         pixels = self.camera.world_to_pixel(points_world)
-        images = (self.depth, self._raised, self._share, self._whole, self._cosine)
-        depth, raised, share, whole, cosine = (sample_pixels(image, pixels)[:, 0] for image in images)
+        images = (self.depth, self._raised, self._most, self._share, self._whole, self._cosine)
+        depth, raised, most, share, whole, cosine = (sample_pixels(image, pixels)[:, 0] for image in images)
         behind = depth - np.asarray(points_world)[:, 2]
         own = behind * cosine
-        # Nothing lies before the front; what lies behind is of the person, but not beside a limb that is before another.
-        distance = distance + share * (np.minimum(distance, own) - distance) * (behind < 0)
+        # Where the old front was is nothing, and what lies behind is of the person, but not beside a limb that is before another.
+        cleared = share * (1 - ramp(-behind - most, _BEFORE)) * (behind < 0)
+        distance = distance + cleared * (np.minimum(distance, own) - distance)
         filled = np.where(behind > 0, np.maximum(distance, own), distance)
         filled += (1 - ramp(np.abs(behind), _LINEAR)) * (own - filled)
         return np.asarray(

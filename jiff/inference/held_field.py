@@ -104,6 +104,8 @@ class HeldField:
         for low in range(0, len(points), CHUNK):
             part = points[low : low + CHUNK]
             known = self._known(part, self.outline.distance(part))
+            if self.front is not None:
+                known = np.maximum(known, self.front.distance(part, known))
             result[low : low + CHUNK] = np.clip(-known / _FILLED, 0, 1)
         return result
 

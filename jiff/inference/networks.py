@@ -78,11 +78,16 @@ def default_network() -> Path:
 
 
 def find_person_network(folder: Path | None) -> Path | None:
-    """Return the prior-held network of a run's folder, the installed one without a folder, None where a run has none."""
-    if folder is None:
+    """Return the prior-held network of a run's folder, the installed one without a folder or where a run has normals alone.
+
+    None where a run has other networks.
+    """
+    alone = folder is not None and not (folder / STAGES[0]).is_dir() and _of_run(folder, NORMALS) is not None
+    found = None if folder is None else _of_run(folder, PERSON)
+    if found is None and (folder is None or alone):
         path = default_network()
         return path if path.is_file() else None
-    return _of_run(folder, PERSON)
+    return found
 
 
 def find_normals(folder: Path | None) -> Path | None:

@@ -19,7 +19,9 @@ class NormalsTrainConfig(TrainingRun):
     dataroot: Path = option(
         Path("normals"), help="Folder that `jiff data normals` wrote.", flags=("-i",), panel=_DATA
     )
-    start: Path | None = option(None, help="Network of normals to start from.", panel=_RUN)
+    start: Path | None = option(
+        None, help="Network of normals to start from; its channels count.", panel=_RUN
+    )
     channels: tuple[int, ...] = option(
         (24, 48, 64, 96, 128), help="Channels of the network, per level.", panel=_NET
     )

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from jiff.photo.test_folder import PersonImage
     from jiff.pipelines.rig import Rigging
 
-_FORMAT = 2
+_FORMAT = 1
+_PROJECTION = 2
+"""Grows when a photo comes to be projected in another way."""
 SUMMARY_NAME = "summary.json"
 """What became of each person of a run."""
 
@@ -175,6 +177,8 @@ class Evaluation:
             "raw": self.config.raw,
             "mesh_output": self.output.mesh_output(),
         }
+        if self.output.project_photo:
+            settings["projection"] = _PROJECTION
         if self.rigging is not None:
             settings["rig"] = self.rigging.settings
             inputs |= self.rigging.inputs(person.name)

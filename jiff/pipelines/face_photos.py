@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from jiff.base.progress import Progress
     from jiff.face.model import MorphableModel
 
+_PEOPLE = 2
+"""Grows when people come to be found elsewhere in a photo."""
 WORKER_GIB = 0.5
 """Most memory of a process."""
 
@@ -63,8 +65,13 @@ def _stamp(person: PersonFiles, config: FaceConfig) -> Stamp:
         "what was seen": person.seen,
     }
     there = {role: path for role, path in inputs.items() if path.is_file()}
-    looks = person.seen.is_file() or find_networks() is not None
-    settings = {"networks": VERSION, "habits": habits.VERSION} if looks else {"networks": None}
+    seen = person.seen.is_file()
+    looks = seen or find_networks() is not None
+    settings: dict[str, object] = (
+        {"networks": VERSION, "habits": habits.VERSION} if looks else {"networks": None}
+    )
+    if looks and not seen:
+        settings["people"] = _PEOPLE
     return face_stamp(config, person.name, there, **settings)
 
 

@@ -44,7 +44,8 @@ class HeldEvaluation(Evaluation):
 
     def __init__(self, config: EvalJiffConfig, progress: Progress, network: Path) -> None:
         files = NetworkFiles(
-            person=network, normals=find_normals(config.checkpoint) if config.detail else None
+            person=network,
+            normals=find_normals(config.checkpoint) if config.detail and not config.raw else None,
         )
         super().__init__(config, progress, "held", files=files)
         self.no_face: dict[str, str] = {}

@@ -13,7 +13,7 @@ from jiff.body.anny_files import anny_version
 from jiff.data.normal_view import NormalView, stored_normals, write_normal_view
 from jiff.geometry.camera import Camera
 from jiff.options.normals import NormalsConfig
-from jiff.pipelines.people import RECORD, judge_person, person_name, write_held_out
+from jiff.pipelines.people import RECORD, judge_person, person_name, refuse_other, write_held_out
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
@@ -70,8 +70,10 @@ def run_normals(config: NormalsConfig, progress: Progress) -> WorkReport:
     Raises:
         AssetError: the body's data are missing.
         OutputError: the folder cannot be written.
+        UsageError: it holds photos of the other kind.
     """
     config = config.located()
+    refuse_other(config.out, "view_*.npz", "jiff data photos")
     make_folder(config.out)
     jobs = [
         _Job(config.out / person_name(i), config.seed + i, config.views, config.texture_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from jiff.base.errors import UsageError
 from jiff.base.files import write_text
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
@@ -18,6 +19,21 @@ RECORD = "person.json"
 def person_name(index: int) -> str:
     """Return the folder of person ``index``."""
     return f"person_{index:05d}"
+
+
+def refuse_other(out: Path, pattern: str, command: str) -> None:
+    """Refuse a folder that holds the photos of another command, whose people would be replaced.
+
+    Args:
+        out: folder of people.
+        pattern: of the other command's files in a person's folder.
+        command: that wrote them.
+
+    Raises:
+        UsageError: there is such a file.
+    """
+    if next(out.glob(f"person_*/{pattern}"), None) is not None:
+        raise UsageError(f"{out}: holds what `{command}` wrote; give another folder with --out.")
 
 
 def is_held_out(name: str, every: int) -> bool:

@@ -26,7 +26,7 @@ from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import person_in, see_face
 from jiff.photo.observed import look_at
 from jiff.photo.view_inputs import view_inputs
-from jiff.pipelines.people import RECORD, judge_person, person_name, write_held_out
+from jiff.pipelines.people import RECORD, judge_person, person_name, refuse_other, write_held_out
 from jiff.run.parallel import WorkReport, run_items
 from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict
@@ -86,8 +86,10 @@ def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
     Raises:
         AssetError: the networks that see people, or the body's data, are missing.
         OutputError: the folder cannot be written.
+        UsageError: it holds photos of the other kind.
     """
     config = config.located()
+    refuse_other(config.out, "normals_*.npz", "jiff data normals")
     make_folder(config.out)
     if ensure_networks(progress) is None:
         raise AssetError("The networks that see people are missing; run `jiff assets fetch perception`.")

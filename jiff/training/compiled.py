@@ -40,7 +40,7 @@ def keep_channels_last(module: StageModule | OwnModule) -> None:
 def compile_stage(module: StageModule | OwnModule) -> None:
     """Compile the image encoders of a stage in place; names of parameters stay as they are.
 
-    They see images of one shape. What follows works on lists of face points, whose length differs in every batch, and
+    They see images of one shape, but for whole people by which networks of normals are validated. What follows works on lists of face points, whose length differs in every batch, and
     would be compiled again and again.
     """
     for encoder in _encoders(module):
