@@ -71,6 +71,19 @@ def test_polygons_are_fanned_in_file_order(tmp_path: Path) -> None:
     assert data.corners_uv is None and data.corners_normal is None
 
 
+def test_polygons_of_next_to_no_size_are_read(tmp_path: Path) -> None:
+    tiny = "2.5e-179"
+    places = (
+        f"{tiny} 1 {tiny}",
+        f"0 {tiny} {tiny}",
+        f"1 {tiny} {tiny}",
+        f"0 {tiny} {tiny}",
+        f"{tiny} {tiny} {tiny}",
+    )
+    text = "".join(f"v {place}\n" for place in places) + "f 1 2 3 4 5\n"
+    assert parse(tmp_path, text).corners.shape == (3, 3)
+
+
 def test_spellings_of_corners(tmp_path: Path) -> None:
     text = (
         SQUARE

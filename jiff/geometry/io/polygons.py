@@ -55,7 +55,9 @@ def _ears(ring: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.
     """Return [N - 2, 3] triangles of a polygon [N, 3]; None where it cannot be cut (it crosses itself)."""
     import mapbox_earcut
 
-    normal = normal / np.linalg.norm(normal)
+    # The square of a tiny polygon's normal is nothing.
+    normal = normal / np.abs(normal).max()
+    normal /= np.linalg.norm(normal)
     along = np.eye(3)[int(np.argmin(np.abs(normal)))]
     right = np.cross(along, normal)
     right /= np.linalg.norm(right)
