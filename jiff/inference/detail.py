@@ -19,6 +19,7 @@ from scipy.sparse.linalg import cg
 from jiff.geometry.camera import Camera
 from jiff.models.normals.network import normals_picture
 from jiff.photo.images import resize_image
+from jiff.photo.masks import nearest_pixels
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.photo_projection import ramp, sample_pixels
 
@@ -238,9 +239,4 @@ def _spread(image: NDArray[np.float64]) -> NDArray[np.float32]:
     there = np.isfinite(image)
     if there.all() or not there.any():
         return np.nan_to_num(image).astype(np.float32)
-    _, label = cv2.distanceTransformWithLabels(
-        (~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    values = np.zeros(int(label.max()) + 1)
-    values[label[there]] = image[there]
-    return values[label].astype(np.float32)
+    return np.asarray(image.ravel()[nearest_pixels(there)[1]], np.float32)

@@ -18,6 +18,7 @@ from jiff.geometry.camera import Camera
 from jiff.inference.held_field import pictures_of
 from jiff.perception.crop import Crop
 from jiff.photo.images import resize_image
+from jiff.photo.masks import nearest_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,26 +59,13 @@ def own_colors(
         sure = depth >= least
         if not sure.any():
             continue
-        away, nearest = _nearest(sure)
+        away, nearest = nearest_pixels(sure)
         taken = there & ~sure & ~done & (away <= _REACH * least * unit_px)
         result[taken] = rgb.reshape(-1, 3)[nearest[taken]]
         done |= taken | sure
-    _, nearest = _nearest(there)
+    _, nearest = nearest_pixels(there)
     result[~there] = result.reshape(-1, 3)[nearest[~there]]
     return result
-
-
-def _nearest(wanted: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return [S, S] distances to the nearest wanted pixel, and row * S + column of it."""
-    import cv2
-
-    away, label = cv2.distanceTransformWithLabels(
-        (~wanted).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    # Labels number the wanted pixels from 1 in some order of OpenCV's own.
-    owner = np.zeros(int(label.max()) + 1, np.int64)
-    owner[label[wanted]] = np.flatnonzero(wanted)
-    return np.asarray(away, np.float32), owner[label]
 
 
 def without_details(

@@ -130,3 +130,16 @@ def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> NDArray[
     if border.mean() > _INVERTED_BORDER and not inside.all():
         raise ImageError(f"{path}: the mask is inverted, white outside the person; turn it over.")
     return mask
+
+
+def nearest_pixels(wanted: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return [S, S] distances to the nearest wanted pixel, and row * S + column of it."""
+    import cv2
+
+    away, label = cv2.distanceTransformWithLabels(
+        (~wanted).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # Labels number the wanted pixels from 1 in some order of OpenCV's own.
+    owner = np.zeros(int(label.max()) + 1, np.int64)
+    owner[label[wanted]] = np.flatnonzero(wanted)
+    return np.asarray(away, np.float32), owner[label]
