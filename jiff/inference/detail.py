@@ -215,17 +215,17 @@ def _integrated(
     anchor = hold[inside]
     z = start
     pairs = np.arange(len(first))
+    difference = coo_matrix(
+        (
+            np.concatenate([-np.ones(len(first)), np.ones(len(first))]),
+            (np.tile(pairs, 2), np.concatenate([first, second])),
+        ),
+        shape=(len(first), count),
+    ).tocsr()
     for jump in _JUMPS:
         # Other steps are of the surface, not of the person: cloth goes on there.
         off = np.where(limb, z[second] - z[first] - wanted, 0) / jump
         weight = trust / (1 + off**2) ** 2
-        difference = coo_matrix(
-            (
-                np.concatenate([-np.ones(len(first)), np.ones(len(first))]),
-                (np.tile(pairs, 2), np.concatenate([first, second])),
-            ),
-            shape=(len(first), count),
-        ).tocsr()
         system = difference.T @ diags(weight) @ difference + diags(anchor)
         right = difference.T @ (weight * wanted) + anchor * start
         z = cg(system, right, x0=z, rtol=1e-4, maxiter=600, M=diags(1 / system.diagonal()))[0]

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from jiff.base.files import atomic_folder, make_folder, remove_leftovers, write_json
+from jiff.base.files import atomic_folder, make_folder, write_json
 from jiff.body.anny_files import anny_version
 from jiff.data.normal_view import NormalView, stored_normals, write_normal_view
 from jiff.geometry.camera import Camera
 from jiff.options.normals import NormalsConfig
-from jiff.pipelines.people import RECORD, judge_person, person_name, refuse_other, write_held_out
-from jiff.run.parallel import WorkReport, run_items
-from jiff.run.plan import plan_work
+from jiff.pipelines.people import RECORD, judge_person, make_people, person_name, refuse_other
 from jiff.run.stage import Stamp, Verdict
 from jiff.synthetic.scan_files import warm_up
 from jiff.synthetic.sitter import TRIANGLES, Sitter
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jiff.base.progress import Progress
+    from jiff.run.parallel import WorkReport
 
 WORKER_GIB = 1.2
 """Most memory of a process."""
@@ -79,23 +78,11 @@ def run_normals(config: NormalsConfig, progress: Progress) -> WorkReport:
         _Job(config.out / person_name(i), config.seed + i, config.views, config.texture_size)
         for i in range(config.people)
     ]
-    plan = plan_work(config, [job.folder.name for job in jobs], worker_gib=WORKER_GIB)
     if not all(_is_complete(job) for job in jobs):
         warm_up(TRIANGLES, config.texture_size)
-    write_held_out(config.out, [job.folder.name for job in jobs], config.held_out)
-    for job in jobs:
-        if job.folder.name in set(plan.names):
-            remove_leftovers(config.out, job.folder.name)
-    report = run_items(
-        make_person,
-        [(job.folder.name, job) for job in jobs],
-        plan=plan,
-        progress=progress,
-        title="Photographing people",
-        is_complete=None if config.overwrite else _is_complete,
+    return make_people(
+        config, {job.folder.name: job for job in jobs}, make_person, _is_complete, WORKER_GIB, progress
     )
-    report.outputs.append(str(config.out))
-    return report
 
 
 def make_person(job: _Job) -> dict[str, Any]:

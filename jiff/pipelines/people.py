@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jiff.base.errors import UsageError
-from jiff.base.files import write_text
+from jiff.base.files import remove_leftovers, write_text
+from jiff.run.parallel import WorkReport, run_items
+from jiff.run.plan import plan_work
 from jiff.run.stage import Stamp, Verdict, read_stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jiff.base.progress import Progress
+    from jiff.options.normals import NormalsConfig
+    from jiff.options.photos import PhotosConfig
+
+J = TypeVar("J")
 
 RECORD = "person.json"
 """A person's stamp, and how many photos there are."""
@@ -47,6 +55,41 @@ def write_held_out(out: Path, names: Iterable[str], every: int) -> None:
     there = {path.name for path in out.glob("person_*") if path.is_dir()} | set(names)
     held = [name for name in sorted(there) if is_held_out(name, every)]
     write_text(out / "val.txt", "".join(f"{name}\n" for name in held))
+
+
+def make_people(
+    config: PhotosConfig | NormalsConfig,
+    jobs: dict[str, J],
+    make: Callable[[J], dict[str, Any]],
+    is_complete: Callable[[J], Verdict],
+    worker_gib: float,
+    progress: Progress,
+) -> WorkReport:
+    """Make the folders of people that are missing, and ``val.txt``.
+
+    Args:
+        config: folder, and where it runs.
+        jobs: of the people, by name.
+        make: makes one.
+        is_complete: tells whether one is there.
+        worker_gib: most memory of a process.
+        progress: what is told of it.
+    """
+    plan = plan_work(config, list(jobs), worker_gib=worker_gib)
+    write_held_out(config.out, jobs, config.held_out)
+    for name in jobs:
+        if name in set(plan.names):
+            remove_leftovers(config.out, name)
+    report = run_items(
+        make,
+        list(jobs.items()),
+        plan=plan,
+        progress=progress,
+        title="Photographing people",
+        is_complete=None if config.overwrite else is_complete,
+    )
+    report.outputs.append(str(config.out))
+    return report
 
 
 def judge_person(folder: Path, stamp: Stamp, views: int, view_path: Callable[[Path, int], Path]) -> Verdict:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.base.errors import AssetError, FitError
-from jiff.base.files import atomic_folder, make_folder, remove_leftovers, write_json
+from jiff.base.files import atomic_folder, make_folder, write_json
 from jiff.body.fit.fitting import BodyFitter
 from jiff.data.person_view import PersonView, write_view
 from jiff.data.view_labels import label_view
@@ -26,9 +26,7 @@ from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import person_in, see_face
 from jiff.photo.observed import look_at
 from jiff.photo.view_inputs import view_inputs
-from jiff.pipelines.people import RECORD, judge_person, person_name, refuse_other, write_held_out
-from jiff.run.parallel import WorkReport, run_items
-from jiff.run.plan import plan_work
+from jiff.pipelines.people import RECORD, judge_person, make_people, person_name, refuse_other
 from jiff.run.stage import Stamp, Verdict
 from jiff.synthetic.scan_files import warm_up
 from jiff.synthetic.sitter import TRIANGLES, Sitter
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from jiff.body.placed import PlacedBody
     from jiff.perception.landmarks import FacePoints, Pose
     from jiff.perception.networks import PersonNetworks
+    from jiff.run.parallel import WorkReport
     from jiff.synthetic.snapshot import Snapshot
 
 WORKER_GIB = 1.5
@@ -97,24 +96,12 @@ def run_photos(config: PhotosConfig, progress: Progress) -> WorkReport:
         _Job(config.out / person_name(i), config.seed + i, config.views, config.texture_size)
         for i in range(config.people)
     ]
-    plan = plan_work(config, [job.folder.name for job in jobs], worker_gib=WORKER_GIB)
     if not all(_is_complete(job) for job in jobs):
         warm_up(TRIANGLES, config.texture_size)
         _tools()
-    write_held_out(config.out, [job.folder.name for job in jobs], config.held_out)
-    for job in jobs:
-        if job.folder.name in set(plan.names):
-            remove_leftovers(config.out, job.folder.name)
-    report = run_items(
-        make_person,
-        [(job.folder.name, job) for job in jobs],
-        plan=plan,
-        progress=progress,
-        title="Photographing people",
-        is_complete=None if config.overwrite else _is_complete,
+    return make_people(
+        config, {job.folder.name: job for job in jobs}, make_person, _is_complete, WORKER_GIB, progress
     )
-    report.outputs.append(str(config.out))
-    return report
 
 
 @lru_cache(maxsize=1)
