@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import cv2
@@ -10,6 +11,9 @@ import pytest
 import torch
 
 from jiff.body.anny_body import load_anny_body
+from jiff.body.placed import PlacedBody
+from jiff.body.prior import BodyPrior
+from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.inference.held_field import HeldField
 from jiff.inference.held_texture import texture_held
@@ -19,7 +23,9 @@ from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import person_preset
 from jiff.photo.test_folder import PersonImage
 from jiff.photo.view_inputs import view_inputs
+from jiff.render.gbuffer import render_gbuffer
 from tests.held_people import inputs, person, prior, snapshot
+from tests.known_person import standing_body
 from tests.posed_body import coat
 
 WALL = (220, 20, 30)
@@ -191,3 +197,32 @@ def test_surfaces_without_trunk_or_head_stay() -> None:
         np.ones((3, 3), np.float32), -np.ones(3, np.float32), np.full((3, 3), -0.5, np.float32)
     )
     np.testing.assert_array_equal(HiddenColors(few)(few), few.rgb)
+
+
+@functools.cache
+def akimbo() -> tuple[PlacedBody, BodyPrior, PersonImage]:
+    """A body with a forearm before the belly: the photo has red arms and is green elsewhere."""
+    body = standing_body(lowerarm_L=(0.0, -1.6, 0.0), upperarm_L=(0.0, 0.0, -0.5))
+    skin, camera = BodyPrior(body), Camera(size=512)
+    seen = render_gbuffer(skin.mesh, camera)
+    rgb, mask = np.zeros((512 * 512, 3), np.uint8), np.zeros(512 * 512, np.uint8)
+    arms = skin.of_arms(seen.interpolate(skin.mesh.vertices, skin.mesh.faces))
+    rgb[seen.pixel], mask[seen.pixel] = np.where(arms[:, None], WALL, (30, 150, 40)), 255
+    return body, skin, PersonImage(rgb.reshape(512, 512, 3), mask.reshape(512, 512))
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_what_lies_behind_an_arm_does_not_take_its_colour(project: bool) -> None:
+    body, skin, photo = akimbo()
+    torch.manual_seed(0)
+    network = PersonNetwork(person_preset("tiny")).eval()
+    field = HeldField(network, view_inputs(photo.rgb, photo.mask, body), None, torch.device("cpu"))
+    mesh, _ = texture_held(Mesh(skin.mesh.vertices, skin.mesh.faces), field, 512, photo if project else None)
+    assert mesh.colors is not None
+    red, at = redness(mesh.colors) > 0.1, skin.at(mesh.vertices)
+    trunk = ~skin.of_arms(mesh.vertices) & (np.abs(at.place[:, 0]) < 0.12) & (at.place[:, 1] < 0.5)
+    pixels = Camera(size=512).world_to_pixel(mesh.vertices[trunk]).astype(int)
+    behind = redness(photo.rgb[pixels[:, 1], pixels[:, 0]] / 255.0) > 0.1
+    assert behind.sum() > 100 and red[trunk][behind].mean() < 0.02
+    # Sleeves and hands keep theirs, all around.
+    assert red[skin.of_hands(mesh.vertices)].mean() > 0.9

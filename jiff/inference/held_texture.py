@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.body.prior import POINT_CHANNELS
 from jiff.geometry.camera import Camera
 from jiff.geometry.unwrap import unwrap
 from jiff.inference.hidden_colors import HiddenColors, SurfaceColors
 from jiff.inference.own_colors import of_sides
 from jiff.photo.masks import border_distance_px
 from jiff.render.bake import texels_of
-from jiff.render.gbuffer import unwrapped_gbuffer
+from jiff.render.gbuffer import render_gbuffer, unwrapped_gbuffer
 from jiff.render.photo_projection import PhotoProjection, ramp, sample_pixels
 
 if TYPE_CHECKING:
@@ -30,31 +31,55 @@ _FACING = (0.1, 0.25)
 _INSIDE = (0.6, 1.0)
 """World units from the mask's border from which a point of the front is, and is not, coloured as one of the side."""
 
-_PLACE = slice(4, 7)
-"""Of ``PointPrior.stacked``."""
+_ARMS_SIZE, _ARMS_REACH = 512, 1.5
+"""Size of the picture in which arms are looked for, and how far beyond them their colours and shadows reach, world units."""
+_BELOW_SHOULDER = (0.25, 0.3)
+"""Canonical distances from the middle between which arms begin to wear other things than the trunk, metres."""
+_PLACE, _ARM = slice(4, 7), POINT_CHANNELS
+"""Of ``PointPrior.stacked``, and the column behind that tells whether the nearest skin is an arm's."""
 
 
 class _Colors:
-    """The network's colours: front by the photo as it is, sides and back by the person's own colours in it."""
+    """The network's colours: front by the photo as it is, sides and back by the person's own colours in it.
 
-    def __init__(self, field: HeldField, photo: PersonImage | None) -> None:
+    What lies behind an arm, and the back, is coloured by what is beside the arm.
+    """
+
+    def __init__(
+        self, mesh: Mesh, arm: NDArray[np.float32], field: HeldField, photo: PersonImage | None
+    ) -> None:
         mask = field.inputs.mask if photo is None else photo.mask
         self.front, self.side = field, of_sides(field, photo)
         self.camera = Camera(size=mask.shape[0])
+        self.arms = _arms_before(mesh, arm)
+        self.behind = of_sides(field, photo, self.arms > 0.5) if self.arms.any() else None
         pixel_world = 2 * self.camera.half_width_world / self.camera.size
         self.depth_world = border_distance_px(mask >= 128) * pixel_world
 
     def __call__(
         self, points: NDArray[np.floating], normals: NDArray[np.floating], prior: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return [N, 3] RGB in [0, 1] of surface points with unit normals, of which the body says ``prior`` [N, 8]."""
-        points = np.ascontiguousarray(points, np.float32)
+        """Return [N, 3] RGB in [0, 1] of surface points with unit normals, of which the body says ``prior`` [N, 9]."""
+        points, (prior, arm) = np.ascontiguousarray(points, np.float32), np.split(prior, [_ARM], axis=1)
+        prior = np.ascontiguousarray(prior)
         share = ramp(self._facing(normals), _FACING)
         some = np.flatnonzero(share > 0)
         pixels = self.camera.world_to_pixel(points[some])
         share[some] *= ramp(sample_pixels(self.depth_world, pixels)[:, 0], _INSIDE)
+        other = np.zeros_like(share)
+        if self.behind is not None:
+            other = 1 - arm[:, 0]
+            pixels = Camera(size=len(self.arms)).world_to_pixel(points[some])
+            share[some] *= 1 - other[some] * sample_pixels(self.arms, pixels)[:, 0]
         colors = np.zeros((len(points), 3), np.float32)
-        for field, weight in ((self.front, share), (self.side, 1 - share)):
+        parts = (
+            (self.front, share),
+            (self.side, (1 - share) * (1 - other)),
+            (self.behind, (1 - share) * other),
+        )
+        for field, weight in parts:
+            if field is None:
+                continue
             rows = np.flatnonzero(weight > 0)
             colors[rows] += weight[rows, None] * field.color_with(points[rows], prior[rows])
         return colors
@@ -68,6 +93,19 @@ class _Colors:
     def _facing(self, normals: NDArray[np.floating]) -> NDArray[np.float32]:
         towards = -self.camera.forward_world.astype(np.float32)
         return np.asarray(np.asarray(normals, np.float32) @ towards, np.float32)
+
+
+def _arms_before(mesh: Mesh, arm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return [S, S] in [0, 1] where the photo shows arms, and what is near to them; ``arm`` [V] tells the vertices that are."""
+    import cv2
+
+    camera = Camera(size=_ARMS_SIZE)
+    seen = render_gbuffer(mesh, camera)
+    image = np.zeros(camera.size**2, np.uint8)
+    image[seen.pixel] = seen.interpolate(arm[:, None], mesh.faces)[:, 0] > 0.5
+    reach = 2 * round(_ARMS_REACH / (2 * camera.half_width_world / camera.size)) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.dilate(image.reshape(camera.size, camera.size), disk).astype(np.float32)
 
 
 def texture_held(
@@ -98,8 +136,10 @@ def texture_held(
     if photo is not None:
         projection = PhotoProjection(mesh, Camera(), photo.rgb, photo.mask)
         values, weight = projection(texels.points, texels.normals)
-    colors = _Colors(field, photo)
     prior = field.inputs.prior.at(mesh.vertices).stacked()
+    arm = field.inputs.prior.of_arms(mesh.vertices) * ramp(np.abs(prior[:, _PLACE.start]), _BELOW_SHOULDER)
+    colors = _Colors(mesh, arm, field, photo)
+    prior = np.column_stack([prior, arm])
     normals = mesh.vertex_normals()
     at_vertices = colors(mesh.vertices, normals, prior)
     if projection is not None:

@@ -91,12 +91,16 @@ def without_details(
     return np.asarray(np.rint(rim + share * (middle.astype(np.float32) - rim)), np.uint8)
 
 
-def of_sides(field: HeldField, photo: PersonImage | None) -> HeldField:
+def of_sides(
+    field: HeldField, photo: PersonImage | None, before: NDArray[np.bool_] | None = None
+) -> HeldField:
     """Return the field as it answers for colours of sides and back.
 
     Args:
         field: of the same person.
         photo: framed image and mask, by whose mask the person is told from the background; None takes the field's own.
+        before: [S, S] of the canonical camera, what lies before the part of the person that is asked for: its colours are then
+            taken from beside that.
     """
     inputs, window = field.inputs, field.inputs.head_window
     size, head_size = inputs.rgb.shape[0], inputs.head_rgb.shape[0]
@@ -106,6 +110,13 @@ def of_sides(field: HeldField, photo: PersonImage | None) -> HeldField:
         x, y = camera.world_to_pixel(window[:3])
         crop = Crop((float(x), float(y)), float(window[3]) / camera.half_width_world * camera.size)
         mask, head_mask = resize_image(photo.mask, (size, size)), crop.take(photo.mask, head_size)
+    if before is not None:
+        camera = Camera(size=before.shape[0])
+        x, y = camera.world_to_pixel(window[:3])
+        crop = Crop((float(x), float(y)), float(window[3]) / camera.half_width_world * camera.size)
+        hides = 255 * before.astype(np.uint8)
+        mask = np.where(resize_image(hides, (size, size)) > 0, 0, mask).astype(np.uint8)
+        head_mask = np.where(crop.take(hides, head_size) > 0, 0, head_mask).astype(np.uint8)
     unit_px, head_px = size / (2 * Camera().half_width_world), head_size / (2 * float(window[3]))
     seen = without_details(own_colors(inputs.rgb, mask, unit_px), mask, unit_px)
     head = own_colors(inputs.head_rgb, head_mask, head_px, _SURE_HEAD)
