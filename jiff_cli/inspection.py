@@ -33,6 +33,7 @@ _PACKAGES = (
     "safetensors",
     "xatlas",
     "fast-simplification",
+    "manifold3d",
     "pyexr",
     "typer",
     "rich",

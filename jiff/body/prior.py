@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jiff.body.anny_body import load_anny_body
+from jiff.body.hand_mesh import HAND_BONES, capped
 from jiff.geometry.camera import Camera
 from jiff.geometry.closest import MeshBvh, barycentric
 from jiff.geometry.inside import inside_mesh
@@ -30,10 +31,9 @@ _LIFT = 0.4
 """A surface point is seen when nothing lies before this far above it, world units."""
 _TONGUE = 3
 _LEG_BONES = ("upperleg", "lowerleg")
-_HAND_BONES = ("wrist", "metacarpal", "finger")
-_ARM_BONES = ("upperarm", "lowerarm", *_HAND_BONES)
+_ARM_BONES = ("upperarm", "lowerarm", *HAND_BONES)
 _LOOSE = {
-    _HAND_BONES: (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
+    HAND_BONES: (2.0, 0.3), ("foot", "toe"): (3.5, 0.3), ("lowerarm",): (4.5, 1.0), ("lowerleg",): (6.0, 1.0),
     ("upperarm",): (7.0, 1.5),
 }  # fmt: skip
 _LOOSE_ELSEWHERE = (9.0, 1.5)
@@ -42,14 +42,23 @@ _HALF_HEAD_M = 0.225
 _HAIR_M = 0.015
 
 
-@lru_cache(maxsize=1)
-def _surface() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the vertices of skin and eyes [V], triangles [T, 3] among them, and their canonical places [V, 3]."""
+@lru_cache(maxsize=4)
+def _surface(
+    without: tuple[str, ...] = (),
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the vertices of skin and eyes [V], triangles [T, 3] among them, and their canonical places [V, 3].
+
+    Without hands the wrists are closed, and all vertices stay.
+    """
     body = load_anny_body()
     quads = body.quads[body.quad_group != _TONGUE].astype(np.int64)
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     used, faces = np.unique(triangles, return_inverse=True)
-    return used, faces.reshape(-1, 3), body.rest_vertices().astype(np.float64)[used]
+    faces = faces.reshape(-1, 3)
+    for side in without:
+        hand = body.moved_by(HAND_BONES, side)[used]
+        faces = capped(faces[~hand[faces].all(axis=1)])
+    return used, faces, body.rest_vertices().astype(np.float64)[used]
 
 
 @lru_cache(maxsize=4)
@@ -104,8 +113,14 @@ class BodyPrior:
         mesh: skin and eyes, world units.
     """
 
-    def __init__(self, placed: PlacedBody) -> None:
-        used, faces, self._place = _surface()
+    def __init__(self, placed: PlacedBody, without: tuple[str, ...] = ()) -> None:
+        """Pose a body.
+
+        Args:
+            placed: the body.
+            without: of ``SIDES``, whose hands are left out.
+        """
+        used, faces, self._place = _surface(without)
         self.mesh = Mesh(placed.vertices_world(load_anny_body())[used], faces)
         self._normals = self.mesh.vertex_normals()
         self._bvh = MeshBvh(self.mesh.vertices, faces)
@@ -135,7 +150,7 @@ class BodyPrior:
 
     def of_hands(self, points_world: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return [N] whether the nearest skin is a hand's."""
-        return self._nearest_moves_with(points_world, _HAND_BONES)
+        return self._nearest_moves_with(points_world, HAND_BONES)
 
     def _nearest_moves_with(
         self, points_world: NDArray[np.floating], bones: tuple[str, ...]

@@ -21,18 +21,22 @@ _RINGS = 2
 """Rings of triangles around specks that are smoothed with them."""
 
 
-def taubin_smoothed(mesh: Mesh, weight: NDArray[np.floating], steps: int) -> Mesh:
+def taubin_smoothed(mesh: Mesh, weight: NDArray[np.floating], steps: int, rings: int = 0) -> Mesh:
     """Return the mesh with vertices moved towards the mean of their neighbours and back, by turns (Taubin, SIGGRAPH 1995).
 
     Args:
         mesh: any unit.
         weight: [V] in [0, 1] how much each vertex takes part; 0 keeps it where it is.
         steps: pairs of moves; waves of some edges' length are gone after ten.
+        rings: of triangles over which weights are averaged first; those that differ between neighbours tear folds.
     """
     moving = np.asarray(weight, np.float64)
     if steps == 0 or not (moving > 0).any():
         return mesh
-    return replace(mesh, vertices=_moved(mesh.vertices, _neighbours(mesh), moving, steps))
+    mean = _neighbours(mesh)
+    for _ in range(rings):
+        moving = mean @ moving
+    return replace(mesh, vertices=_moved(mesh.vertices, mean, moving, steps))
 
 
 def without_specks(mesh: Mesh, weight: NDArray[np.floating], steps: int, rough: tuple[float, float]) -> Mesh:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jiff.body.prior import BodyPrior
     from jiff.geometry.mesh import Mesh
     from jiff.inference.outline import Outline
+    from jiff.inference.own_hands import OwnHands
 
 _SIDE = 512
 LEAST_MISSING = 0.002
@@ -29,7 +30,8 @@ _PER_WIDTH = 0.8
 """World units of half thickness, beyond the least, per world unit that what is missing is half as wide."""
 _SMOOTH_PX, _LEVEL_PX = 3.0, 10.0
 """Over which the border of what is added is smoothed, and its thickness."""
-_SLIVER_PX = 5
+_SLIVER_PX, _HELD_PX = 5, 11
+"""Width up to which what is missing is the outline's inaccuracy, and beside hands that of fingers."""
 _GROWN = np.ones((7, 7), np.uint8)
 """By what is added grows into what it is added to, pixels."""
 
@@ -41,20 +43,25 @@ class Filling:
         missing: part of the person's area that the surface does not cover.
     """
 
-    def __init__(self, mesh: Mesh, outline: Outline, prior: BodyPrior) -> None:
+    def __init__(self, mesh: Mesh, outline: Outline, prior: BodyPrior, hands: OwnHands | None = None) -> None:
         """Find what is missing.
 
         Args:
             mesh: the surface, frontal world frame.
             outline: of the person.
             prior: of the fitted body.
+            hands: that are the body's own; only what they hold is added to them.
         """
         self.camera = Camera(size=_SIDE)
         shown = outline.inside(_SIDE)
         guess = guess_depth(mesh, self.camera, prior)
         # Slivers are of the outline's accuracy; only what is wider is a part of the person.
         wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_SLIVER_PX, _SLIVER_PX))
-        lacks = cv2.morphologyEx((shown & ~guess.covered).astype(np.uint8), cv2.MORPH_OPEN, wide)
+        missing = (shown & ~guess.covered).astype(np.uint8)
+        lacks = cv2.morphologyEx(missing, cv2.MORPH_OPEN, wide)
+        if hands is not None and hands.meshes:
+            held = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_HELD_PX, _HELD_PX))
+            lacks = np.where(hands.near(_SIDE), cv2.morphologyEx(missing, cv2.MORPH_OPEN, held), lacks)
         self.missing = float(lacks.sum() / max(int(shown.sum()), 1))
         size = _half_width_px(lacks > 0)
         lacks = cv2.dilate(lacks, _GROWN)

@@ -21,9 +21,11 @@ from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
 from jiff.inference.held_texture import texture_held
 from jiff.inference.outline import Outline
+from jiff.inference.own_hands import OwnHands
 from jiff.inference.person import canonical_bounds
 from jiff.options.mesh_output import MeshOutput
 from jiff.photo.view_inputs import view_inputs, with_head
+from jiff.render.photo_projection import ramp
 
 if TYPE_CHECKING:
     from jiff.body.placed import PlacedBody
@@ -42,8 +44,9 @@ _BODY_SHARE = 0.6
 _CAREFUL, _FARTHEST = 0.7, 0.3
 _HEAD_STEPS, _SPECKS, _SOFT_RIM = 8, (0.05, 0.1), 1.0
 """Moves that take folds and specks off the head, what they move by how much (world units), and over how much they begin."""
-_FILLED_STEPS = 12
-"""Moves that take the ridges out of what was filled, where cells of the surface meet its border."""
+_GUESSED_STEPS, _SOFT_RINGS, _BEHIND = 20, 8, (-0.3, 0.05)
+"""Moves that take the ridges out of what was filled, where cells of the surface meet its border, and out of the back; rings of triangles
+over which that begins; cosines between normal and viewing direction from which a point is of the back."""
 _DRAFT = 128
 """Resolution at which is found out what the surface leaves out."""
 
@@ -87,6 +90,7 @@ def reconstruct_held(
     options: HeldOptions | None = None,
     device: torch.device | None = None,
     normals: NormalNetwork | None = None,
+    hands: tuple[str, ...] = (),
 ) -> HeldPerson:
     """Reconstruct one person.
 
@@ -97,6 +101,7 @@ def reconstruct_held(
         options: resolution and so on.
         device: the processor without it.
         normals: network of normals, in evaluation mode, that gives the front its folds and hems; None leaves it smooth.
+        hands: of ``jiff.body.hand_mesh.SIDES``, whose fitted hands become the person's; the network forms others.
 
     Raises:
         ReconstructionError: no surface, no body in the silhouette, or not enough memory.
@@ -108,17 +113,26 @@ def reconstruct_held(
         photo, person = person, replace(person, mask=with_head(person.mask, placed))
         inputs = view_inputs(person.rgb, person.mask, placed)
         outline = None if options.raw else Outline(person.mask)
-        field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0)
+        own = OwnHands(placed, hands)
+        field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0, shape=own.shape)
         encoded = time.perf_counter()
-        mesh, counts = _surface(field, person, options, normals)
+        mesh, counts = _surface(field, person, options, normals, own)
         extracted = time.perf_counter()
         output, extra = options.output, dict[str, Any]()
-        if output.triangles is not None and len(mesh.faces) > output.triangles:
+        most = (
+            None if output.triangles is None else max(output.triangles - own.triangles, output.triangles // 2)
+        )
+        if most is not None and len(mesh.faces) > most:
             extra["faces_extracted"] = len(mesh.faces)
-            mesh = decimate(mesh, round(_BODY_SHARE * output.triangles))
+            mesh = decimate(mesh, round(_BODY_SHARE * most))
         mesh = _finer_head(mesh, field)
-        if output.triangles is not None and len(mesh.faces) > output.triangles:
-            mesh = decimate(mesh, output.triangles)
+        if most is not None and len(mesh.faces) > most:
+            mesh = decimate(mesh, most)
+        if own.meshes:
+            joined = keep_body(own.joined(mesh), person.mask >= 128, Camera())
+            mesh, extra["hands"] = joined.mesh, [side.removeprefix(".") for side in hands]
+            if output.triangles is not None and len(mesh.faces) > output.triangles:
+                mesh = decimate(mesh, output.triangles)
         colored = time.perf_counter()
         if output.texture == "uv":
             mesh, baked = texture_held(
@@ -173,7 +187,11 @@ def _finer_head(mesh: Mesh, field: HeldField) -> Mesh:
 
 
 def _surface(
-    field: HeldField, person: PersonImage, options: HeldOptions, normals: NormalNetwork | None
+    field: HeldField,
+    person: PersonImage,
+    options: HeldOptions,
+    normals: NormalNetwork | None,
+    own: OwnHands,
 ) -> tuple[Mesh, dict[str, Any]]:
     """Return the surface, and how many points were asked, of how many pieces it was, what it left out."""
     bounds = canonical_bounds()
@@ -201,15 +219,17 @@ def _surface(
 
     resolution, numbers = options.resolution or _RESOLUTION, dict[str, Any]()
     if field.outline is not None:
-        draft = keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh
-        filling = Filling(draft, field.outline, field.inputs.prior)
+
+        def draft() -> Mesh:
+            return own.joined(keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh)
+
+        first = draft()
+        filling = Filling(first, field.outline, field.inputs.prior, own)
         numbers["missing_share"] = round(filling.missing, 4)
         field.filling = filling if filling.needed else None
         if normals is not None:
-            if filling.needed:
-                draft = keep_body(surface(min(_DRAFT, resolution)), silhouette, Camera()).mesh
             field.front = DetailedFront(
-                draft,
+                draft() if filling.needed else first,
                 *photo_normals(normals, person.rgb, person.mask),
                 field.inputs.prior,
                 legs_joined=field.legs_joined,
@@ -217,7 +237,9 @@ def _surface(
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())
     kept = mesh if options.raw else body.mesh
-    return taubin_smoothed(kept, field.filled(kept.vertices), _FILLED_STEPS), {
+    behind = 1 - ramp(kept.vertex_normals()[:, 2], _BEHIND)
+    guessed = np.maximum(field.filled(kept.vertices), behind)
+    return taubin_smoothed(kept, guessed, _GUESSED_STEPS, _SOFT_RINGS), {
         "field_points": points,
         "pieces": body.pieces,
         "other_bodies": body.other_bodies,

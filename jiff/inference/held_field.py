@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from jiff.body.prior import BodyPrior
     from jiff.inference.detail import DetailedFront
     from jiff.inference.filling import Filling
     from jiff.inference.outline import Outline
@@ -54,6 +55,7 @@ class HeldField:
         device: torch.device,
         *,
         face: bool = True,
+        shape: BodyPrior | None = None,
     ) -> None:
         """Encode the pictures.
 
@@ -63,16 +65,17 @@ class HeldField:
             outline: of the person in the photo, by which the surface is bounded; None leaves it free.
             device: where the network is.
             face: whether the body carries the photo's face, below whose skin nothing is then looked for.
+            shape: the body that the surface clothes; None takes the one of ``inputs``, by which colours are told in any case.
         """
         self.network, self.inputs, self.outline, self.device = network, inputs, outline, device
         self.filling: Filling | None = None
         self.front: DetailedFront | None = None
-        self._face = face
+        self._face, self._shape = face, shape or inputs.prior
         # Networks that know the picture alone are not held by a body.
         self._reach: Reach | None = None
         self._legs: BetweenLegs | None = None
         if outline is not None and network.config.body:
-            self._reach, legs = Reach(inputs.prior), BetweenLegs(inputs.prior, outline)
+            self._reach, legs = Reach(self._shape), BetweenLegs(inputs.prior, outline)
             self._legs = legs if legs.found else None
         self.bytes_per_point = 4 * 4 * sum(network.config.hidden) + 2000
         with torch.inference_mode():
@@ -115,7 +118,7 @@ class HeldField:
         return told if self._legs is None else np.maximum(told, self._legs.distance(points_world, border))
 
     def _told(self, points_world: NDArray[np.float32]) -> NDArray[np.float32]:
-        at = self.inputs.prior.at(points_world)
+        at = self._shape.at(points_world)
         prior = at.stacked()
         with torch.inference_mode():
             answer = self.network.query(

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from jiff.inference.networks import NetworkFiles
     from jiff.photo.test_folder import PersonFiles
 
-_PACKAGES = ("torch", "numpy", "embreex", "xatlas", "fast-simplification", "opencv-python-headless")
+_PACKAGES = (
+    "torch", "numpy", "embreex", "xatlas", "fast-simplification", "manifold3d", "opencv-python-headless",
+)  # fmt: skip
 _RESULT = (
     "Made with jiff (MIT); a result inherits the terms of the photo and of the data behind the checkpoints."
 )

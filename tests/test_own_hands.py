@@ -1,0 +1,192 @@
+"""Hands of the fitted body in a reconstruction: closed meshes, joined at the wrists, and what is then no hand's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from jiff.base.errors import MeshError
+from jiff.body.anny_body import load_anny_body
+from jiff.body.fit.marks import SKIN_VERTICES
+from jiff.body.hand_mesh import HAND_BONES, SIDES, capped, hand_mesh
+from jiff.body.prior import BodyPrior
+from jiff.geometry.camera import Camera
+from jiff.geometry.closest import MeshBvh
+from jiff.geometry.inside import inside_mesh
+from jiff.geometry.mesh import Mesh
+from jiff.geometry.raycast import RayScene
+from jiff.geometry.simplify import is_watertight
+from jiff.geometry.smooth import taubin_smoothed
+from jiff.geometry.union import union
+from jiff.inference.filling import Filling
+from jiff.inference.held import HeldOptions, reconstruct_held
+from jiff.inference.held_field import HeldField
+from jiff.inference.outline import Outline
+from jiff.inference.own_hands import OwnHands
+from jiff.models.person.network import PersonNetwork
+from jiff.models.presets import person_preset
+from jiff.options.mesh_output import MeshOutput
+from jiff.photo.test_folder import PersonImage
+from tests.held_people import inputs, person, prior, snapshot
+
+
+def volume(mesh: Mesh) -> float:
+    """Of a closed mesh (divergence theorem)."""
+    a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
+    return float((a * np.cross(b, c)).sum() / 6)
+
+
+def box(low: float, high: float) -> Mesh:
+    corner = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([t for a, b, c, d in sides for t in ((a, b, c), (a, c, d))])
+    return Mesh(low + (high - low) * corner, faces)
+
+
+def tips(side: str) -> np.ndarray:
+    """Vertices of a hand that are farthest from the body."""
+    body = load_anny_body()
+    hand = np.flatnonzero(body.moved_by(HAND_BONES, side)[:SKIN_VERTICES])
+    placed = person().vertices_world(body)[hand]
+    return placed[np.argsort(placed[:, 1])[:40]]
+
+
+def test_boxes_are_joined_to_what_lies_inside_of_one_of_them() -> None:
+    joined = union([box(0, 2), box(1, 3)])
+    assert is_watertight(joined) and volume(joined) == pytest.approx(8 + 8 - 1)
+    apart = union([box(0, 1), box(2, 3)])
+    assert volume(apart) == pytest.approx(2) and len(apart.faces) == 24
+
+
+def test_open_meshes_are_refused_by_their_number() -> None:
+    with pytest.raises(MeshError, match="Mesh 2 of 11 triangles is not closed"):
+        union([box(0, 1), replace(box(2, 3), faces=box(2, 3).faces[:-1])])
+
+
+@pytest.mark.parametrize("left_out", [[0], [0, 1], [6], [0, 1, 4, 5], [0, 1, 2, 3]])
+def test_holes_are_closed_in_the_direction_of_the_surface(left_out: list[int]) -> None:
+    faces = np.delete(box(0, 1).faces, left_out, axis=0)
+    whole = Mesh(box(0, 1).vertices, capped(faces))
+    assert is_watertight(whole) and len(whole.faces) == 12 and 0.1 < volume(whole) < 1.1
+    assert (whole.faces[: len(faces)] == faces).all()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_hands_are_closed_and_their_stumps_lie_within_the_arms(side: str) -> None:
+    hand, skin = hand_mesh(person(), side), prior().mesh
+    assert is_watertight(hand) and 200 < volume(hand) < 900
+    assert MeshBvh(hand.vertices, hand.faces).closest(tips(side)).distance.max() < 1e-4
+    of_hand = prior().of_hands(hand.vertices)
+    stump = hand.vertices[~of_hand]
+    assert len(stump) > 40 and (hand.vertices[:, 0] > 0).all() == (side == ".L")
+    end = hand.vertices[np.argsort(-hand.vertices[:, 1])[:20]]
+    assert inside_mesh(RayScene(skin.vertices, skin.faces), end).all()
+    gap = MeshBvh(skin.vertices, skin.faces).closest(end).distance
+    assert 0.2 < np.median(gap) < 1.0
+
+
+def test_bodies_without_hands_are_closed_and_elsewhere_the_same() -> None:
+    bare = BodyPrior(person(), (".L",))
+    left, right = tips(".L"), tips(".R")
+    assert bare.at(left).distance.max() < -5 and prior().at(left).distance.max() > -0.1
+    np.testing.assert_allclose(bare.at(right).distance, prior().at(right).distance, atol=1e-4)
+    assert is_watertight(Mesh(*_welded(bare.mesh)))
+
+
+def _welded(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    return mesh.vertices[used], faces.reshape(-1, 3)
+
+
+def test_what_is_put_together_from_both_is_the_whole_body() -> None:
+    own = OwnHands(person(), SIDES)
+    assert own.shape is not None
+    joined = own.joined(Mesh(*_welded(own.shape.mesh)))
+    assert is_watertight(joined)
+    assert volume(joined) == pytest.approx(volume(prior().mesh), rel=2e-3)
+
+
+def test_hands_of_surfaces_that_are_not_closed_are_pieces_of_their_own() -> None:
+    own = OwnHands(person(), (".R",))
+    torn = replace(box(0, 1), faces=box(0, 1).faces[1:])
+    joined = own.joined(torn)
+    assert len(joined.faces) == 11 + len(own.meshes[0].faces)
+    np.testing.assert_array_equal(
+        joined.vertices[joined.faces[-1]], own.meshes[0].vertices[own.meshes[0].faces[-1]]
+    )
+    assert OwnHands(person(), ()).joined(torn) is torn
+
+
+def test_the_field_clothes_the_body_without_the_hands() -> None:
+    torch.manual_seed(0)
+    network = PersonNetwork(person_preset("tiny")).eval()
+    outline = Outline(snapshot().mask)
+    own = OwnHands(person(), (".L",))
+    bare = HeldField(network, inputs(), outline, torch.device("cpu"), shape=own.shape)
+    whole = HeldField(network, inputs(), outline, torch.device("cpu"))
+    left, right = (np.tile(tips(side).mean(axis=0), (4, 1)).astype(np.float32) for side in SIDES)
+    assert bare.distance(left).max() < -3 < whole.distance(left).min()
+    np.testing.assert_allclose(bare.distance(right), whole.distance(right), atol=1e-3)
+
+
+def test_beside_hands_only_what_they_hold_is_added() -> None:
+    """A bar of five pixels beside each hand, and a ball in the left one."""
+    mask = (prior().covered(_camera(512)) * 255).astype(np.uint8)
+    places = [_camera(512).world_to_pixel(tips(side).mean(axis=0)[None])[0] for side in SIDES]
+    for x, y in places:
+        cv2.line(mask, (int(x), int(y)), (int(x), int(y) + 12), 255, 6)
+    outline = Outline(mask)
+    own = OwnHands(person(), SIDES)
+    assert own.near(512)[int(places[0][1]), int(places[0][0])] and own.near(512).mean() < 0.05
+    assert not OwnHands(person(), ()).near(64).any()
+    # Fingers that are not where the photo has them are no reason to add any.
+    assert Filling(prior().mesh, outline, prior()).missing > 0
+    assert Filling(prior().mesh, outline, prior(), own).missing == 0
+    cv2.circle(mask, (int(places[0][0]), int(places[0][1]) + 14), 12, 255, -1)
+    held = Filling(prior().mesh, Outline(mask), prior(), own)
+    assert held.missing > 0.001
+
+
+def _camera(size: int) -> Camera:
+    return Camera(size=size)
+
+
+def test_reconstructions_have_the_fingers_of_the_body() -> None:
+    torch.manual_seed(0)
+    network = PersonNetwork(person_preset("tiny")).eval()
+    options = HeldOptions(resolution=64, output=MeshOutput(texture="vertex", decimate=10_000))
+    photo = PersonImage(snapshot().rgb, snapshot().mask)
+    made = reconstruct_held(network, photo, person(), options, hands=SIDES)
+    assert made.numbers["watertight"] and made.numbers["hands"] == ["L", "R"]
+    assert 9000 < len(made.mesh.faces) <= 10_000
+    for side in SIDES:
+        surface = MeshBvh(made.mesh.vertices, made.mesh.faces).closest(tips(side))
+        assert surface.distance.max() < 1e-3
+    few = replace(options, output=MeshOutput(texture="vertex", decimate=4000))
+    coarse = reconstruct_held(network, photo, person(), few, hands=SIDES)
+    assert coarse.numbers["faces"] <= 4000 and coarse.numbers["watertight"]
+    formed = reconstruct_held(network, photo, person(), options)
+    assert "hands" not in formed.numbers
+    surface = MeshBvh(formed.mesh.vertices, formed.mesh.faces).closest(tips(".L"))
+    assert np.mean(surface.distance < 1e-3) < 0.1
+
+
+def test_weights_that_differ_between_neighbours_are_softened() -> None:
+    """A rough plate of which every other vertex is told to be smoothed."""
+    x, y = (part.ravel().astype(float) for part in np.meshgrid(np.arange(30), np.arange(30)))
+    corner = (np.arange(29)[:, None] * 30 + np.arange(29)).ravel()
+    faces = np.concatenate(
+        [
+            np.column_stack([corner, corner + 1, corner + 31]),
+            np.column_stack([corner, corner + 31, corner + 30]),
+        ]
+    )
+    z = np.random.default_rng(0).normal(0, 0.3, len(x))
+    plate = Mesh(np.column_stack([x, y, z]), faces)
+    some = (np.arange(len(x)) % 2).astype(float)
+    rough, soft = (taubin_smoothed(plate, some, 20, rings).vertices[:, 2].std() for rings in (0, 6))
+    assert soft < 0.75 * rough
