@@ -17,6 +17,7 @@ from jiff.photo.masks import border_distance_px
 from jiff.render.bake import texels_of
 from jiff.render.gbuffer import render_gbuffer, unwrapped_gbuffer
 from jiff.render.photo_projection import PhotoProjection, ramp, sample_pixels
+from jiff.render.seams import seam_offsets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _FACING = (0.1, 0.25)
 _INSIDE = (0.6, 1.0)
 """World units from the mask's border from which a point of the front is, and is not, coloured as one of the side."""
 
+_FADE = 5.0
+"""World units over which what is not seen takes over its colours' difference from the photo beside it."""
 _ARMS_SIZE, _ARMS_REACH = 512, 1.5
 """Size of the picture in which arms are looked for, and how far beyond them their colours and shadows reach, world units."""
 _BELOW_SHOULDER = (0.25, 0.3)
@@ -141,9 +144,11 @@ def texture_held(
     colors = _Colors(mesh, arm, field, photo)
     prior = np.column_stack([prior, arm])
     normals = mesh.vertex_normals()
-    at_vertices = colors(mesh.vertices, normals, prior)
+    at_vertices, offsets = colors(mesh.vertices, normals, prior), None
     if projection is not None:
         own, share = projection(mesh.vertices, normals)
+        offsets = seam_offsets(mesh, own - at_vertices, share[:, 0], _FADE)
+        at_vertices = np.clip(at_vertices + offsets, 0, 1)
         at_vertices += share * (own - at_vertices)
     known = colors.surface(at_vertices, normals, prior)
     hidden = HiddenColors(known)
@@ -154,6 +159,8 @@ def texture_held(
     )  # fmt: skip
     prior = part.interpolate(prior, flat.faces)
     guessed = colors(texels.points[asked], texels.normals[asked], prior)
+    if offsets is not None:
+        guessed = np.clip(guessed + part.interpolate(offsets, flat.faces), 0, 1)
     guessed = hidden(colors.surface(guessed, texels.normals[asked], prior))
     values[asked] = guessed + weight[asked] * (values[asked] - guessed)
     numbers: dict[str, Any] = {

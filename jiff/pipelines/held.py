@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jiff.photo.test_folder import PersonFiles, PersonImage
     from jiff.run.parallel import WorkReport
 
-_STEP = 5
+_STEP = 6
 """Grows when the same photo, body and network come to give another mesh."""
 
 
