@@ -74,6 +74,8 @@ _MEASURES = (
     ("face", "aligned_normal_deg", "face normals, degrees", 1),
 )
 """Region, measure, heading, digits; faces after their own rigid alignment."""
+_FACE = ("face", "aligned_chamfer_cm")
+"""Absent where no surface is near the face, or too little to align."""
 
 
 def _folder(out: Path, face: bool, carried: bool) -> Path:
@@ -88,7 +90,7 @@ def make_photos(out: Path, people: int, views: int, seed: int, console: Console)
     settings = {"views": views, "seed": seed}
     for number in range(people):
         name = person_name(number)
-        if all(_is_done(folder / name / "person.json", settings) for folder in done):
+        if all(is_done(folder / name / "person.json", settings) for folder in done):
             continue
         sitter, made = Sitter(seed + number, 1024), 0
         for attempt in range(4 * views):
@@ -110,18 +112,21 @@ def make_photos(out: Path, people: int, views: int, seed: int, console: Console)
         write_text(folder / "val.txt", "")
 
 
-def _is_done(path: Path, settings: dict[str, Any]) -> bool:
+def is_done(path: Path, settings: dict[str, Any]) -> bool:
+    """Tell whether a step's mark is there and was left by the same settings."""
     return path.is_file() and read_json(path) == settings
 
 
-def _run(arguments: Sequence[str]) -> None:
+def run_jiff(arguments: Sequence[str]) -> None:
+    """Run a command of jiff in a process of its own; people who fail are no reason to stop."""
     done = subprocess.run([sys.executable, "-m", "jiff_cli", *arguments, "--quiet"], check=False)
     # 1 tells that some of the people failed; who is missing is left out of every row.
     if done.returncode not in (0, 1):
         raise SystemExit(f"jiff {' '.join(arguments)}: exit status {done.returncode}")
 
 
-def _name(row: Row, seed: int) -> str:
+def run_name(row: Row, seed: int) -> str:
+    """Return the name of a row's run, meshes and measurements."""
     return f"row{ROWS.index(row)}_seed{seed}"
 
 
@@ -130,11 +135,11 @@ def train(out: Path, seeds: int, steps: int, preset: str, console: Console) -> N
     settings = {"steps": steps, "preset": preset}
     for seed in range(seeds):
         for row in ROWS:
-            name = _name(row, seed)
+            name = run_name(row, seed)
             mark = out / "runs" / name / "trained.json"
-            if _is_done(mark, settings):
+            if is_done(mark, settings):
                 continue
-            _run(["train", "person", "-i", str(_folder(out, row.face, row.carried)), "--preset", preset, "--name", name,
+            run_jiff(["train", "person", "-i", str(_folder(out, row.face, row.carried)), "--preset", preset, "--name", name,
                   "--checkpoints-path", str(out / "runs"), "--max-steps", str(steps), "--seed", str(seed), "--overwrite",
                   "--torch-threads", "1", "--no-num-eval", *row.options])  # fmt: skip
             write_json(mark, settings)
@@ -149,7 +154,7 @@ def _bare_photos(held: Path) -> Path:
             for path in (held / "photos").iterdir():
                 if path.is_file() and "_body." not in path.name and not path.name.endswith("_fit.json"):
                     shutil.copy(path, temporary)
-            _run(["data", "body", "-i", str(temporary), "--no-face", "-j", "1"])
+            run_jiff(["data", "body", "-i", str(temporary), "--no-face", "-j", "1"])
     return bare
 
 
@@ -159,33 +164,55 @@ def measure(out: Path, held: Path, seeds: int, resolution: int, console: Console
     found: dict[str, list[dict[str, Any]]] = {row.name: [] for row in ROWS}
     for seed in range(seeds):
         for row in ROWS:
-            name = _name(row, seed)
+            name = run_name(row, seed)
             meshes, measured = out / "meshes" / name, out / "measured" / name
             settings = {
                 "resolution": resolution,
                 "held": str(held),
                 **read_json(out / "runs" / name / "trained.json"),
             }
-            if not _is_done(measured / "done.json", settings):
+            if not is_done(measured / "done.json", settings):
                 _reconstruct(out / "runs" / name, folders[row.face], make_folder(meshes), resolution)
-                _run(["eval", "metrics", str(meshes), str(held / "scans"), "-o", str(measured), "--align", "depth",
+                run_jiff(["eval", "metrics", str(meshes), str(held / "scans"), "-o", str(measured), "--align", "depth",
                       "--face-regions", str(held / "regions")])  # fmt: skip
                 write_json(measured / "done.json", settings)
             found[row.name].append(read_json(measured / "metrics.json")["subjects"])
             console.print(f"measured {name}")
-    everybody = set.intersection(*(set(run) for runs in found.values() for run in runs))
-    console.print(f"{len(everybody)} people are in every row")
-    table = Table("network", *(title for _, _, title, _ in _MEASURES))
+    write_json(out / "ablation.json", print_table(found, console))
+
+
+def print_table(
+    found: dict[str, list[dict[str, Any]]], console: Console
+) -> dict[str, dict[str, list[float]]]:
+    """Print mean and spread over seeds of every row, each measure over the people of whom every run of every row has it.
+
+    Args:
+        found: row -> per seed, what ``jiff eval metrics`` says of each person.
+        console: to print to.
+
+    Returns:
+        Row -> heading -> value per seed.
+    """
+    every = [run for runs in found.values() for run in runs]
+    everybody = sorted(set.intersection(*map(set, every)))
+    shared = {
+        (region, key): [name for name in everybody if all(_value(run, name, region, key) is not None for run in every)]
+        for region, key, _, _ in _MEASURES
+    }  # fmt: skip
+    table = Table("network", *(title for _, _, title, _ in _MEASURES), "faces")
     results: dict[str, dict[str, list[float]]] = {}
-    for row in ROWS:
-        results[row.name], cells = {}, []
+    for row, runs in found.items():
+        results[row], cells = {}, []
         for region, key, title, digits in _MEASURES:
-            values = [_mean(run, everybody, region, key) for run in found[row.name]]
-            results[row.name][title] = values
+            values = [_mean(run, shared[region, key], region, key) for run in runs]
+            results[row][title] = values
             cells.append(f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}")
-        table.add_row(row.name, *cells)
-    write_json(out / "ablation.json", results)
+        faces = [sum(_value(run, name, *_FACE) is not None for name in everybody) for run in runs]
+        results[row]["faces"] = [float(count) for count in faces]
+        table.add_row(row, *cells, f"{np.mean(faces):.1f}")
+    console.print(f"{len(everybody)} people are in every row; faces are those of {', '.join(shared[_FACE])}")
     console.print(table)
+    return results
 
 
 def _reconstruct(run: Path, photos: Path, meshes: Path, resolution: int) -> None:
@@ -203,9 +230,12 @@ def _reconstruct(run: Path, photos: Path, meshes: Path, resolution: int) -> None
         save_mesh(person.mesh, meshes / f"{files.name}.obj")
 
 
-def _mean(run: dict[str, Any], people: set[str], region: str, key: str) -> float:
-    values = [run[name].get(region, {}).get(key) for name in sorted(people)]
-    return float(np.nanmean([np.nan if value is None else value for value in values]))
+def _value(run: dict[str, Any], name: str, region: str, key: str) -> float | None:
+    return (run[name].get(region) or {}).get(key)
+
+
+def _mean(run: dict[str, Any], people: Sequence[str], region: str, key: str) -> float:
+    return float(np.mean([_value(run, name, region, key) for name in people])) if people else float("nan")
 
 
 def main() -> int:
