@@ -26,7 +26,7 @@ from jiff.inference.filling import Filling
 from jiff.inference.held import HeldOptions, reconstruct_held
 from jiff.inference.held_field import HeldField
 from jiff.inference.outline import Outline
-from jiff.inference.own_hands import OwnHands
+from jiff.inference.own_hands import OwnHands, hands_to_take
 from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import person_preset
 from jiff.options.mesh_output import MeshOutput
@@ -87,6 +87,19 @@ def test_hands_are_closed_and_their_stumps_lie_within_the_arms(side: str) -> Non
     assert inside_mesh(RayScene(skin.vertices, skin.faces), end).all()
     gap = MeshBvh(skin.vertices, skin.faces).closest(end).distance
     assert 0.2 < np.median(gap) < 1.0
+
+
+def test_hands_are_taken_where_they_are_seen_or_lie_in_the_mask() -> None:
+    mask, nothing = snapshot().mask, np.zeros_like(snapshot().mask)
+    unseen, left = np.array([False, False]), np.array([True, False])
+    assert hands_to_take(person(), mask, unseen) == SIDES
+    assert hands_to_take(person(), nothing, unseen) == () and hands_to_take(person(), nothing, left) == (
+        ".L",
+    )
+    cut = mask.copy()
+    x, y = (int(k) for k in _camera(len(mask)).world_to_pixel(tips(".L").mean(axis=0)[None])[0])
+    cut[y - 25 : y + 20, x - 20 : x + 20] = 0
+    assert hands_to_take(person(), cut, unseen) == (".R",)
 
 
 def test_bodies_without_hands_are_closed_and_elsewhere_the_same() -> None:

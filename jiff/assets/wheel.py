@@ -29,11 +29,13 @@ class Member:
         path: inside the wheel.
         sha256: its checksum.
         size: its bytes.
+        later: whether earlier versions did without it: a folder that lacks it serves until it is fetched.
     """
 
     path: str
     sha256: str
     size: int
+    later: bool = False
 
     @property
     def name(self) -> str:
@@ -59,8 +61,16 @@ class Wheel:
 
     def complete(self, folder: Path) -> bool:
         """Tell whether a folder holds all files in their sizes."""
-        paths = [(folder / member.name, member.size) for member in self.members]
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        return all(_holds(folder, member) for member in self.members)
+
+    def usable(self, folder: Path) -> bool:
+        """Tell whether a folder holds all files in their sizes but those that came later."""
+        return all(_holds(folder, member) for member in self.members if not member.later)
+
+
+def _holds(folder: Path, member: Member) -> bool:
+    path = folder / member.name
+    return path.is_file() and path.stat().st_size == member.size
 
 
 def checksum(path: Path) -> str:

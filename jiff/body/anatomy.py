@@ -69,7 +69,7 @@ def mirror_pose(pose: JointPose) -> JointPose:
     swapped = [name.translate(str.maketrans("LR", "RL")) if "." in name else name for name in JOINTS]
     order = [JOINTS.index(name) for name in swapped]
     hands = pose.hands[::-1] * [1.0, 1.0, _right_spread()]
-    return JointPose(pose.turns[order] * _MIRRORED_SIGN, hands)
+    return JointPose(pose.turns[order] * _MIRRORED_SIGN, hands, pose.fingers[::-1].copy())
 
 
 @lru_cache(maxsize=1)

@@ -38,7 +38,13 @@ def body_values(placed: PlacedBody) -> dict[str, Any]:
         "joints": list(JOINTS),
         "turns": np.round(placed.pose.turns, 6).tolist(),
         "hands": np.round(placed.pose.hands, 6).tolist(),
+        **_finger_values(placed.pose.fingers),
     }
+
+
+def _finger_values(fingers: NDArray[np.float64]) -> dict[str, Any]:
+    # Left out where no finger bends by itself: records of bodies whose hands nobody saw stay as they were.
+    return {"fingers": np.round(fingers, 6).tolist()} if fingers.any() else {}
 
 
 def body_of_values(content: Mapping[str, Any], name: str) -> PlacedBody:
@@ -57,6 +63,8 @@ def body_of_values(content: Mapping[str, Any], name: str) -> PlacedBody:
         pose = JointPose(
             np.array(content["turns"], dtype=np.float64).reshape(len(JOINTS), 3),
             np.array(content["hands"], dtype=np.float64).reshape(2, 3),
+            # Files of earlier versions tell nothing of single fingers.
+            np.array(content.get("fingers", np.zeros((2, 5, 3))), dtype=np.float64).reshape(2, 5, 3),
         )
         numbers = [{str(k): float(v) for k, v in dict(content.get(key, {})).items()}
                    for key in ("phenotypes", "local_changes", "facial_actions")]  # fmt: skip
@@ -66,7 +74,12 @@ def body_of_values(content: Mapping[str, Any], name: str) -> PlacedBody:
         raise InputError(
             f"{name}: does not hold a body ({type(error).__name__}); fit it again with `jiff data body`."
         ) from error
-    if not (np.isfinite(pose.turns).all() and np.isfinite(offset).all() and placed.scale > 0):
+    if not (
+        np.isfinite(pose.turns).all()
+        and np.isfinite(pose.fingers).all()
+        and np.isfinite(offset).all()
+        and placed.scale > 0
+    ):
         raise InputError(f"{name}: holds numbers that are no body; fit it again with `jiff data body`.")
     return placed
 
@@ -130,6 +143,7 @@ def write_body(
             "bones_world": placed.bones_world(body),
             "turns": placed.pose.turns,
             "hands": placed.pose.hands,
+            "fingers": placed.pose.fingers,
             "extra_index": placed.extra_index,
             "extra_offsets": placed.extra_offsets,
         }

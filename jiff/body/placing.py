@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from jiff.body.skeleton import JOINTS, JointPose
+from jiff.body.skeleton import JOINTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,4 +45,4 @@ def moved(
     turns[_ROOT] = (Rotation.from_matrix(turn) * Rotation.from_rotvec(turns[_ROOT])).as_rotvec()
     new_scale = placed.scale * scale
     place = linear @ placed.offset_world + offset + new_scale * (turn @ head - head)
-    return replace(placed, pose=JointPose(turns, placed.pose.hands), scale=new_scale, offset_world=place)
+    return replace(placed, pose=replace(placed.pose, turns=turns), scale=new_scale, offset_world=place)

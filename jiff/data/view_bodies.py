@@ -79,6 +79,7 @@ def write_view_bodies(path: Path, views: list[ViewBody], phenotypes: tuple[str, 
         "refused": np.array([view.refused for view in views], dtype=np.str_),
         "turns": rows([b and b.pose.turns for b in bodies], (_J, 3)),
         "hands": rows([b and b.pose.hands for b in bodies], (2, 3)),
+        "fingers": rows([b and b.pose.fingers for b in bodies], (2, 5, 3)),
         "phenotype_names": np.array(phenotypes, dtype=np.str_),
         "phenotypes": rows([b and [b.phenotypes[n] for n in phenotypes] for b in bodies], (len(phenotypes),)),
         "legs": rows([b and leg_value(b.local_changes) for b in bodies], ()),
@@ -116,7 +117,10 @@ def _view(a: dict[str, NDArray[Any]], k: int, names: list[str]) -> ViewBody:
     if np.isfinite(a["scale"][k]):
         body = PlacedBody(
             dict(zip(names, map(float, a["phenotypes"][k]))),
-            JointPose(a["turns"][k], a["hands"][k]),
+            # Files of earlier versions tell nothing of single fingers.
+            JointPose(
+                a["turns"][k], a["hands"][k], a["fingers"][k] if "fingers" in a else np.zeros((2, 5, 3))
+            ),
             float(a["scale"][k]),
             a["offset"][k],
             leg_changes(float(a["legs"][k])),

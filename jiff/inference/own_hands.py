@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jiff.body.hand_mesh import hand_mesh
+from jiff.body.hand_mesh import SIDES, hand_mesh
 from jiff.body.prior import BodyPrior
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.simplify import is_watertight
 from jiff.geometry.union import union
+from jiff.photo.images import resize_image
 from jiff.render.gbuffer import render_gbuffer
 
 if TYPE_CHECKING:
@@ -25,6 +26,34 @@ if TYPE_CHECKING:
 
 _NEAR = 6.0
 """World units from a hand within which the photo shows the hand's own fingers, and what it holds."""
+
+
+_INSIDE, _BESIDE = 0.75, 1.0
+"""Part of a hand, within so many world units, that the person's mask holds at least where the photo tells nothing else of it."""
+_SIZE = 512
+
+
+def hands_to_take(placed: PlacedBody, mask: NDArray[np.uint8], seen: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return the sides whose fitted hands are better than what a network forms: those that lie on seen ones, or at least in the mask.
+
+    Args:
+        placed: the body, fitted to the photo.
+        mask: [S, S] of the canonical camera, 255 on the person.
+        seen: [2] whether left and right hand lie on hands that the photo shows.
+    """
+    import cv2
+
+    camera = Camera(size=_SIZE)
+    away = cv2.distanceTransform(
+        (resize_image(mask, (_SIZE, _SIZE)) < 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5
+    )
+    within = away * (2 * camera.half_width_world / _SIZE) <= _BESIDE
+    sides = []
+    for side, lies_on_one in zip(SIDES, seen):
+        shown = render_gbuffer(hand_mesh(placed, side), camera).coverage() > 0
+        if lies_on_one or (shown.any() and within[shown].mean() >= _INSIDE):
+            sides.append(side)
+    return tuple(sides)
 
 
 class OwnHands:

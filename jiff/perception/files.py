@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SWITCH = "JIFF_PERCEPTION"
 """Environment variable; "off" leaves the networks out, as on a machine that has no way to get them."""
 VERSION = "mediapipe 0.10.21"
+_TRIED: set[Path] = set()
+"""Folders for which the network of hands could not be fetched, or was."""
 
 
 def _switched_off() -> bool:
@@ -37,11 +39,30 @@ def find_networks() -> PersonNetworks | None:
     return None if folder is None else _loaded(folder)
 
 
+def _fetch_hands(folder: Path, progress: Progress) -> None:
+    """Fetch the network of hands that a folder of an earlier version lacks; tried once per process."""
+    if folder in _TRIED:
+        return
+    _TRIED.add(folder)
+    progress.info("Fetching the network that sees hands (36 MB, once; Apache-2.0).")
+    try:
+        fetch_asset(get_asset("perception"), progress)
+    except JiffError as error:
+        progress.warn(f"{str(error).rstrip('.')}; until then hands are not looked for in photos.")
+
+
 def ensure_networks(progress: Progress) -> PersonNetworks | None:
-    """Return the networks, fetched where they are missing; where that fails, say what is used instead and return None."""
+    """Return the networks, fetched where they are missing; where that fails, say what is used instead and return None.
+
+    Where only the network of hands is missing, and cannot be fetched, the others go on without it.
+    """
     found = find_networks()
-    if found is not None or _switched_off():
+    if _switched_off():
         return found
+    if found is not None:
+        if not get_asset("perception").complete(found.folder):
+            _fetch_hands(found.folder, progress)
+        return find_networks()
     progress.info("Fetching the networks that see people (36 MB, once; Apache-2.0).")
     try:
         fetch_asset(get_asset("perception"), progress)

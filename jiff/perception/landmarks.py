@@ -1,7 +1,8 @@
-"""What the networks see of a person: 33 body landmarks, 468 face points, and their places in the photo."""
+"""What the networks see of a person: 33 body landmarks, 468 face points, 21 of a hand, and their places in the photo."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,16 @@ SHOULDERS, HIPS, ANKLES, FEET = (11, 12), (23, 24), (27, 28), (29, 30, 31, 32)
 
 FACE_FIVE = ((33, 133), (263, 362), (1,), (61,), (291,))
 """Points of the face mesh whose means are right eye, left eye, nose tip, right and left mouth corner."""
+
+HAND_POINTS = 21
+HAND_WRIST = 0
+FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
+"""Points of thumb, index, middle, ring and little finger, from the hand outwards; the last of each is its tip."""
+HAND_LINES = (
+    *((a, b) for finger in FINGERS for a, b in itertools.pairwise(finger)),
+    (0, 1), (0, 5), (5, 9), (9, 13), (13, 17), (0, 17),
+)  # fmt: skip
+"""Pairs of points that a drawn hand joins."""
 
 _HEAD_WINDOW = 1.5
 """Side of the window of a head over that of its face."""
@@ -101,6 +112,25 @@ class FacePoints:
         """Where the face looks, positive to the right of the photo; from the plane of eyes and mouth corners."""
         right, left = self.points_px[33], self.points_px[263]
         return math.degrees(math.atan2(left[2] - right[2], math.hypot(*(left - right)[:2])))
+
+
+@dataclass(frozen=True, eq=False)
+class HandPoints:
+    """The points of one hand in a photo.
+
+    Attributes:
+        points_px: [21, 3] x and y in continuous photo pixels, z behind the wrist in the same unit.
+        points_m: [21, 3] metres from the hand's middle; x to the right of the photo, y down, z away from the viewer.
+        score: in [0, 1], whether there is a hand.
+        left: in [0, 1], how sure it is a left one.
+        crop: the window that was looked at.
+    """
+
+    points_px: NDArray[np.float64]
+    points_m: NDArray[np.float64]
+    score: float
+    left: float
+    crop: Crop
 
 
 def head_crop(pose: Pose) -> Crop:

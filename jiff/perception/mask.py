@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.perception.enclosed import SIZE, without_enclosed
 from jiff.perception.landmarks import POSE_LINES
 from jiff.perception.mask_parts import without_ground
 
@@ -127,8 +128,6 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
         pose: of the person.
         others: of the other people of the photo.
     """
-    import cv2
-
     crop = pose.crop
     size = int(np.clip(round(crop.side_px), 256, _LARGEST))
     seen = crop.take(rgb, pose.mask.shape[0])
@@ -136,10 +135,8 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
     places = pose.points_px @ matrix[:, :2].T + matrix[:, 2]
     bones = [places[list(line)] for line in POSE_LINES]
     sure = without_ground(seen, settled(seen, pose.mask), bones)
-    raw, share = (
-        np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
-        for mask in (pose.mask, sure)
-    )
+    raw, share = (_resized(mask, size) for mask in (pose.mask, sure))
+    share = share * _open(rgb, pose, sure, size)
     for other in others:
         shape = (rgb.shape[0], rgb.shape[1])
         theirs = other.crop.paste(other.mask, shape)
@@ -153,6 +150,23 @@ def person_mask(rgb: NDArray[np.uint8], pose: Pose, others: Sequence[Pose] = ())
     placed = crop.paste(fine, (rgb.shape[0], rgb.shape[1]))
     mask = np.rint(placed * 255).astype(np.uint8)
     return _without_specks(mask)
+
+
+def _resized(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    import cv2
+
+    return np.asarray(cv2.resize(values, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _open(rgb: NDArray[np.uint8], pose: Pose, share: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Return [size, size] 0 in the gaps between limbs that a person's mask holds, 1 elsewhere."""
+    crop = pose.crop
+    inside = crop.take(np.full(rgb.shape[:2], 255, np.uint8), SIZE) > 250
+    matrix = crop.photo_to_crop(SIZE)
+    points = pose.points_px @ matrix[:, :2].T + matrix[:, 2]
+    before = _resized(share, SIZE)
+    after = without_enclosed(crop.take(rgb, SIZE), before, inside, points)
+    return _resized(np.where(after < before, np.float32(0), np.float32(1)), size)
 
 
 def with_seen_face(mask: NDArray[np.uint8], face: FacePoints | None) -> NDArray[np.uint8]:

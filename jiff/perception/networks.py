@@ -1,7 +1,7 @@
-"""MediaPipe's networks of the person (Apache-2.0), run by OpenCV: segmentation, body landmarks, face points.
+"""MediaPipe's networks of the person (Apache-2.0), run by OpenCV: segmentation, body landmarks, face points, hands.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose tracking", 2020; Kartynnik et al., "Real-time Facial Surface
-Geometry from Monocular Video on Mobile GPUs", 2019. Inputs and outputs: https://ai.google.dev/edge/mediapipe/solutions/vision.
+Geometry from Monocular Video on Mobile GPUs", 2019; Zhang et al., "MediaPipe Hands", 2020. Inputs and outputs: https://ai.google.dev/edge/mediapipe/solutions/vision.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jiff.perception.crop import Crop
-from jiff.perception.landmarks import FacePoints, Pose, face_crop, head_crop
-from jiff.perception.tflite import TfliteNetwork
+from jiff.perception.landmarks import HAND_POINTS, FacePoints, HandPoints, Pose, face_crop, head_crop
+from jiff.perception.tflite import DenseHeads, TfliteNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SELFIE_FILE = "selfie_segmentation.tflite"
 POSE_FILE = "pose_landmark_full.tflite"
 FACE_FILE = "face_landmark.tflite"
+HAND_FILE = "hand_landmark_full.tflite"
+HAND_DEPTH_SCALE = 0.4
+"""What the network of hands makes of a depth of one pixel."""
 _POSE_ROUNDS = 3
 _SETTLED = 0.08
 """Share of a window's side by which the next one may differ and still count as the same."""
@@ -33,7 +36,7 @@ def _sigmoid(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class PersonNetworks:
-    """The three networks, loaded when first used; keep one per process.
+    """The networks, loaded when first used; keep one per process.
 
     All answers are in continuous photo pixels (x right, y down, pixel centres at +0.5), whatever window was looked at.
     """
@@ -49,6 +52,11 @@ class PersonNetworks:
         if file not in self._loaded:
             self._loaded[file] = TfliteNetwork(self.folder / file, size, outputs)
         return self._loaded[file]
+
+    @property
+    def sees_hands(self) -> bool:
+        """Whether the network of hands is there; the others work without it."""
+        return (self.folder / HAND_FILE).is_file()
 
     def people_mask(self, rgb: NDArray[np.uint8], crop: Crop | None = None) -> NDArray[np.float32]:
         """Return [256, 256] in [0, 1] the share of people in a window of [H, W, 3], the whole photo by default."""
@@ -129,6 +137,25 @@ class PersonNetworks:
         depth = rows[:, 2:] * (crop.side_px / 192)
         points = np.concatenate([crop.to_photo(rows[:, :2], 192), depth], axis=1)
         return FacePoints(points, float(_sigmoid(found["score"])[0]))
+
+    def hand_in(self, rgb: NDArray[np.uint8], crop: Crop) -> HandPoints:
+        """Return the points of the hand in a window of [H, W, 3] in which its fingers point upwards."""
+        if HAND_FILE not in self._loaded:
+            heads = {"points": ("Identity", 63), "metres": ("Identity_3", 63), "score": ("conv_handflag", 1), "side": ("conv_handedness", 1)}  # fmt: skip
+            self._loaded[HAND_FILE] = DenseHeads(self.folder / HAND_FILE, 224, heads)
+        found = self._loaded[HAND_FILE].run(crop.take(rgb, 224).astype(np.float32) / 255.0)
+        rows = found["points"].reshape(HAND_POINTS, 3).astype(np.float64)
+        depth = rows[:, 2:] * (crop.side_px / 224 / HAND_DEPTH_SCALE)
+        metres = found["metres"].reshape(HAND_POINTS, 3).astype(np.float64)
+        c, s = math.cos(crop.angle_rad), math.sin(crop.angle_rad)
+        metres[:, :2] = metres[:, :2] @ np.array([[c, s], [-s, c]])
+        return HandPoints(
+            points_px=np.concatenate([crop.to_photo(rows[:, :2], 224), depth], axis=1),
+            points_m=metres,
+            score=float(_sigmoid(found["score"])[0]),
+            left=1.0 - float(_sigmoid(found["side"])[0]),
+            crop=crop,
+        )
 
 
 def whole_crop(rgb: NDArray[np.uint8]) -> Crop:

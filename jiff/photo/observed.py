@@ -9,11 +9,12 @@ import numpy as np
 
 from jiff.base.errors import InputError
 from jiff.base.files import read_json
-from jiff.body.fit.observed import Observation
+from jiff.body.fit.observed import Observation, SeenHand
 from jiff.geometry.camera import Camera
+from jiff.perception.hands import see_hands
 from jiff.perception.people import person_in, see_face
 from jiff.photo.images import resize_image
-from jiff.photo.seen import read_seen_face
+from jiff.photo.seen import read_seen_face, read_seen_hands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +106,14 @@ def _observation(
     )
 
 
+def _seen_hand(points_px: NDArray[np.float64], score: float, size: int) -> SeenHand:
+    """Return a hand of points [21, 3] in pixels of the framed photo of ``size``."""
+    camera = Camera(size=size)
+    plane = camera.pixel_to_world(points_px[:, :2])[..., :2]
+    depth = -2 * camera.half_width_world / size * points_px[:, 2:]
+    return SeenHand(np.concatenate([plane, depth], axis=1), score)
+
+
 def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks | None) -> Observation | None:
     """Return what is seen of a framed person; None where no landmarks fit the mask.
 
@@ -125,22 +134,32 @@ def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks |
         face, _ = read_seen_face(person.seen)
         face_px = None if face is None else face.points_px * scale + np.append(offset, 0.0)
         found = _observation(pose, face_px, pixels.mask)
-        low, high = _photo_bounds(person, scale, offset, pixels.mask.shape[0])
-        return replace(found, photo_low=low, photo_high=high)
+        size = pixels.mask.shape[0]
+        low, high = _photo_bounds(person, scale, offset, size)
+        left, right = (
+            None
+            if hand is None
+            else _seen_hand(hand["points_px"] * scale + np.append(offset, 0.0), float(hand["score"]), size)
+            for hand in read_seen_hands(person.seen)
+        )
+        return replace(found, photo_low=low, photo_high=high, hands=(left, right))
     if networks is None:
         raise InputError(
             f"{person.seen}: is missing, and so are the networks that see people; run `jiff assets fetch perception`."
         )
-    return look_at(networks, pixels.rgb, pixels.mask)
+    return look_at(networks, pixels.rgb, pixels.mask, hands=True)
 
 
-def look_at(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Observation | None:
+def look_at(
+    networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8], *, hands: bool = False
+) -> Observation | None:
     """Return what the networks see of a framed person; None where no landmarks fit the mask.
 
     Args:
         networks: that see people.
         rgb: [S, S, 3] of the canonical camera, or of another one in whose NDC the person lies alike.
         mask: [S, S], the person at least 128.
+        hands: whether hands are looked for, too.
     """
     found = person_in(networks, rgb, mask)
     if found is None:
@@ -151,4 +170,11 @@ def look_at(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.u
         name: np.asarray(getattr(seen, name))
         for name in ("points_px", "depth_px", "visibility", "presence", "points_m")
     }
-    return _observation(pose, None if face is None else face.points_px, mask)
+    observation = _observation(pose, None if face is None else face.points_px, mask)
+    if not hands:
+        return observation
+    left, right = (
+        None if hand is None else _seen_hand(hand.points_px, hand.score, len(mask))
+        for hand in see_hands(networks, rgb, seen)
+    )
+    return replace(observation, hands=(left, right))

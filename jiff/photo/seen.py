@@ -12,7 +12,8 @@ from jiff.base.errors import ImageError, InputError
 from jiff.base.files import read_json, write_json
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
-from jiff.perception.landmarks import POSE_NAMES, FacePoints, head_window
+from jiff.perception.hands import see_hands
+from jiff.perception.landmarks import HAND_POINTS, POSE_NAMES, FacePoints, HandPoints, head_window
 from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from jiff.perception.landmarks import Pose
     from jiff.perception.networks import PersonNetworks
 
-FORMAT = 1
+FORMAT = 2
+"""2 has hands; files of 1 are read as if none was seen."""
 SOURCE = "person networks"
 _LEAST_SIDE = 32
 HEAD_SIZE = 512
@@ -37,12 +39,14 @@ class Seen:
         face: face points, None where no face is seen.
         mask: [H, W] uint8 soft mask, None where another one is used.
         people: how many people are in the photo.
+        hands: points of the left and right hand, None where one is not seen.
     """
 
     pose: Pose
     face: FacePoints | None
     mask: NDArray[np.uint8] | None = None
     people: int = 1
+    hands: tuple[HandPoints | None, HandPoints | None] = (None, None)
 
     @property
     def head_window(self) -> Crop | None:
@@ -87,7 +91,7 @@ def see_person(
     others = [other.pose for other in people if other is not chosen]
     face = see_face(networks, rgb, chosen.pose)
     mask = with_seen_face(person_mask(rgb, chosen.pose, others), face)
-    return Seen(chosen.pose, face, mask, len(people))
+    return Seen(chosen.pose, face, mask, len(people), see_hands(networks, rgb, chosen.pose))
 
 
 def see_masked(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Seen | None:
@@ -95,7 +99,7 @@ def see_masked(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[n
     found = person_in(networks, rgb, mask)
     if found is None:
         return None
-    return Seen(found.pose, see_face(networks, rgb, found.pose))
+    return Seen(found.pose, see_face(networks, rgb, found.pose), hands=see_hands(networks, rgb, found.pose))
 
 
 def people_in_mask(networks: PersonNetworks, rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> int:
@@ -113,7 +117,7 @@ def _trunk_inside(person: SeenPerson, mask: NDArray[np.uint8]) -> bool:
 
 
 def write_seen(path: Path, seen: Seen) -> None:
-    """Write ``<name>_person.json``: landmarks in photo pixels, scores, and the window of the head."""
+    """Write ``<name>_person.json``: landmarks, face and hands in photo pixels, scores, and the window of the head."""
     pose, face, window = seen.pose, seen.face, seen.head_window
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -131,11 +135,48 @@ def write_seen(path: Path, seen: Seen) -> None:
         "face": None
         if face is None
         else {"score": round(face.score, 4), "points_px": np.round(face.points_px, 3).tolist()},
+        "hands": [None if hand is None else _hand_values(hand) for hand in seen.hands],
         "head_window": None
         if window is None
         else {"center_px": list(window.center_px), "side_px": window.side_px},
     }
     write_json(path, content)
+
+
+def _hand_values(hand: HandPoints) -> dict[str, Any]:
+    return {
+        "score": round(hand.score, 4),
+        "points_px": np.round(hand.points_px, 2).tolist(),
+    }
+
+
+def read_seen_hands(path: Path) -> list[dict[str, NDArray[np.float64]] | None]:
+    """Return, of left and right hand, ``points_px`` [21, 3] and ``score`` []; None where none was seen.
+
+    Axes are those of ``HandPoints``. Files of earlier versions hold no hands.
+
+    Raises:
+        InputError: the file is not such a record.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"points_px": (HAND_POINTS, 3), "score": ()}
+    content = read_json(path)
+    try:
+        hands = content.get("hands") or [None, None]
+        if len(hands) != 2:
+            raise ValueError("hands")
+        found = [
+            None
+            if hand is None
+            else {k: np.array(hand[k], dtype=np.float64).reshape(shape) for k, shape in shapes.items()}
+            for hand in hands
+        ]
+        if any(hand is not None and not np.isfinite(hand["points_px"]).all() for hand in found):
+            raise ValueError("points_px")
+        return found
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: is not a record of `jiff data frame` ({type(error).__name__}); frame the photo again."
+        ) from error
 
 
 def read_seen_face(path: Path) -> tuple[FacePoints | None, Crop | None]:

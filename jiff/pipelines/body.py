@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WORKER_GIB = 0.8
 """Most memory of a process."""
-_STEP = 9
+_STEP = 10
 """Grows when the same photo comes to give another body."""
 
 
@@ -138,7 +138,14 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         "folded_skin": round(fit.folded_share, 5),
         "height_world": round(height, 3),
     }
-    record = {"residuals": residuals, "notes": list(fit.notes), "networks": VERSION, "stamp": stamp}
+    record = {
+        "residuals": residuals,
+        "hands_seen": [bool(seen) for seen in fit.hands_seen],
+        "hand_error": [round(float(off), 3) if np.isfinite(off) else None for off in fit.hand_error],
+        "notes": list(fit.notes),
+        "networks": VERSION,
+        "stamp": stamp,
+    }
     write_body(person.image.with_name(person.name), placed, fitter.body, fit.joint_sigma, record)
     if config.overlays:
         save_image(person.body_overlay, body_picture(pixels.rgb, placed, fitter.body))

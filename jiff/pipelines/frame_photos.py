@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jiff.perception.networks import PersonNetworks
     from jiff.photo.onnx_matting import MattingNetwork
 
-_FORMAT = 4
+_FORMAT = 5
 _UNREAD_SUFFIXES = (
     ".heic",
     ".heif",
@@ -164,6 +164,7 @@ class FramingTools:
             "matting": None if self.matting is None else self.matting.settings,
             "detector": self.detector.name,
             "networks": None if self.networks is None else VERSION,
+            "hands": self.networks is not None and self.networks.sees_hands,
             "partial": self.partial,
         }
         return Stamp("framing", _FORMAT, settings, inputs)

@@ -10,6 +10,7 @@ from jiff.base.errors import CheckpointError
 from jiff.base.files import read_json
 from jiff.inference.held import HeldOptions, reconstruct_held
 from jiff.inference.networks import NetworkFiles, find_normals, find_person_network
+from jiff.inference.own_hands import hands_to_take
 from jiff.models.checkpoint import load_published
 from jiff.models.normals.default import load_normals
 from jiff.models.person.network import PersonNetwork
@@ -19,7 +20,7 @@ from jiff.photo.test_folder import list_people
 from jiff.pipelines.body import run_body
 from jiff.pipelines.evaluate import Evaluation, Made, run_eval_jiff, run_evaluation, write_summary
 from jiff.pipelines.face import run_face
-from jiff.pipelines.rig import photo_body
+from jiff.pipelines.rig import photo_body, photo_hands
 from jiff.run.stage import Stamp
 
 if TYPE_CHECKING:
@@ -106,8 +107,13 @@ class HeldEvaluation(Evaluation):
         options = HeldOptions(
             self.config.resolution, self.config.raw, int(self.config.memory_budget * 2**30), self.output
         )
+        hands: tuple[str, ...] = ()
+        if self.network().config.body:
+            hands = hands_to_take(placed, pixels.mask, photo_hands(person.body))
         with torch.inference_mode():
-            result = reconstruct_held(self.network(), pixels, placed, options, self.device, self.normals())
+            result = reconstruct_held(
+                self.network(), pixels, placed, options, self.device, self.normals(), hands
+            )
         record: dict[str, Any] = read_json(person.body)
         notes = [*result.notes, *record.get("notes", [])]
         why = self.no_face.get(person.name)

@@ -11,7 +11,7 @@ import numpy as np
 from jiff.base.files import read_json
 from jiff.geometry.camera import Camera
 from jiff.geometry.raycast import RayScene
-from jiff.perception.landmarks import POSE_LINES
+from jiff.perception.landmarks import HAND_LINES, POSE_LINES
 from jiff.photo.images import read_image, resize_image
 from jiff.render.gbuffer import render_gbuffer
 from jiff.render.preview import render_preview
@@ -30,7 +30,7 @@ _LEAST_VISIBILITY = 0.5
 def draw_seen(
     picture: NDArray[np.uint8], seen: Seen, photo_to_picture: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Return a picture [H, W, 3] with skeleton (left green, right blue, hidden parts thin) and face points drawn in.
+    """Return a picture [H, W, 3] with skeleton (left green, right blue, hidden parts thin), face points and hands drawn in.
 
     Args:
         picture: of the photo.
@@ -54,6 +54,11 @@ def draw_seen(
     if seen.face is not None:
         for center in place(seen.face.points_px)[::4]:
             cv2.circle(drawn, center, max(1, unit // 2), (255, 255, 0), -1, cv2.LINE_AA)
+    for hand, color in zip(seen.hands, ((0, 220, 0), (0, 140, 255))):
+        if hand is not None:
+            points = place(hand.points_px)
+            for a, b in HAND_LINES:
+                cv2.line(drawn, points[a], points[b], color, max(1, unit // 2), cv2.LINE_AA)
     return np.asarray(drawn, dtype=np.uint8)
 
 

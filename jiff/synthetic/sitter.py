@@ -36,7 +36,7 @@ def turned(pose: JointPose, rng: np.random.Generator) -> JointPose:
     """Return a pose turned as a whole by ``drawn_turn``."""
     turns = pose.turns.copy()
     turns[0] = (drawn_turn(rng) * Rotation.from_rotvec(turns[0])).as_rotvec()
-    return JointPose(turns, pose.hands)
+    return replace(pose, turns=turns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ from jiff.body.anny_body import AnnyBody, load_anny_body
 from jiff.body.fit.acceptance import MOST_FOLDED, refusal
 from jiff.body.fit.clearance import Clearance
 from jiff.body.fit.energy import Energy, FitWeights, hinge_cost
+from jiff.body.fit.hand_marks import load_hand_marks
+from jiff.body.fit.hands import fit_hands
 from jiff.body.fit.marks import SKIN_VERTICES, FacePlaces, load_marks
 from jiff.body.fit.observed import unseen_joints, unseen_notes
 from jiff.body.fit.regressor import SHAPES, Prediction, load_regressor, predict
@@ -41,6 +43,8 @@ _SKIN_SHARE = 0.05
 """A twentieth of the skin outside of the mask weighs as much as landmarks 0.25 % of the height off."""
 _ROOMS = (1.15, 1.3, 1.5)
 """How much more room limbs get, one after the other, while a body lies inside itself."""
+_MOST_CLASPED = 0.03
+"""Share of the skin inside other parts that hands on each other, or on the body, may make."""
 UNTOLD = {"age": 0.5 * (ADULT_AGE[0] + ADULT_AGE[1]), "cupsize": 0.15}
 """Phenotypes that nothing tells. Clothes and the networks that draw them add to a flat chest; none takes away from another."""
 
@@ -57,6 +61,9 @@ class BodyFit:
         folded_share: share of the skin that lies inside another part of the body.
         outside_share: share of the skin that stands out of the mask by more than 1 % of the height.
         notes: what a user should know.
+        hand_error: [2] mean distance of left and right hand from their seen points in the picture's plane, centimetres at a
+            height of 180; NaN where a hand was not seen.
+        hands_seen: [2] whether they lie on hands that are seen, see ``FittedHands``.
     """
 
     body: PlacedBody
@@ -66,6 +73,8 @@ class BodyFit:
     folded_share: float
     outside_share: float
     notes: tuple[str, ...] = field(default=())
+    hand_error: NDArray[np.float64] = field(default_factory=lambda: np.full(2, np.nan))
+    hands_seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(2, dtype=bool))
 
     @property
     def refusal(self) -> str | None:
@@ -251,7 +260,21 @@ class BodyFitter:
                 break
             self._solve(x, energy, told, self.weights.robust[-1], room)
             result = self._result(x, seen, told)
-        return result
+        return self._with_hands(result, seen)
+
+    def _with_hands(self, fit: BodyFit, seen: Observation) -> BodyFit:
+        """Return a fit with its hands on those seen, unless that would put them into the body."""
+        if seen.hands == (None, None):
+            return fit
+        left, right = seen.hands
+        # Hands that would run through each other come one by one.
+        for hands in dict.fromkeys([(left, right), (left, None), (None, right)]):
+            found = fit_hands(fit.body, replace(seen, hands=hands), load_hand_marks(), self.twin, self.bones)
+            folded = folded_share(found.body.vertices_world(self.body)[:SKIN_VERTICES] / fit.body.scale)
+            if folded <= max(_MOST_CLASPED, fit.folded_share):
+                # Whether the body may be used is told by the body fit: masks lose hands, and hands that hold each other touch.
+                return replace(fit, body=found.body, hand_error=found.error, hands_seen=found.trusted)
+        return fit
 
     def _solve(
         self, x: _Unknowns, energy: Energy, told: Prediction, robust: float, room: float = 1.0

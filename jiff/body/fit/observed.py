@@ -21,6 +21,23 @@ HIPS, SHOULDERS = (23, 24), (11, 12)
 FEATURES = LANDMARKS * 7 + 10
 
 
+HAND_POINTS = 21
+"""Wrist, and four points of thumb, index, middle, ring and little finger each, from the hand outwards."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenHand:
+    """One hand as the network of hands sees it; axes as of ``Observation``.
+
+    Attributes:
+        points: [21, 3] x and y in the photo's world, z relative to the wrist, world units.
+        score: in [0, 1], whether there is a hand.
+    """
+
+    points: NDArray[np.float64]
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """One person in the frame of an orthographic photo: x to the right, y up, z towards the viewer, world units.
@@ -36,6 +53,7 @@ class Observation:
         mask_low: x and y of the square's lower left corner.
         mask_size: its side.
         photo_low, photo_high: x and y of the photo's corners; beyond them nobody looked.
+        hands: left and right hand, None where one is not seen or nobody looked.
     """
 
     points: NDArray[np.float64]
@@ -49,6 +67,7 @@ class Observation:
     mask_size: float = 204.8
     photo_low: tuple[float, float] = (-np.inf, -np.inf)
     photo_high: tuple[float, float] = (np.inf, np.inf)
+    hands: tuple[SeenHand | None, SeenHand | None] = (None, None)
 
     @property
     def middle(self) -> NDArray[np.float64]:
