@@ -26,12 +26,14 @@ from jiff.inference.filling import Filling
 from jiff.inference.held import HeldOptions, reconstruct_held
 from jiff.inference.held_field import HeldField
 from jiff.inference.outline import Outline
-from jiff.inference.own_hands import OwnHands, hands_to_take
+from jiff.inference.own_hands import HandChoice, OwnHands, choose_hands
 from jiff.models.person.network import PersonNetwork
 from jiff.models.presets import person_preset
 from jiff.options.mesh_output import MeshOutput
 from jiff.photo.test_folder import PersonImage
+from jiff.render.gbuffer import render_gbuffer
 from tests.held_people import inputs, person, prior, snapshot
+from tests.known_person import standing_body
 
 
 def volume(mesh: Mesh) -> float:
@@ -90,16 +92,35 @@ def test_hands_are_closed_and_their_stumps_lie_within_the_arms(side: str) -> Non
 
 
 def test_hands_are_taken_where_they_are_seen_or_lie_in_the_mask() -> None:
-    mask, nothing = snapshot().mask, np.zeros_like(snapshot().mask)
+    photo = PersonImage(np.full_like(snapshot().rgb, 150), snapshot().mask)
+    nothing, cut = (replace(photo, mask=mask) for mask in (np.zeros_like(photo.mask), photo.mask.copy()))
     unseen, left = np.array([False, False]), np.array([True, False])
-    assert hands_to_take(person(), mask, unseen) == SIDES
-    assert hands_to_take(person(), nothing, unseen) == () and hands_to_take(person(), nothing, left) == (
-        ".L",
-    )
-    cut = mask.copy()
-    x, y = (int(k) for k in _camera(len(mask)).world_to_pixel(tips(".L").mean(axis=0)[None])[0])
-    cut[y - 25 : y + 20, x - 20 : x + 20] = 0
-    assert hands_to_take(person(), cut, unseen) == (".R",)
+    assert choose_hands(person(), photo, unseen) == HandChoice(SIDES)
+    assert choose_hands(person(), nothing, unseen) == HandChoice()
+    assert choose_hands(person(), nothing, left) == HandChoice((".L",))
+    x, y = (int(k) for k in _camera(len(cut.mask)).world_to_pixel(tips(".L").mean(axis=0)[None])[0])
+    cut.mask[y - 25 : y + 20, x - 20 : x + 20] = 0
+    assert choose_hands(person(), cut, unseen) == HandChoice((".R",))
+
+
+@pytest.mark.parametrize("shown", ["skin", "cloth", "all alike"])
+def test_hands_are_hidden_where_cloth_is_seen_before_which_they_should_be(shown: str) -> None:
+    """A hand before the belly, of which the photo shows skin or cloth."""
+    body = standing_body(lowerarm_L=(0.0, -1.6, 0.0), upperarm_L=(0.0, 0.0, -0.5))
+    skin, camera = BodyPrior(body), _camera(512)
+    seen = render_gbuffer(skin.mesh, camera)
+    points = seen.interpolate(skin.mesh.vertices, skin.mesh.faces)
+    rgb, mask = np.full((512 * 512, 3), 90, np.uint8), np.zeros(512 * 512, np.uint8)
+    bare = skin.at(points).place[:, 1] > 0.8 if shown != "all alike" else np.zeros(len(points), bool)
+    if shown == "skin":
+        bare |= skin.of_hands(points)
+    rgb[seen.pixel], mask[seen.pixel] = np.where(bare[:, None], (200, 150, 120), (30, 60, 150)), 255
+    photo = PersonImage(rgb.reshape(512, 512, 3), mask.reshape(512, 512))
+    choice = choose_hands(body, photo, np.array([False, True]))
+    assert choice == (HandChoice((".R",), (".L",)) if shown == "cloth" else HandChoice(SIDES))
+    own = OwnHands(body, choice)
+    assert own.shape is not None and len(own.meshes) == len(choice.own)
+    assert own.shape.at(hand_mesh(body, ".L").vertices[:1]).distance < -2
 
 
 def test_bodies_without_hands_are_closed_and_elsewhere_the_same() -> None:
@@ -116,7 +137,7 @@ def _welded(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_what_is_put_together_from_both_is_the_whole_body() -> None:
-    own = OwnHands(person(), SIDES)
+    own = OwnHands(person(), HandChoice(SIDES))
     assert own.shape is not None
     joined = own.joined(Mesh(*_welded(own.shape.mesh)))
     assert is_watertight(joined)
@@ -124,21 +145,21 @@ def test_what_is_put_together_from_both_is_the_whole_body() -> None:
 
 
 def test_hands_of_surfaces_that_are_not_closed_are_pieces_of_their_own() -> None:
-    own = OwnHands(person(), (".R",))
+    own = OwnHands(person(), HandChoice((".R",)))
     torn = replace(box(0, 1), faces=box(0, 1).faces[1:])
     joined = own.joined(torn)
     assert len(joined.faces) == 11 + len(own.meshes[0].faces)
     np.testing.assert_array_equal(
         joined.vertices[joined.faces[-1]], own.meshes[0].vertices[own.meshes[0].faces[-1]]
     )
-    assert OwnHands(person(), ()).joined(torn) is torn
+    assert OwnHands(person(), HandChoice()).joined(torn) is torn
 
 
 def test_the_field_clothes_the_body_without_the_hands() -> None:
     torch.manual_seed(0)
     network = PersonNetwork(person_preset("tiny")).eval()
     outline = Outline(snapshot().mask)
-    own = OwnHands(person(), (".L",))
+    own = OwnHands(person(), HandChoice((".L",)))
     bare = HeldField(network, inputs(), outline, torch.device("cpu"), shape=own.shape)
     whole = HeldField(network, inputs(), outline, torch.device("cpu"))
     left, right = (np.tile(tips(side).mean(axis=0), (4, 1)).astype(np.float32) for side in SIDES)
@@ -151,11 +172,11 @@ def test_beside_hands_only_what_they_hold_is_added() -> None:
     mask = (prior().covered(_camera(512)) * 255).astype(np.uint8)
     places = [_camera(512).world_to_pixel(tips(side).mean(axis=0)[None])[0] for side in SIDES]
     for x, y in places:
-        cv2.line(mask, (int(x), int(y)), (int(x), int(y) + 12), 255, 6)
+        cv2.line(mask, (int(x), int(y)), (int(x), int(y) + 12), 255, 4)
     outline = Outline(mask)
-    own = OwnHands(person(), SIDES)
+    own = OwnHands(person(), HandChoice(SIDES))
     assert own.near(512)[int(places[0][1]), int(places[0][0])] and own.near(512).mean() < 0.05
-    assert not OwnHands(person(), ()).near(64).any()
+    assert not OwnHands(person(), HandChoice()).near(64).any()
     # Fingers that are not where the photo has them are no reason to add any.
     assert Filling(prior().mesh, outline, prior()).missing > 0
     assert Filling(prior().mesh, outline, prior(), own).missing == 0
@@ -173,14 +194,14 @@ def test_reconstructions_have_the_fingers_of_the_body() -> None:
     network = PersonNetwork(person_preset("tiny")).eval()
     options = HeldOptions(resolution=64, output=MeshOutput(texture="vertex", decimate=10_000))
     photo = PersonImage(snapshot().rgb, snapshot().mask)
-    made = reconstruct_held(network, photo, person(), options, hands=SIDES)
+    made = reconstruct_held(network, photo, person(), options, hands=HandChoice(SIDES))
     assert made.numbers["watertight"] and made.numbers["hands"] == ["L", "R"]
     assert 9000 < len(made.mesh.faces) <= 10_000
     for side in SIDES:
         surface = MeshBvh(made.mesh.vertices, made.mesh.faces).closest(tips(side))
         assert surface.distance.max() < 0.05
     few = replace(options, output=MeshOutput(texture="vertex", decimate=4000))
-    coarse = reconstruct_held(network, photo, person(), few, hands=SIDES)
+    coarse = reconstruct_held(network, photo, person(), few, hands=HandChoice(SIDES))
     assert coarse.numbers["faces"] <= 4000 and coarse.numbers["watertight"]
     formed = reconstruct_held(network, photo, person(), options)
     assert "hands" not in formed.numbers

