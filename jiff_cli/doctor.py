@@ -75,7 +75,7 @@ def _show(found: dict[str, Any], console: Console) -> None:
     rows = [
         [
             f"  {asset['name']}",
-            "found" if asset["found"] else "not found",
+            asset["state"] if asset["found"] else "not found",
             asset["for"] if asset["found"] else f"without it: {asset['without']}",
         ]
         for asset in found["assets"]

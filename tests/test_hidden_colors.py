@@ -226,3 +226,13 @@ def test_what_lies_behind_an_arm_does_not_take_its_colour(project: bool) -> None
     assert behind.sum() > 100 and red[trunk][behind].mean() < 0.02
     # Sleeves and hands keep theirs, all around.
     assert red[skin.of_hands(mesh.vertices)].mean() > 0.9
+
+
+def test_where_an_arm_covers_all_of_a_picture_the_picture_stays() -> None:
+    photo = before_a_wall(0)
+    field = field_of(photo)
+    plain, covered = (
+        of_sides(field, photo, before).features.pictures.view[0, :3].numpy()
+        for before in (None, np.ones((64, 64), bool))
+    )
+    np.testing.assert_array_equal(plain, covered)

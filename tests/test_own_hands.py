@@ -14,6 +14,7 @@ from jiff.body.anny_body import load_anny_body
 from jiff.body.fit.marks import SKIN_VERTICES
 from jiff.body.hand_mesh import HAND_BONES, SIDES, capped, hand_mesh
 from jiff.body.prior import BodyPrior
+from jiff.body.skeleton import JOINTS
 from jiff.geometry.camera import Camera
 from jiff.geometry.closest import MeshBvh
 from jiff.geometry.inside import inside_mesh
@@ -84,7 +85,7 @@ def test_hands_are_closed_and_their_stumps_lie_within_the_arms(side: str) -> Non
     assert MeshBvh(hand.vertices, hand.faces).closest(tips(side)).distance.max() < 1e-4
     of_hand = prior().of_hands(hand.vertices)
     stump = hand.vertices[~of_hand]
-    assert len(stump) > 40 and (hand.vertices[:, 0] > 0).all() == (side == ".L")
+    assert len(stump) > 40 and (hand.vertices[:, 0] * (1 if side == ".L" else -1) > 0).all()
     end = hand.vertices[np.argsort(-hand.vertices[:, 1])[:20]]
     assert inside_mesh(RayScene(skin.vertices, skin.faces), end).all()
     gap = MeshBvh(skin.vertices, skin.faces).closest(end).distance
@@ -224,3 +225,51 @@ def test_weights_that_differ_between_neighbours_are_softened() -> None:
     some = (np.arange(len(x)) % 2).astype(float)
     rough, soft = (taubin_smoothed(plate, some, 20, rings).vertices[:, 2].std() for rings in (0, 6))
     assert soft < 0.75 * rough
+
+
+def test_raw_results_keep_their_pieces_and_their_roughness(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = PersonNetwork(person_preset("tiny")).eval()
+    photo = PersonImage(snapshot().rgb, snapshot().mask)
+    options = HeldOptions(resolution=48, raw=True, output=MeshOutput(texture="vertex"))
+    monkeypatch.setattr("jiff.inference.held._finer_head", lambda mesh, field: mesh)
+    monkeypatch.setattr("jiff.inference.held.taubin_smoothed", lambda *found: pytest.fail("smoothed"))
+    monkeypatch.setattr("jiff.inference.held.OwnHands.joined", lambda own, mesh: two(mesh))
+    made = reconstruct_held(network, photo, person(), options, hands=HandChoice(SIDES))
+    assert len(np.unique(made.mesh.vertices[:, 1] > 400)) == 2
+
+
+def two(mesh: Mesh) -> Mesh:
+    """The mesh and a box far above it."""
+    other = box(500, 510)
+    return Mesh(np.concatenate([mesh.vertices, other.vertices]),
+                np.concatenate([mesh.faces, other.faces + len(mesh.vertices)]))  # fmt: skip
+
+
+def test_hands_that_no_arm_reaches_are_left_out_and_told() -> None:
+    """A mask that lacks the right forearm."""
+    torch.manual_seed(0)
+    network = PersonNetwork(person_preset("tiny")).eval()
+    mask = snapshot().mask.copy()
+    wrist, elbow = (_camera(len(mask)).world_to_pixel(at[None])[0] for at in _forearm())
+    cv2.line(
+        mask,
+        tuple((0.9 * elbow + 0.1 * wrist).astype(int)),
+        tuple((0.2 * wrist + 0.8 * elbow).astype(int)),
+        0,
+        26,
+    )
+    cv2.line(mask, tuple(elbow.astype(int)), tuple((1.25 * wrist - 0.25 * elbow).astype(int)), 0, 22)
+    options = HeldOptions(resolution=64, output=MeshOutput(texture="vertex", decimate=10_000))
+    made = reconstruct_held(
+        network, PersonImage(snapshot().rgb, mask), person(), options, hands=HandChoice(SIDES)
+    )
+    assert made.numbers["hands"] == ["L"]
+    assert made.notes == ["The right hand is left out: the arm does not reach it."]
+    own = OwnHands(person(), HandChoice(SIDES))
+    assert own.missing_in(made.mesh) == [".R"] and own.missing_in(prior().mesh) == []
+
+
+def _forearm() -> tuple[np.ndarray, np.ndarray]:
+    joints = person().joints_world(load_anny_body())
+    return joints[JOINTS.index("wrist.R")], joints[JOINTS.index("lowerarm.R")]

@@ -26,6 +26,7 @@ class Asset:
         size: bytes of that file.
         folder: whether it is a folder.
         wheel: the Python wheel whose files fill that folder.
+        later: what a folder of an earlier version is without, in a word.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Asset:
     size: int | None = None
     folder: bool = False
     wheel: Wheel | None = None
+    later: str = ""
 
     @property
     def fetchable(self) -> bool:
@@ -48,6 +50,16 @@ class Asset:
     def complete(self, path: Path) -> bool:
         """Tell whether what ``find`` returned holds all that this version of jiff uses."""
         return self.wheel is None or self.wheel.complete(path)
+
+    def state(self, path: Path | None) -> str:
+        """Return in words whether what ``find`` returned is there, and what it lacks."""
+        if path is None:
+            return "missing"
+        return (
+            "found"
+            if self.complete(path)
+            else f"found, without {self.later}: `jiff assets fetch {self.name}`"
+        )
 
     @property
     def target(self) -> Path:
@@ -125,6 +137,7 @@ ASSETS: tuple[Asset, ...] = (
         "https://pypi.org/project/mediapipe/0.10.21/",
         folder=True,
         wheel=_MEDIAPIPE,
+        later="hands",
     ),
     Asset(
         "yunet",
@@ -246,7 +259,7 @@ def verify(asset: Asset, path: Path) -> str:
         AssetError: it is empty or another file than the published one.
     """
     if asset.wheel is not None:
-        return verify_members(asset.wheel, path)
+        return verify_members(asset.wheel, path, asset.name)
     if asset.folder:
         if not any(path.iterdir()):
             raise AssetError(f"{path}: is empty; put the scans of {asset.source} there.")

@@ -67,6 +67,10 @@ class Wheel:
         """Tell whether a folder holds all files in their sizes but those that came later."""
         return all(_holds(folder, member) for member in self.members if not member.later)
 
+    def holds(self, folder: Path, name: str) -> bool:
+        """Tell whether a folder holds one of the files in its size."""
+        return any(_holds(folder, member) for member in self.members if member.name == name)
+
 
 def _holds(folder: Path, member: Member) -> bool:
     path = folder / member.name
@@ -82,19 +86,27 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def verify_members(wheel: Wheel, folder: Path) -> str:
+def verify_members(wheel: Wheel, folder: Path, name: str) -> str:
     """Check the files of a folder, and return how they were checked.
+
+    Args:
+        wheel: what the folder was filled from.
+        folder: the files.
+        name: of the asset, for messages.
 
     Raises:
         AssetError: one is missing or another than the published one.
     """
     for member in wheel.members:
         path = folder / member.name
+        # Folders that are incomplete are fetched anew without being told to.
         if not path.is_file():
-            raise AssetError(f"{path}: is missing; run `jiff assets fetch --overwrite`.")
+            raise AssetError(f"{path}: is missing; run `jiff assets fetch {name}`.")
+        if (size := path.stat().st_size) != member.size:
+            raise AssetError(f"{path}: has {size} of {member.size} bytes; run `jiff assets fetch {name}`.")
         if checksum(path) != member.sha256:
             raise AssetError(
-                f"{path}: is another file than the published one; run `jiff assets fetch --overwrite`."
+                f"{path}: is another file than the published one; run `jiff assets fetch {name} --overwrite`."
             )
     return "checksums agree"
 

@@ -34,7 +34,7 @@ class ViewBody:
         view: its name.
         refused: why it must not be used, empty where it may.
         body: in the set's world, turned back by the view's turn; its depth in the view is a guess. None where nothing
-            could be fitted.
+            could be fitted. Nobody looks for hands in views: neither bends of single fingers nor sizes of hands are kept.
         rotation: [3, 3] world to camera axes.
         joints: [21, 3] world.
         joint_sigma: [21, 3] standard deviations of the joints from the root along the camera's axes, world units.
@@ -79,7 +79,6 @@ def write_view_bodies(path: Path, views: list[ViewBody], phenotypes: tuple[str, 
         "refused": np.array([view.refused for view in views], dtype=np.str_),
         "turns": rows([b and b.pose.turns for b in bodies], (_J, 3)),
         "hands": rows([b and b.pose.hands for b in bodies], (2, 3)),
-        "fingers": rows([b and b.pose.fingers for b in bodies], (2, 5, 3)),
         "phenotype_names": np.array(phenotypes, dtype=np.str_),
         "phenotypes": rows([b and [b.phenotypes[n] for n in phenotypes] for b in bodies], (len(phenotypes),)),
         "legs": rows([b and leg_value(b.local_changes) for b in bodies], ()),
@@ -117,10 +116,7 @@ def _view(a: dict[str, NDArray[Any]], k: int, names: list[str]) -> ViewBody:
     if np.isfinite(a["scale"][k]):
         body = PlacedBody(
             dict(zip(names, map(float, a["phenotypes"][k]))),
-            # Files of earlier versions tell nothing of single fingers.
-            JointPose(
-                a["turns"][k], a["hands"][k], a["fingers"][k] if "fingers" in a else np.zeros((2, 5, 3))
-            ),
+            JointPose(a["turns"][k], a["hands"][k]),
             float(a["scale"][k]),
             a["offset"][k],
             leg_changes(float(a["legs"][k])),

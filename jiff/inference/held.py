@@ -44,9 +44,10 @@ _BODY_SHARE = 0.6
 _CAREFUL, _FARTHEST = 0.7, 0.3
 _HEAD_STEPS, _SPECKS, _SOFT_RIM = 8, (0.05, 0.1), 1.0
 """Moves that take folds and specks off the head, what they move by how much (world units), and over how much they begin."""
-_GUESSED_STEPS, _SOFT, _BEHIND = 20, 6.0, (-0.3, 0.05)
-"""Moves that take the ridges out of what was filled, where cells of the surface meet its border, and out of the back; world units
-over which that begins; cosines between normal and viewing direction from which a point is of the back."""
+_GUESSED_STEPS, _SOFT, _SEEN = 20, 6.0, (0.05, 0.45)
+"""Moves that take the ridges out of what was filled, where cells of the surface meet its border, out of sides and back; world units
+over which that begins; cosines between normal and viewing direction from which a point is not of a side, and of the front."""
+_NAMES = {".L": "left", ".R": "right"}
 _DRAFT = 128
 """Resolution at which is found out what the surface leaves out."""
 
@@ -119,7 +120,7 @@ def reconstruct_held(
         encoded = time.perf_counter()
         mesh, counts = _surface(field, person, options, normals, own)
         extracted = time.perf_counter()
-        output, extra = options.output, dict[str, Any]()
+        output, extra, notes = options.output, dict[str, Any](), list[str]()
         most = (
             None if output.triangles is None else max(output.triangles - own.triangles, output.triangles // 2)
         )
@@ -130,13 +131,16 @@ def reconstruct_held(
         if most is not None and len(mesh.faces) > most:
             mesh = decimate(mesh, most)
         if own.meshes:
-            joined = keep_body(own.joined(mesh), person.mask >= 128, Camera())
-            mesh = joined.mesh
+            mesh = own.joined(mesh)
+            if not options.raw:
+                mesh = keep_body(mesh, person.mask >= 128, Camera()).mesh
+            lost = own.missing_in(mesh)
+            extra["hands"] = [side.removeprefix(".") for side in hands.own if side not in lost]
+            notes += [f"The {_NAMES[side]} hand is left out: the arm does not reach it." for side in lost]
             if output.triangles is not None and len(mesh.faces) > output.triangles:
                 mesh = decimate(mesh, output.triangles)
-        for key, sides in (("hands", hands.own), ("hidden_hands", hands.hidden)):
-            if sides:
-                extra[key] = [side.removeprefix(".") for side in sides]
+        if hands.hidden:
+            extra["hidden_hands"] = [side.removeprefix(".") for side in hands.hidden]
         colored = time.perf_counter()
         if output.texture == "uv":
             mesh, baked = texture_held(
@@ -164,7 +168,6 @@ def reconstruct_held(
         "surface_seconds": round(extracted - encoded, 3),
         "color_seconds": round(time.perf_counter() - colored, 3),
     }
-    notes = []
     if numbers["other_bodies"]:
         kept = "kept" if options.raw else "dropped; --raw keeps them"
         notes.append(f"{numbers['other_bodies']} further large pieces were {kept}.")
@@ -241,10 +244,11 @@ def _surface(
     mesh = surface(resolution)
     body = keep_body(mesh, silhouette, Camera())
     kept = mesh if options.raw else body.mesh
-    behind = 1 - ramp(kept.vertex_normals()[:, 2], _BEHIND)
-    guessed = np.maximum(field.filled(kept.vertices), behind)
-    rings = round(_SOFT * resolution / (2 * Camera().half_width_world))
-    return taubin_smoothed(kept, guessed, _GUESSED_STEPS, rings), {
+    if not options.raw:
+        guessed = np.maximum(field.filled(kept.vertices), 1 - ramp(kept.vertex_normals()[:, 2], _SEEN))
+        rings = round(_SOFT * resolution / (2 * Camera().half_width_world))
+        kept = taubin_smoothed(kept, guessed, _GUESSED_STEPS, rings)
+    return kept, {
         "field_points": points,
         "pieces": body.pieces,
         "other_bodies": body.other_bodies,

@@ -105,18 +105,19 @@ def of_sides(
     inputs, window = field.inputs, field.inputs.head_window
     size, head_size = inputs.rgb.shape[0], inputs.head_rgb.shape[0]
     mask, head_mask = inputs.mask, inputs.head_mask
+
+    def of_head(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        camera = Camera(size=image.shape[0])
+        x, y = camera.world_to_pixel(window[:3])
+        side = float(window[3]) / camera.half_width_world * camera.size
+        return Crop((float(x), float(y)), side).take(image, head_size)
+
     if photo is not None:
-        camera = Camera(size=photo.mask.shape[0])
-        x, y = camera.world_to_pixel(window[:3])
-        crop = Crop((float(x), float(y)), float(window[3]) / camera.half_width_world * camera.size)
-        mask, head_mask = resize_image(photo.mask, (size, size)), crop.take(photo.mask, head_size)
+        mask, head_mask = resize_image(photo.mask, (size, size)), of_head(photo.mask)
     if before is not None:
-        camera = Camera(size=before.shape[0])
-        x, y = camera.world_to_pixel(window[:3])
-        crop = Crop((float(x), float(y)), float(window[3]) / camera.half_width_world * camera.size)
         hides = 255 * before.astype(np.uint8)
-        mask = np.where(resize_image(hides, (size, size)) > 0, 0, mask).astype(np.uint8)
-        head_mask = np.where(crop.take(hides, head_size) > 0, 0, head_mask).astype(np.uint8)
+        mask = _without(mask, resize_image(hides, (size, size)))
+        head_mask = _without(head_mask, of_head(hides))
     unit_px, head_px = size / (2 * Camera().half_width_world), head_size / (2 * float(window[3]))
     seen = without_details(own_colors(inputs.rgb, mask, unit_px), mask, unit_px)
     head = own_colors(inputs.head_rgb, head_mask, head_px, _SURE_HEAD)
@@ -127,3 +128,9 @@ def of_sides(
             pictures_of(replace(inputs, rgb=seen, head_rgb=head), field.device)
         )
     return result
+
+
+def _without(mask: NDArray[np.uint8], hides: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a mask without what hides it; the mask itself where that is all of it."""
+    rest = np.where(hides > 0, 0, mask).astype(np.uint8)
+    return rest if (rest >= 128).any() else mask

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.base.errors import MeshError
 from jiff.body.hand_mesh import SIDES, hand_mesh, stump
 from jiff.body.prior import BodyPrior
 from jiff.geometry.camera import Camera
+from jiff.geometry.closest import MeshBvh
 from jiff.geometry.mesh import Mesh
 from jiff.geometry.simplify import is_watertight
 from jiff.geometry.union import union
@@ -42,6 +44,8 @@ _TONE, _LIGHT = 9.0, 70.0
 """Differences of tone and lightness (Lab of 8 bits) up to which a colour is the skin's."""
 _FACE_LOW, _FACE_FRONT, _FEWEST = 0.82, 0.1, 30
 """Canonical height and depth from which skin is the face's, metres, and pixels that make its colour known."""
+_THERE, _PART = 0.5, 0.1
+"""Distance of a hand's corners from a surface that has it, at most, world units, and the part of them that is so near."""
 _SIZE = 512
 
 
@@ -124,7 +128,8 @@ class OwnHands:
     """Hands of a body as meshes.
 
     Attributes:
-        meshes: closed, world units.
+        sides: of ``jiff.body.hand_mesh.SIDES``.
+        meshes: theirs, closed, world units.
         shape: the body without them and hidden ones; None where that is the body.
     """
 
@@ -135,6 +140,7 @@ class OwnHands:
             placed: the body, fitted to the photo.
             choice: which.
         """
+        self.sides = choice.own
         self.meshes = [hand_mesh(placed, side) for side in choice.own]
         without = choice.own + choice.hidden
         self.shape = BodyPrior(placed, without) if without else None
@@ -163,10 +169,21 @@ class OwnHands:
         if not self.meshes:
             return mesh
         if is_watertight(mesh):
-            return union([mesh, *self.meshes])
+            try:
+                return union([mesh, *self.meshes])
+            except MeshError:
+                # Surfaces that touch themselves.
+                pass
         parts, count = [mesh, *self.meshes], 0
         faces = []
         for part in parts:
             faces.append(part.faces + count)
             count += len(part.vertices)
         return Mesh(np.concatenate([part.vertices for part in parts]), np.concatenate(faces))
+
+    def missing_in(self, mesh: Mesh) -> list[str]:
+        """Return the sides whose hands a surface has not."""
+        bvh = MeshBvh(mesh.vertices, mesh.faces)
+        # Sleeves and hair may hold most of a hand.
+        gaps = [np.quantile(bvh.closest(hand.vertices).distance, _PART) for hand in self.meshes]
+        return [side for side, gap in zip(self.sides, gaps) if gap > _THERE]

@@ -14,6 +14,8 @@ import numpy as np
 from jiff.perception.landmarks import HIPS, NOSE, POSE_LINES, SHOULDERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 SIZE = 512
@@ -27,6 +29,8 @@ _SEAM_PX = 8
 """By which what limbs enclose may lie beyond the lines between landmarks."""
 _COLOURS, _SAMPLE = 6, 7
 """Into how many colours the background is sorted, a wall and a door frame apart, by each seventh pixel."""
+_TRIES, _DRAWS = 2, 3
+"""How often the sorting begins anew, and how many pixels are drawn for each colour that it begins from."""
 _LIGHTNESS = 0.5
 """Weight of lightness against hue: limbs throw shadows onto the wall behind them."""
 _APART_PX, _NEAR_PX = 5, 80
@@ -212,7 +216,6 @@ def _unlike_background(
         near: [S, S] what is near the person.
         seen: [S, S] where the window lies in the photo.
     """
-    import cv2
 
     unlike = np.full(taken.shape, np.inf, np.float32)
     background = seen & ~taken
@@ -220,10 +223,7 @@ def _unlike_background(
     sample = weighted[background & near][::_SAMPLE]
     if len(sample) < _COLOURS:
         return unlike
-    # The clusters begin from random pixels.
-    cv2.setRNGSeed(0)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
-    centres = cv2.kmeans(sample, _COLOURS, np.empty(0, np.int32), stop, 2, cv2.KMEANS_PP_CENTERS)[2]
+    centres = _clusters(sample)
     apart = np.stack([((weighted - centre) ** 2).sum(-1) for centre in centres])
     kind = apart.argmin(0)
     everything = _smoothed(background.astype(np.float32))
@@ -235,6 +235,51 @@ def _unlike_background(
         differs = np.where(_full(common) > 0.5, np.linalg.norm(weighted - mean, axis=-1), np.inf)
         unlike = np.minimum(unlike, differs.astype(np.float32))
     return unlike
+
+
+def _clusters(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return [6, 3] the colours into which colours [N, 3] are sorted, the same each time."""
+    import cv2
+
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 9, 1.0)
+    draws = _draws()
+    # From given labels OpenCV draws nothing itself: its generator is the whole process's.
+    tries = [
+        cv2.kmeans(sample, _COLOURS, _first_labels(sample, draws), stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+        for _ in range(_TRIES)
+    ]
+    return np.asarray(min(tries, key=lambda found: found[0])[2], np.float32)
+
+
+def _draws() -> Iterator[int]:
+    """Yield the random numbers of 32 bits that OpenCV draws after ``setRNGSeed(0)``: multiply, with carry."""
+    state = 0xFFFFFFFF
+    while True:
+        state = (state & 0xFFFFFFFF) * 4164903690 + (state >> 32)
+        yield state & 0xFFFFFFFF
+
+
+def _first_labels(sample: NDArray[np.float32], draws: Iterator[int]) -> NDArray[np.int32]:
+    """Return [N, 1] to which of six colours of a sample [N, 3] each is nearest, as ``cv2.KMEANS_PP_CENTERS`` would begin.
+
+    Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding", 2007, the best of some draws for each colour.
+    """
+
+    def apart(number: int) -> NDArray[np.float32]:
+        return np.asarray(((sample - sample[number]) ** 2).sum(-1))
+
+    def drawn(total: NDArray[np.float64]) -> int:
+        share = ((next(draws) << 32) | next(draws)) / 2**64
+        return min(int(np.searchsorted(total, share * total[-1])), len(total) - 1)
+
+    chosen = [apart(next(draws) % len(sample))]
+    nearest = chosen[0]
+    for _ in range(1, _COLOURS):
+        total = nearest.cumsum(dtype=np.float64)
+        others = [apart(drawn(total)) for _ in range(_DRAWS)]
+        chosen.append(min(others, key=lambda other: float(np.minimum(other, nearest).sum(dtype=np.float64))))
+        nearest = np.minimum(nearest, chosen[-1])
+    return np.asarray(np.stack(chosen).argmin(0)[:, None], np.int32)
 
 
 def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:

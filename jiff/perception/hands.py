@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jiff.base.errors import AssetError
+from jiff.body.fit.observed import HAND_KNUCKLES
 from jiff.perception.crop import Crop
 from jiff.perception.landmarks import HAND_WRIST, HandPoints
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from jiff.perception.networks import PersonNetworks
 
 _WRISTS, _LITTLE, _INDEX, _ELBOWS = (15, 16), (17, 18), (19, 20), (13, 14)
-_KNUCKLES = (5, 9, 13)
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """Points that stay where they are when fingertips bend."""
 _FIRST_SIDE, _NEXT_SIDE, _NEXT_SHIFT = 4.5, 2.0, 0.1
@@ -65,7 +66,7 @@ def first_crops(pose: Pose, hand: int) -> list[Crop]:
 def next_crop(hand: HandPoints) -> Crop:
     """Return the window that the points of a hand ask for."""
     xy = hand.points_px[:, :2]
-    along = xy[list(_KNUCKLES)].mean(axis=0) - xy[HAND_WRIST]
+    along = xy[list(HAND_KNUCKLES[:3])].mean(axis=0) - xy[HAND_WRIST]
     angle = math.atan2(along[0], -along[1])
     c, s = math.cos(angle), math.sin(angle)
     axes = np.array([[c, s], [-s, c]])
@@ -120,7 +121,11 @@ def see_hands(
     found: list[HandPoints | None] = [None, None]
     for side in range(2):
         for crop in first_crops(pose, side):
-            hand = _settled(networks, rgb, crop)
+            try:
+                hand = _settled(networks, rgb, crop)
+            except AssetError:
+                # It answered before, when it was loaded: a window that it cannot read costs that window.
+                continue
             if is_of(hand, pose, side):
                 found[side] = hand
                 break

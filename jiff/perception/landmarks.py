@@ -33,7 +33,6 @@ SHOULDERS, HIPS, ANKLES, FEET = (11, 12), (23, 24), (27, 28), (29, 30, 31, 32)
 FACE_FIVE = ((33, 133), (263, 362), (1,), (61,), (291,))
 """Points of the face mesh whose means are right eye, left eye, nose tip, right and left mouth corner."""
 
-HAND_POINTS = 21
 HAND_WRIST = 0
 FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
 """Points of thumb, index, middle, ring and little finger, from the hand outwards; the last of each is its tip."""

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiff.assets.registry import get_asset
+from jiff.base.errors import AssetError
+from jiff.body.fit.observed import HAND_POINTS
 from jiff.perception.crop import Crop
-from jiff.perception.landmarks import HAND_POINTS, FacePoints, HandPoints, Pose, face_crop, head_crop
+from jiff.perception.landmarks import FacePoints, HandPoints, Pose, face_crop, head_crop
 from jiff.perception.tflite import DenseHeads, TfliteNetwork
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ FACE_FILE = "face_landmark.tflite"
 HAND_FILE = "hand_landmark_full.tflite"
 HAND_DEPTH_SCALE = 0.4
 """What the network of hands makes of a depth of one pixel."""
+_HAND_SIZE = 224
 _POSE_ROUNDS = 3
 _SETTLED = 0.08
 """Share of a window's side by which the next one may differ and still count as the same."""
@@ -39,6 +43,10 @@ class PersonNetworks:
     """The networks, loaded when first used; keep one per process.
 
     All answers are in continuous photo pixels (x right, y down, pixel centres at +0.5), whatever window was looked at.
+
+    Attributes:
+        folder: of the files.
+        hand_problem: why the network of hands, which is there, cannot be used; None before it was tried.
     """
 
     name = "mediapipe"
@@ -47,6 +55,7 @@ class PersonNetworks:
         """Take the networks of a folder (see ``jiff.perception.files``)."""
         self.folder = folder
         self._loaded: dict[str, TfliteNetwork] = {}
+        self.hand_problem: str | None = None
 
     def _network(self, file: str, size: int, outputs: dict[str, int]) -> TfliteNetwork:
         if file not in self._loaded:
@@ -55,8 +64,28 @@ class PersonNetworks:
 
     @property
     def sees_hands(self) -> bool:
-        """Whether the network of hands is there; the others work without it."""
-        return (self.folder / HAND_FILE).is_file()
+        """Whether the network of hands is there and runs; the others work without it."""
+        wheel = get_asset("perception").wheel
+        if wheel is None or not wheel.holds(self.folder, HAND_FILE) or self.hand_problem is not None:
+            return False
+        try:
+            self._hand_network()
+        except AssetError as error:
+            self.hand_problem = str(error)
+        return self.hand_problem is None
+
+    def _hand_network(self) -> TfliteNetwork:
+        """Return the network of hands, which has answered once.
+
+        Raises:
+            AssetError: OpenCV cannot read it, or not run it.
+        """
+        if HAND_FILE not in self._loaded:
+            heads = {"points": ("Identity", 63), "metres": ("Identity_3", 63), "score": ("conv_handflag", 1), "side": ("conv_handedness", 1)}  # fmt: skip
+            network = DenseHeads(self.folder / HAND_FILE, _HAND_SIZE, heads)
+            network.run(np.zeros((_HAND_SIZE, _HAND_SIZE, 3), np.float32))
+            self._loaded[HAND_FILE] = network
+        return self._loaded[HAND_FILE]
 
     def people_mask(self, rgb: NDArray[np.uint8], crop: Crop | None = None) -> NDArray[np.float32]:
         """Return [256, 256] in [0, 1] the share of people in a window of [H, W, 3], the whole photo by default."""
@@ -139,18 +168,19 @@ class PersonNetworks:
         return FacePoints(points, float(_sigmoid(found["score"])[0]))
 
     def hand_in(self, rgb: NDArray[np.uint8], crop: Crop) -> HandPoints:
-        """Return the points of the hand in a window of [H, W, 3] in which its fingers point upwards."""
-        if HAND_FILE not in self._loaded:
-            heads = {"points": ("Identity", 63), "metres": ("Identity_3", 63), "score": ("conv_handflag", 1), "side": ("conv_handedness", 1)}  # fmt: skip
-            self._loaded[HAND_FILE] = DenseHeads(self.folder / HAND_FILE, 224, heads)
-        found = self._loaded[HAND_FILE].run(crop.take(rgb, 224).astype(np.float32) / 255.0)
+        """Return the points of the hand in a window of [H, W, 3] in which its fingers point upwards.
+
+        Raises:
+            AssetError: the network of hands is not one that ``sees_hands``.
+        """
+        found = self._hand_network().run(crop.take(rgb, _HAND_SIZE).astype(np.float32) / 255.0)
         rows = found["points"].reshape(HAND_POINTS, 3).astype(np.float64)
-        depth = rows[:, 2:] * (crop.side_px / 224 / HAND_DEPTH_SCALE)
+        depth = rows[:, 2:] * (crop.side_px / _HAND_SIZE / HAND_DEPTH_SCALE)
         metres = found["metres"].reshape(HAND_POINTS, 3).astype(np.float64)
         c, s = math.cos(crop.angle_rad), math.sin(crop.angle_rad)
         metres[:, :2] = metres[:, :2] @ np.array([[c, s], [-s, c]])
         return HandPoints(
-            points_px=np.concatenate([crop.to_photo(rows[:, :2], 224), depth], axis=1),
+            points_px=np.concatenate([crop.to_photo(rows[:, :2], _HAND_SIZE), depth], axis=1),
             points_m=metres,
             score=float(_sigmoid(found["score"])[0]),
             left=1.0 - float(_sigmoid(found["side"])[0]),

@@ -123,4 +123,9 @@ class DenseHeads(TfliteNetwork):
             raise AssetError(
                 f"{self.path}: has other features; run `jiff assets fetch perception --overwrite`."
             )
-        return {name: weight @ features + bias for name, (weight, bias) in self._heads.items()}
+        named = {name: weight @ features + bias for name, (weight, bias) in self._heads.items()}
+        if not all(np.isfinite(found).all() for found in named.values()):
+            raise AssetError(
+                f"{self.path}: does not give numbers; run `jiff assets fetch perception --overwrite`."
+            )
+        return named

@@ -106,12 +106,12 @@ def _observation(
     )
 
 
-def _seen_hand(points_px: NDArray[np.float64], score: float, size: int) -> SeenHand:
+def _seen_hand(points_px: NDArray[np.float64], size: int) -> SeenHand:
     """Return a hand of points [21, 3] in pixels of the framed photo of ``size``."""
     camera = Camera(size=size)
     plane = camera.pixel_to_world(points_px[:, :2])[..., :2]
     depth = -2 * camera.half_width_world / size * points_px[:, 2:]
-    return SeenHand(np.concatenate([plane, depth], axis=1), score)
+    return SeenHand(np.concatenate([plane, depth], axis=1))
 
 
 def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks | None) -> Observation | None:
@@ -137,9 +137,7 @@ def observe(person: PersonFiles, pixels: PersonImage, networks: PersonNetworks |
         size = pixels.mask.shape[0]
         low, high = _photo_bounds(person, scale, offset, size)
         left, right = (
-            None
-            if hand is None
-            else _seen_hand(hand["points_px"] * scale + np.append(offset, 0.0), float(hand["score"]), size)
+            None if hand is None else _seen_hand(hand["points_px"] * scale + np.append(offset, 0.0), size)
             for hand in read_seen_hands(person.seen)
         )
         return replace(found, photo_low=low, photo_high=high, hands=(left, right))
@@ -174,7 +172,7 @@ def look_at(
     if not hands:
         return observation
     left, right = (
-        None if hand is None else _seen_hand(hand.points_px, hand.score, len(mask))
+        None if hand is None else _seen_hand(hand.points_px, len(mask))
         for hand in see_hands(networks, rgb, seen)
     )
     return replace(observation, hands=(left, right))

@@ -10,10 +10,11 @@ import numpy as np
 
 from jiff.base.errors import ImageError, InputError
 from jiff.base.files import read_json, write_json
+from jiff.body.fit.observed import HAND_POINTS
 from jiff.perception.crop import Crop
 from jiff.perception.files import VERSION
 from jiff.perception.hands import see_hands
-from jiff.perception.landmarks import HAND_POINTS, POSE_NAMES, FacePoints, HandPoints, head_window
+from jiff.perception.landmarks import POSE_NAMES, FacePoints, HandPoints, head_window
 from jiff.perception.mask import person_mask, with_seen_face
 from jiff.perception.people import SeenPerson, find_people, person_in, see_face
 
@@ -170,8 +171,10 @@ def read_seen_hands(path: Path) -> list[dict[str, NDArray[np.float64]] | None]:
             else {k: np.array(hand[k], dtype=np.float64).reshape(shape) for k, shape in shapes.items()}
             for hand in hands
         ]
-        if any(hand is not None and not np.isfinite(hand["points_px"]).all() for hand in found):
-            raise ValueError("points_px")
+        if not all(
+            np.isfinite(values).all() for hand in found if hand is not None for values in hand.values()
+        ):
+            raise ValueError("hands")
         return found
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -81,13 +81,21 @@ def _stamp(person: PersonFiles, config: BodyConfig) -> Stamp:
         "framing": person.framing,
     }
     there = {role: path for role, path in inputs.items() if path.is_file()}
-    looks = None if person.seen.is_file() or find_networks() is None else VERSION
+    networks = None if person.seen.is_file() else find_networks()
     face = _face_of(person) if config.face else None
     # Not the file: alignment moves the face, which a body does not follow.
     shape = (
         None if face is None else hashlib.blake2b(np.concatenate(face).tobytes(), digest_size=8).hexdigest()
     )
-    settings = {"anny": anny_version(), "networks": looks, "step": _STEP, "fitted_face": shape}
+    settings: dict[str, Any] = {
+        "anny": anny_version(),
+        "networks": None if networks is None else VERSION,
+        "step": _STEP,
+        "fitted_face": shape,
+    }
+    if networks is not None:
+        # Nobody looked at the photo: whether hands are seen is told by the networks of now.
+        settings["hands"] = networks.sees_hands
     return Stamp("body", FORMAT, settings, there)
 
 
@@ -135,7 +143,7 @@ def _fit_person(item: tuple[PersonFiles, BodyConfig]) -> dict[str, Any]:
         "landmarks_median_of_height": round(float(np.median(fit.landmark_error)), 5),
         "landmarks_mean_of_height": round(float(fit.landmark_error.mean()), 5),
         "skin_outside_mask": round(fit.outside_share, 5),
-        "folded_skin": round(fit.folded_share, 5),
+        "folded_skin": round(fit.folded_share if fit.folded_with_hands is None else fit.folded_with_hands, 5),
         "height_world": round(height, 3),
     }
     record = {

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jiff.photo.test_folder import PersonFiles, PersonImage
     from jiff.run.parallel import WorkReport
 
-_STEP = 6
+_STEP = 7
 """Grows when the same photo, body and network come to give another mesh."""
 
 

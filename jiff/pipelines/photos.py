@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 WORKER_GIB = 1.5
 """Most memory of a process."""
-_FORMAT = 5
+_FORMAT = 6
 _SIZES = (384, 512, 768, 1024)
 _LEAST_IOU = 0.88
 """A found mask that shares less with the true one is replaced by the true one, as users would."""

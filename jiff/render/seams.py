@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import cg
 
 from jiff.geometry.refine import unique_edges
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DATA = 0.5
 """Weight of a wholly seen vertex's own difference beside each neighbour's: single spots are no light."""
+_EXACT, _ROUNDS = 1e-4, 400
 _MOST = 0.25
 """Largest difference; larger ones are of other things than light."""
 
@@ -47,9 +48,10 @@ def seam_offsets(
     edge = np.bincount(both, np.tile(length, 2), minlength=count) / np.maximum(degree, 1)
     near = coo_matrix((np.ones(len(both)), (both, np.concatenate([second, first]))), shape=(count, count))
     data = _DATA * np.asarray(seen, np.float64)
-    # Vertices without neighbours keep a zero.
     # The sum over neighbours is a quarter of their number and squared distance times the Laplacian.
     held = (1 - np.asarray(seen, np.float64)) * degree * (edge / fade) ** 2 / 4 + 1e-6
-    system = diags(degree + data + held) - near
+    own = degree + data + held
+    system = (diags(own) - near).tocsr()
     wanted = data[:, None] * np.clip(difference, -_MOST, _MOST)
-    return np.asarray(splu(system.tocsc()).solve(wanted), np.float32)
+    found = [cg(system, column, rtol=_EXACT, maxiter=_ROUNDS, M=diags(1 / own))[0] for column in wanted.T]
+    return np.stack(found, axis=1).astype(np.float32)

@@ -19,12 +19,13 @@ def command(config: ListConfig, console: Console) -> None:
     from jiff.assets.registry import ASSETS
 
     found = [(asset, asset.find()) for asset in ASSETS]
-    shown = [(asset, path) for asset, path in found if not (config.missing and path)]
+    shown = [(asset, path) for asset, path in found if not (config.missing and path and asset.complete(path))]
     if config.json:
         rows = [
             {
                 "name": asset.name,
                 "path": str(path) if path else None,
+                "complete": path is not None and asset.complete(path),
                 "belongs": str(assets_dir() / asset.pattern),
                 "purpose": asset.purpose,
                 "without": asset.without,
@@ -38,9 +39,7 @@ def command(config: ListConfig, console: Console) -> None:
         return
     for asset, path in shown:
         how = "jiff assets fetch " + asset.name if asset.fetchable else asset.source
-        console.out(
-            f"{asset.name}: {'found' if path else 'missing'} ({asset.purpose}; licence: {asset.licence})"
-        )
+        console.out(f"{asset.name}: {asset.state(path)} ({asset.purpose}; licence: {asset.licence})")
         if path:
             console.out(f"    {path}")
         else:

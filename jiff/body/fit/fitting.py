@@ -58,12 +58,13 @@ class BodyFit:
         told: what the regressor said.
         joint_sigma: [21, 3] standard deviations of the joints from the root, world units.
         landmark_error: [33] distances of the body's landmarks from those seen, less the known shift, as shares of height.
-        folded_share: share of the skin that lies inside another part of the body.
+        folded_share: share of the skin that lies inside another part of the body, before hands were laid onto those seen.
         outside_share: share of the skin that stands out of the mask by more than 1 % of the height.
         notes: what a user should know.
         hand_error: [2] mean distance of left and right hand from their seen points in the picture's plane, centimetres at a
             height of 180; NaN where a hand was not seen.
         hands_seen: [2] whether they lie on hands that are seen, see ``FittedHands``.
+        folded_with_hands: ``folded_share`` of the body as it is; None where no hands were laid onto those seen.
     """
 
     body: PlacedBody
@@ -75,6 +76,7 @@ class BodyFit:
     notes: tuple[str, ...] = field(default=())
     hand_error: NDArray[np.float64] = field(default_factory=lambda: np.full(2, np.nan))
     hands_seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(2, dtype=bool))
+    folded_with_hands: float | None = None
 
     @property
     def refusal(self) -> str | None:
@@ -273,7 +275,9 @@ class BodyFitter:
             folded = folded_share(found.body.vertices_world(self.body)[:SKIN_VERTICES] / fit.body.scale)
             if folded <= max(_MOST_CLASPED, fit.folded_share):
                 # Whether the body may be used is told by the body fit: masks lose hands, and hands that hold each other touch.
-                return replace(fit, body=found.body, hand_error=found.error, hands_seen=found.trusted)
+                return replace(
+                    fit, body=found.body, hand_error=found.error, hands_seen=found.trusted, folded_with_hands=folded
+                )  # fmt: skip
         return fit
 
     def _solve(

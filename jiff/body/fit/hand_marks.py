@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from jiff.body.anny_body import AnnyBody, load_anny_body
+from jiff.body.fit.observed import HAND_KNUCKLES
 from jiff.body.skeleton import bone_shares
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _WRIST_SHARE = 0.05
 _SHARES = np.array([[-0.03, 0.08, 0.01, -0.13], *[[-0.05, 0.07, 0.06, -0.13]] * 4])
 """How far along a finger, over the distance from the point before to the one behind, the network sees a point beyond anny's
 joint; thumb first, from the hand outwards. Medians of what was left over in photos."""
-_KNUCKLES = (5, 9, 13, 17)
 
 
 def bends_of(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ class HandMarks:
         larger_tips, smaller_tips: [2, 10 * 3] the same of the fingertips.
     """
 
-    palm = (0, *_KNUCKLES)
+    palm = (0, *HAND_KNUCKLES)
     size_names = ("l-hand-scale-incr", "r-hand-scale-incr")
 
     def __init__(self, body: AnnyBody) -> None:

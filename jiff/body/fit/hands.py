@@ -59,7 +59,7 @@ _ROBUST = (25.0, 6.0)
 """Deviations from which a point counts less and less, stage by stage."""
 _STEPS = 22
 _OUTSIDE, _LEAST_INSIDE = 4.0, 0.6
-"""How much less sure points outside of the photo are, and the share inside from which a hand is seen."""
+"""How much less sure points outside of the photo are, and the share inside from which a hand is laid onto its points."""
 _GIVEN_UP = 2.5
 """Mean distance, centimetres at 180 cm, beyond which a hand stays as the body fit had it."""
 TRUSTED, _FARTHEST = 1.0, 4.0
@@ -73,7 +73,7 @@ class FittedHands:
     Attributes:
         body: the body.
         error: [2] mean distance of the left and right hand's points from those seen in the picture's plane, centimetres at
-            a height of 180, of points that lie in the photo; NaN where no hand is seen.
+            a height of 180, of points that lie in the photo; NaN where no hand is seen, or too little of it is in the photo.
         trusted: [2] whether a hand is seen and the body's lies on it, its palm turned the same way.
     """
 
@@ -130,9 +130,7 @@ class _Problem:
         # Whatever stands in for a hand that is not seen counts nothing.
         none = np.zeros((HAND_POINTS, 3))
         self.hands = [none if hand is None else hand.points for hand in seen.hands]
-        self.inside = np.array(
-            [((p[:, :2] > seen.photo_low) & (p[:, :2] < seen.photo_high)).all(axis=1) for p in self.hands]
-        )
+        self.inside = np.stack([_inside(points, seen) for points in self.hands])
         self.weight = torch.tensor([float(hand is not None) for hand in seen.hands])
 
         def tensor(values: object) -> Tensor:
@@ -252,11 +250,20 @@ class _Problem:
         return cost * self.weight
 
     def error(self, placed_points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return [B, 2] mean and largest distances of points [B, 2, 21, 3] from those seen in the photo, centimetres at 180 cm."""
+        """Return [B, 2] mean and largest distances of points [B, 2, 21, 3] from those seen in the photo, centimetres at 180 cm.
+
+        The mean is NaN where none lies in the photo.
+        """
         inside = torch.from_numpy(self.inside).float()
         gap = (placed_points[..., :2] - self._points).norm(dim=-1) / self.unit
         gap = gap * inside
-        return gap.sum(-1) / inside.sum(-1).clamp(min=1), gap.amax(-1)
+        return gap.sum(-1) / inside.sum(-1), gap.amax(-1)
+
+
+def _inside(points: NDArray[np.float64], seen: Observation) -> NDArray[np.bool_]:
+    """Return [21] which of a hand's points [21, 3] lie in the photo."""
+    xy = points[:, :2]
+    return np.asarray(((xy > seen.photo_low) & (xy < seen.photo_high)).all(axis=1))
 
 
 def fit_hands(
@@ -266,11 +273,16 @@ def fit_hands(
 
     Args:
         placed: in the photo's world frame.
-        seen: the person; hands that are not seen stay as they are.
+        seen: the person; hands that are not seen, or of which less than 60 % of the points lie in the photo, stay as they are.
         marks: where the points of hands lie on a body.
         twin: anny on torch.
         bones: joints to bones.
     """
+    left, right = (
+        hand if hand is not None and _inside(hand.points, seen).mean() >= _LEAST_INSIDE else None
+        for hand in seen.hands
+    )
+    seen = replace(seen, hands=(left, right))
     if seen.hands == (None, None):
         return FittedHands(placed, np.full(2, np.nan), np.zeros(2, dtype=bool))
     problem = _Problem(placed, seen, marks, twin, bones)
@@ -304,12 +316,12 @@ def fit_hands(
             continue
         b = int(best[k])
         result[k] = float(error[b, k])
-        if result[k] > _GIVEN_UP:
+        if not result[k] <= _GIVEN_UP:
             # The body's arm is another one's, or the hand is: what the body fit said is no worse.
             continue
         fits = result[k] < TRUSTED and float(worst[b, k]) < _FARTHEST
         alike = float(palm_normal(places[b, k].double().numpy()) @ palm_normal(problem.hands[k])) > 0
-        trusted[k] = fits and alike and problem.inside[k].mean() >= _LEAST_INSIDE
+        trusted[k] = fits and alike
         turns[list(_ARMS[k])] = x.arms[b, k].detach().double().numpy()
         hands[k] = x.hands[b, k].detach().double().numpy()
         fingers[k] = x.fingers[b, k].detach().double().numpy()

@@ -19,10 +19,10 @@ FACE_EYES, FACE_CHIN, FACE_BROW = (33, 263), 152, 10
 """Outer corners of right and left eye, chin and top of the forehead among the 468 face points."""
 HIPS, SHOULDERS = (23, 24), (11, 12)
 FEATURES = LANDMARKS * 7 + 10
-
-
 HAND_POINTS = 21
 """Wrist, and four points of thumb, index, middle, ring and little finger each, from the hand outwards."""
+HAND_KNUCKLES = (5, 9, 13, 17)
+"""Where index, middle, ring and little finger begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,9 @@ class SeenHand:
 
     Attributes:
         points: [21, 3] x and y in the photo's world, z relative to the wrist, world units.
-        score: in [0, 1], whether there is a hand.
     """
 
     points: NDArray[np.float64]
-    score: float
 
 
 @dataclass(frozen=True, eq=False)
