@@ -16,7 +16,7 @@ from jiff.body.prior import BodyPrior
 from jiff.geometry.camera import Camera
 from jiff.geometry.mesh import Mesh
 from jiff.inference.held_field import HeldField
-from jiff.inference.held_texture import texture_held
+from jiff.inference.held_texture import color_held, texture_held
 from jiff.inference.hidden_colors import HiddenColors, SurfaceColors
 from jiff.inference.own_colors import of_sides, own_colors, without_details
 from jiff.models.person.network import PersonNetwork
@@ -236,3 +236,13 @@ def test_where_an_arm_covers_all_of_a_picture_the_picture_stays() -> None:
         for before in (None, np.ones((64, 64), bool))
     )
     np.testing.assert_array_equal(plain, covered)
+
+
+def test_colours_of_vertices_are_those_of_the_texture_without_the_photo() -> None:
+    photo = before_a_wall(1)
+    field, skin = field_of(photo), prior().mesh
+    mesh = Mesh(skin.vertices, skin.faces)
+    painted, textured = color_held(mesh, field), texture_held(mesh, field, 128, None)[0]
+    assert painted.texture is None and painted.colors is not None and textured.colors is not None
+    np.testing.assert_allclose(painted.colors, textured.colors, atol=1e-6)
+    assert np.abs(painted.colors - field.color(mesh.vertices)).max() > 0.1

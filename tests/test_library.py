@@ -294,7 +294,7 @@ def test_body_and_face_of_a_real_photo(networks: PersonNetworks, real_photo: Pat
     assert body.joint("head")[1] > body.joint("root")[1]
     with pytest.raises(KeyError, match="is not a joint"):
         body.joint("tail")
-    assert body.residuals["landmarks_median_of_height"] < 0.03
+    assert body.residuals["landmarks_median_of_height"] < 0.03 and body.hands_seen == (True, True)
     rgb = np.asarray(Image.open(real_photo).convert("RGB"))
     twin = jiff.fit_body(rgb)
     np.testing.assert_allclose(twin.joints_world, body.joints_world, atol=1e-6)

@@ -17,6 +17,7 @@ from jiff.geometry.io.mesh_io import load_mesh
 from jiff.options.body import BodyConfig
 from jiff.options.frame import PhotoOptions
 from jiff.pipelines.body import run_body
+from jiff.pipelines.rig import photo_hands
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class FittedBody(Shown):
         residuals: name -> number, of which those named ``..._of_height`` are shares of the body's height.
         world_to_photo: [2, 4] world points (x, y, z, 1) to continuous pixels of the photo.
         flags: what a user should know, one sentence each.
+        hands_seen: whether the left and the right hand lie on hands that the photo shows, their fingers bent alike.
     """
 
     placed: PlacedBody
@@ -51,6 +53,7 @@ class FittedBody(Shown):
     residuals: dict[str, float]
     world_to_photo: NDArray[np.float64]
     flags: tuple[str, ...] = ()
+    hands_seen: tuple[bool, bool] = (False, False)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -83,7 +86,9 @@ def read_fitted_body(
     residuals = {str(name): float(value) for name, value in record.get("residuals", {}).items()}
     said = tuple(dict.fromkeys([*flags, *map(str, record.get("notes", []))]))
     mesh = load_mesh(person.body_mesh, texture=False)
-    return FittedBody(placed, mesh, vertices, joints, sigma, residuals, world_to_photo, said)
+    left, right = photo_hands(person.body)
+    hands = bool(left), bool(right)
+    return FittedBody(placed, mesh, vertices, joints, sigma, residuals, world_to_photo, said, hands)
 
 
 def body_of(work: Workshop, framed: Framed) -> FittedBody:

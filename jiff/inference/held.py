@@ -19,7 +19,7 @@ from jiff.geometry.smooth import taubin_smoothed, without_specks
 from jiff.inference.detail import DetailedFront, photo_normals
 from jiff.inference.filling import Filling
 from jiff.inference.held_field import CHUNK, HeldField
-from jiff.inference.held_texture import texture_held
+from jiff.inference.held_texture import color_held, texture_held
 from jiff.inference.outline import Outline
 from jiff.inference.own_hands import HandChoice, OwnHands
 from jiff.inference.person import canonical_bounds
@@ -148,7 +148,7 @@ def reconstruct_held(
             )
             extra.update(baked)
         else:
-            mesh = replace(mesh, colors=field.color(mesh.vertices).astype(np.float64))
+            mesh = color_held(mesh, field)
     except MeshError as error:
         raise ReconstructionError(str(error)) from error
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -111,6 +111,47 @@ def _arms_before(mesh: Mesh, arm: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.dilate(image.reshape(camera.size, camera.size), disk).astype(np.float32)
 
 
+class _Paint:
+    """What a mesh is coloured by, known at its vertices.
+
+    Attributes:
+        colors: the network's.
+        projection: of the photo, None where it is left out.
+        prior: [V, 9] of the vertices, see ``_Colors``.
+        offsets: [V, 3] see ``seam_offsets``, None without photo.
+        hidden: colours of the back.
+    """
+
+    def __init__(self, mesh: Mesh, field: HeldField, photo: PersonImage | None) -> None:
+        prior = field.inputs.prior.at(mesh.vertices).stacked()
+        arm = field.inputs.prior.of_arms(mesh.vertices) * ramp(
+            np.abs(prior[:, _PLACE.start]), _BELOW_SHOULDER
+        )
+        self.colors = _Colors(mesh, arm, field, photo)
+        self.prior = np.column_stack([prior, arm])
+        normals = mesh.vertex_normals()
+        told = self.colors(mesh.vertices, normals, self.prior)
+        self.offsets: NDArray[np.float32] | None = None
+        self.projection: PhotoProjection | None = None
+        if photo is not None:
+            self.projection = PhotoProjection(mesh, Camera(), photo.rgb, photo.mask)
+            own, share = self.projection(mesh.vertices, normals)
+            self.offsets = seam_offsets(mesh, own - told, share[:, 0], _FADE)
+            told = np.clip(told + self.offsets, 0, 1)
+            told += share * (own - told)
+        self._known = self.colors.surface(told, normals, self.prior)
+        self.hidden = HiddenColors(self._known)
+
+    def at_vertices(self) -> NDArray[np.float64]:
+        """Return [V, 3] colours of the vertices, in [0, 1]."""
+        return self.hidden(self._known).astype(np.float64)
+
+
+def color_held(mesh: Mesh, field: HeldField) -> Mesh:
+    """Return the mesh with the network's colours at its vertices."""
+    return replace(mesh, colors=_Paint(mesh, field, None).at_vertices())
+
+
 def texture_held(
     mesh: Mesh, field: HeldField, size: int, photo: PersonImage | None
 ) -> tuple[Mesh, dict[str, Any]]:
@@ -133,35 +174,21 @@ def texture_held(
     flat = unwrapped.mesh
     seen = unwrapped_gbuffer(flat, size)
     texels = texels_of(seen, flat, unwrapped.chart)
+    paint = _Paint(mesh, field, photo)
     values = np.zeros((len(texels.pixel), 3), np.float32)
     weight = np.zeros((len(texels.pixel), 1), np.float32)
-    projection = None
-    if photo is not None:
-        projection = PhotoProjection(mesh, Camera(), photo.rgb, photo.mask)
-        values, weight = projection(texels.points, texels.normals)
-    prior = field.inputs.prior.at(mesh.vertices).stacked()
-    arm = field.inputs.prior.of_arms(mesh.vertices) * ramp(np.abs(prior[:, _PLACE.start]), _BELOW_SHOULDER)
-    colors = _Colors(mesh, arm, field, photo)
-    prior = np.column_stack([prior, arm])
-    normals = mesh.vertex_normals()
-    at_vertices, offsets = colors(mesh.vertices, normals, prior), None
-    if projection is not None:
-        own, share = projection(mesh.vertices, normals)
-        offsets = seam_offsets(mesh, own - at_vertices, share[:, 0], _FADE)
-        at_vertices = np.clip(at_vertices + offsets, 0, 1)
-        at_vertices += share * (own - at_vertices)
-    known = colors.surface(at_vertices, normals, prior)
-    hidden = HiddenColors(known)
+    if paint.projection is not None:
+        values, weight = paint.projection(texels.points, texels.normals)
     asked = np.flatnonzero(weight[:, 0] < _WHOLLY_SEEN)
     part = replace(
         seen, pixel=seen.pixel[asked], face=seen.face[asked], weights=seen.weights[asked], front=seen.front[asked],
         z_ndc=seen.z_ndc[asked],
     )  # fmt: skip
-    prior = part.interpolate(prior, flat.faces)
-    guessed = colors(texels.points[asked], texels.normals[asked], prior)
-    if offsets is not None:
-        guessed = np.clip(guessed + part.interpolate(offsets, flat.faces), 0, 1)
-    guessed = hidden(colors.surface(guessed, texels.normals[asked], prior))
+    prior = part.interpolate(paint.prior, flat.faces)
+    guessed = paint.colors(texels.points[asked], texels.normals[asked], prior)
+    if paint.offsets is not None:
+        guessed = np.clip(guessed + part.interpolate(paint.offsets, flat.faces), 0, 1)
+    guessed = paint.hidden(paint.colors.surface(guessed, texels.normals[asked], prior))
     values[asked] = guessed + weight[asked] * (values[asked] - guessed)
     numbers: dict[str, Any] = {
         "charts": int(unwrapped.chart.max()) + 1,
@@ -171,4 +198,4 @@ def texture_held(
         "unwrap_seconds": round(cut - begin, 3),
         "bake_seconds": round(time.perf_counter() - cut, 3),
     }
-    return replace(flat, texture=texels.image(values), colors=hidden(known).astype(np.float64)), numbers
+    return replace(flat, texture=texels.image(values), colors=paint.at_vertices()), numbers
