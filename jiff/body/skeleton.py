@@ -156,7 +156,7 @@ def bone_shares() -> BoneShares:
     )  # fmt: skip
 
 
-def _twist(turn: Rotation, axis: NDArray[np.float64]) -> Rotation:
+def twist_about(turn: Rotation, axis: NDArray[np.float64]) -> Rotation:
     """Return the part of a turn about its own axis (swing-twist decomposition: turn = swing * twist)."""
     x, y, z, w = turn.as_quat()
     along = float(np.dot([x, y, z], axis))
@@ -178,7 +178,7 @@ def bone_rotations(pose: JointPose) -> dict[str, NDArray[np.float64]]:
             turn = Rotation.from_rotvec(shares.share[k] * pose.turns[shares.joint[k]])
         else:
             whole = Rotation.from_rotvec(pose.turns[shares.joint[k]])
-            twist = _twist(whole, shares.axis[k]).as_rotvec()
+            twist = twist_about(whole, shares.axis[k]).as_rotvec()
             # Wrapped, so that a share of a turn beyond half a circle stays the short way.
             part = Rotation.from_rotvec(twist * shares.share[k])
             turn = part if shares.kind[k] == 2 else whole * part.inv()

@@ -46,8 +46,7 @@ def _smoothing() -> tuple[csr_matrix, csr_matrix, NDArray[np.int64]]:
         total = np.asarray(matrix.sum(axis=1)).ravel()
         return csr_matrix(matrix.multiply(1.0 / np.maximum(total, 1e-12)[:, None]))
 
-    quads = body.quads[body.quad_group == 0].astype(np.int64)
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    triangles = body.triangles[np.tile(body.quad_group == 0, 2)].astype(np.int64)
     return rows_to_one(onto), rows_to_one(spread), triangles
 
 

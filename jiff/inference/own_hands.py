@@ -152,8 +152,6 @@ class OwnHands:
 
     def near(self, size: int) -> NDArray[np.bool_]:
         """Return [size, size] where the canonical view shows these hands, and what is near to them."""
-        import cv2
-
         camera = Camera(size=size)
         shown = np.zeros((size, size), bool)
         if not self.meshes:
@@ -161,8 +159,7 @@ class OwnHands:
         for hand in self.meshes:
             shown |= render_gbuffer(hand, camera).coverage() > 0
         unit = 2 * camera.half_width_world / size
-        away = cv2.distanceTransform((~shown).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        return np.asarray(away * unit < _NEAR)
+        return np.asarray(border_distance_px(shown) * unit > -_NEAR)
 
     def joined(self, mesh: Mesh) -> Mesh:
         """Return a surface with the hands; one that is not closed has them as pieces of their own."""
@@ -174,11 +171,9 @@ class OwnHands:
             except MeshError:
                 # Surfaces that touch themselves.
                 pass
-        parts, count = [mesh, *self.meshes], 0
-        faces = []
-        for part in parts:
-            faces.append(part.faces + count)
-            count += len(part.vertices)
+        parts = [mesh, *self.meshes]
+        first = np.cumsum([0, *(len(part.vertices) for part in parts)])
+        faces = [part.faces + low for part, low in zip(parts, first)]
         return Mesh(np.concatenate([part.vertices for part in parts]), np.concatenate(faces))
 
     def missing_in(self, mesh: Mesh) -> list[str]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from jiff.body.fit.energy import geman
 from jiff.body.fit.hand_marks import HandMarks, bends_of, palm_normal
 from jiff.body.fit.observed import HAND_POINTS
-from jiff.body.skeleton import FURTHER, JOINTS, KNUCKLE, SIDEWAYS, JointPose
+from jiff.body.skeleton import FURTHER, JOINTS, KNUCKLE, SIDEWAYS, JointPose, twist_about
 from jiff.body.torch_skeleton import JointsToBones, rotation_matrix, twist_angle, vee
 
 if TYPE_CHECKING:
@@ -162,9 +162,7 @@ class _Problem:
             parent = linear[self.marks.forearm_bones[k]]
             turn = Rotation.from_matrix(parent.T @ want)
             # What the wrist would have to twist, the forearm does.
-            x, y, z, w = turn.as_quat()
-            axis = self.marks.forearms[k]
-            twist = Rotation.from_rotvec(axis * 2 * np.arctan2(np.dot([x, y, z], axis), w))
+            twist = twist_about(turn, self.marks.forearms[k])
             asked[k, 1] = (Rotation.from_rotvec(arms[k, 1]) * twist).as_rotvec()
             swing = (twist.inv() * turn).as_rotvec()
             asked[k, 2] = swing * min(1.0, _MOST_WRIST / max(float(np.linalg.norm(swing)), 1e-9))
