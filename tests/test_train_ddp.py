@@ -20,7 +20,9 @@ from jiff.options.presets import preset_config
 from jiff.pipelines.train import train_stage
 
 _SCRIPT = """
-import sys
+import atexit, sys, torch
+# What is registered first is done last.
+atexit.register(lambda: print("in a group:", torch.distributed.is_initialized(), file=open(sys.argv[2], "a")))
 from jiff.base.config import from_plain
 from jiff.base.files import read_json
 from jiff.pipelines.train import TrainConfig, train_stage
@@ -62,8 +64,10 @@ def test_two_processes_equal_one(tmp_path: Path):
     }  # fmt: skip
     one = train_stage(preset_config("tiny", "shape", name="one", **common), NullProgress())
     write_json(tmp_path / "two.json", to_plain(preset_config("tiny", "shape", name="two", **common)))
-    processes = _launch([sys.executable, "-c", _SCRIPT, str(tmp_path / "two.json")])
+    told = tmp_path / "told.txt"
+    processes = _launch([sys.executable, "-c", _SCRIPT, str(tmp_path / "two.json"), str(told)])
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert told.read_text().splitlines() == ["in a group: False"] * 2
     two = tmp_path / "runs" / "two" / "shape"
     expected = [row["loss"] for row in one.history]
     lines = (two / "log.csv").read_text().splitlines()

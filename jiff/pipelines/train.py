@@ -29,6 +29,7 @@ from jiff.training.data import open_sets
 from jiff.training.loop import Trainer
 from jiff.training.normals_stage import build_normals, open_normals
 from jiff.training.person_stage import build_person, open_people
+from jiff.training.processes import leave_at_exit
 from jiff.training.run_state import BEST_NAME, LATEST_NAME, STATE_NAME, remove_run
 from jiff.training.stages import build_stage
 
@@ -190,6 +191,8 @@ def train_stage(
         if fabric is None:
             fabric = make_fabric(config)
             fabric.launch()
+            if fabric.world_size > 1:
+                leave_at_exit()
         if not fabric.is_global_zero:
             # One process speaks for all.
             progress = NullProgress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,3 +63,16 @@ class Processes:
         if error is not None and rank == self._fabric.global_rank:
             raise error
         raise StoppedElsewhereError(f"Process {rank} of this training stopped; it says why.")
+
+
+def leave_at_exit() -> None:
+    """Have this process leave its group when it ends, as Fabric does for NCCL: gloo's threads abort those that end in it.
+
+    https://github.com/pytorch/pytorch/pull/179291
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
